@@ -1,0 +1,54 @@
+/* crypto: sealing, random bytes, digests and X.509 key containers on OpenSSL. */
+#ifndef OKTASSO_CRYPTO_H
+#define OKTASSO_CRYPTO_H
+
+#include "oktasso/base.h"
+
+/* Fills `out` from the system's generator; OKS_R_CRYPTO_RANDOM_UNAVAILABLE when that fails. */
+oks_err_t *oks_random_bytes(unsigned char *out, apr_size_t len, apr_pool_t *pool) OKS_MUST_USE;
+
+#define OKS_SHA256_LEN 32
+void oks_sha256(unsigned char out[OKS_SHA256_LEN], oks_span_t data);
+bool oks_secret_eq(oks_span_t a, oks_span_t b); /* constant time for equal lengths; two empty ones are not equal */
+
+/* ---- Sealing: AES-256-GCM, a fresh random nonce per message ----------------------------------------------- */
+
+#define OKS_KEY_LEN 32
+#define OKS_KEYS_MAX 8            /* keys in one ring: the first seals, all open */
+#define OKS_SEAL_OVERHEAD 33      /* version 1, key id 4, nonce 12, tag 16 */
+
+typedef struct oks_keyring_t oks_keyring_t; /* read-only after creation: any thread may use it */
+
+/* One key a line, 64 hexadecimal digits; blank lines and lines that start with '#' are skipped. None, more than
+ * OKS_KEYS_MAX, a repeated or a malformed one: OKS_R_CRYPTO_KEYS_MALFORMED. Keys are wiped with `pool`. */
+oks_err_t *oks_keyring_parse(oks_keyring_t **ring, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
+/* A new line for such a file. */
+oks_err_t *oks_keyring_new_line(const char **line, apr_pool_t *pool) OKS_MUST_USE;
+
+/* Base64url text of the sealed message. `aad` says purpose, cookie name and virtual host (SECURITY.md 11). */
+oks_err_t *oks_seal(const char **text, const oks_keyring_t *ring, oks_span_t aad, oks_span_t plain, apr_pool_t *pool)
+    OKS_MUST_USE;
+/* Opens what oks_seal made, into the caller's buffer. The plain length, or -1 for anything else: unknown key,
+ * other aad, changed byte, too long for `size` + OKS_SEAL_OVERHEAD. Allocates nothing from a pool. */
+apr_ssize_t oks_unseal_into(unsigned char *out, apr_size_t size, const oks_keyring_t *ring, oks_span_t aad,
+                            oks_span_t text);
+/* The same for larger messages, in `pool`: OKS_R_CRYPTO_SEAL_BROKEN. */
+oks_err_t *oks_unseal(oks_span_t *plain, const oks_keyring_t *ring, oks_span_t aad, oks_span_t text, apr_pool_t *pool)
+    OKS_MUST_USE;
+
+/* ---- X.509 as a key container (OKTA.md B.1.2): neither chain, name nor signature of a certificate is judged - */
+
+typedef struct oks_cert_t {
+    void *pkey;              /* EVP_PKEY *, freed with the pool */
+    apr_time_t not_before;
+    apr_time_t not_after;
+    const char *fingerprint; /* SHA-256 of the DER, lower-case hex */
+    oks_span_t der;
+} oks_cert_t;
+
+/* From DER, from base64 with or without PEM lines (CRLF and blanks allowed).
+ * OKS_R_CRYPTO_CERT_MALFORMED; OKS_R_CRYPTO_KEY_WEAK for RSA under 2048 bits or above 8192, a curve other than P-256/384/521, or
+ * another kind of key. */
+oks_err_t *oks_cert_parse(oks_cert_t **cert, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
+
+#endif

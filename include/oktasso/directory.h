@@ -1,0 +1,164 @@
+/* directory: users, sessions, one-time claims, documents over SQL (apr_dbd); the generation counters; the record cache. */
+#ifndef OKTASSO_DIRECTORY_H
+#define OKTASSO_DIRECTORY_H
+
+#include <stdatomic.h>
+
+#include "oktasso/base.h"
+
+#define OKS_ID_LEN 16 /* bytes of a session or user id: random, never reused */
+
+typedef struct oks_id_t { unsigned char bytes[OKS_ID_LEN]; } oks_id_t;
+
+/* ---- Generation counters: one block of shared memory, see DESIGN.md 1 ------------------------------------- */
+
+#define OKS_COUNTERS 65536
+typedef struct oks_counters_t { _Atomic uint32_t slot[OKS_COUNTERS]; } oks_counters_t; /* zeroed shared memory */
+
+/* The counter a thing hashes to. Ids are already random; names are hashed. */
+uint32_t oks_counter_of_session(const oks_id_t *session);
+uint32_t oks_counter_of_user(const oks_id_t *user);
+uint32_t oks_counter_of_org(const char *org);
+uint32_t oks_counter_of_document(const char *key);
+uint32_t oks_counter_get(const oks_counters_t *counters, uint32_t index);
+void oks_counter_add(oks_counters_t *counters, uint32_t index);
+
+/* ---- The directory ---------------------------------------------------------------------------------------- */
+
+typedef struct oks_directory_t oks_directory_t; /* safe for all threads of a process; never carried over fork() */
+
+/* Opens `spec` ("sqlite3:/PATH"), with at most `connections` at a time; nothing is opened before the first use.
+ * Every failure of the database, here and below, is OKS_R_DIRECTORY_UNAVAILABLE (an answer of 503), never "absent". */
+oks_err_t *oks_directory_open(oks_directory_t **directory, const char *spec, int connections,
+                              oks_counters_t *counters, apr_pool_t *pool) OKS_MUST_USE;
+/* Brings the schema up to date, forward only, in a transaction. A schema newer than this code knows is
+ * OKS_R_DIRECTORY_SCHEMA_NEWER. Call once per start, before children exist; close (clear the pool) before fork. */
+oks_err_t *oks_directory_migrate(oks_directory_t *directory, apr_pool_t *pool) OKS_MUST_USE;
+
+/* What an assertion says of a person, after the organization's attribute mapping and sanitizing. */
+typedef struct oks_profile_t {
+    const char *subject;         /* the IdP's stable name: SAML NameID, OIDC sub */
+    const char *email;           /* "" when unknown */
+    const char *first_name;
+    const char *last_name;
+    const char *name;
+    apr_array_header_t *groups;  /* const char * */
+    apr_table_t *extra;          /* other fields by name; may be NULL */
+} oks_profile_t;
+
+typedef enum oks_provisioning_t { OKS_PROVISIONING_JIT, OKS_PROVISIONING_SCIM, OKS_PROVISIONING_OFF } oks_provisioning_t;
+
+/* One sign-in to be written. */
+typedef struct oks_login_t {
+    const char *org;
+    const char *vhost;           /* the virtual host's identity, see flow.h */
+    const oks_profile_t *profile;
+    oks_provisioning_t provisioning;
+    const char *claim;           /* one-time value: hashed with the organization before it is a key */
+    apr_time_t claim_until;
+    oks_id_t session;            /* fresh */
+    oks_id_t new_user;           /* fresh: used when a record is created */
+    const char *protocol;        /* "saml", "oidc" */
+    const char *subject_format;  /* for logout */
+    const char *session_index;   /* or NULL */
+    const char *authn_context;   /* or NULL */
+    apr_time_t authn_instant;
+    apr_time_t now;
+    apr_time_t expires;          /* the session's last deadline */
+} oks_login_t;
+
+/* Claims the assertion, creates or updates the user, writes the session: one transaction, then the counters.
+ * The user is the one of this organization with that subject, else with that email (both case-folded).
+ * Reasons: OKS_R_DIRECTORY_CLAIM_USED (replay), OKS_R_DIRECTORY_USER_INACTIVE, OKS_R_DIRECTORY_USER_UNKNOWN
+ * (provisioning forbids creating), OKS_R_DIRECTORY_USER_CONFLICT (subject and email belong to two records),
+ * OKS_R_DIRECTORY_UNAVAILABLE. After any of them nothing has changed. */
+oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const oks_login_t *login, apr_pool_t *pool)
+    OKS_MUST_USE;
+
+/* A session joined with its user. */
+typedef struct oks_session_t {
+    oks_id_t id;
+    oks_id_t user;
+    const char *org;
+    const char *vhost;
+    const char *protocol;
+    const char *subject_format;
+    const char *session_index;   /* or NULL */
+    const char *authn_context;   /* or NULL */
+    apr_time_t authn_instant;
+    apr_time_t created;
+    apr_time_t expires;
+    const oks_profile_t *profile;
+} oks_session_t;
+
+/* One indexed read. OKS_R_DIRECTORY_SESSION_ABSENT when there is none, it has expired at `now`, or its user is gone;
+ * OKS_R_DIRECTORY_USER_INACTIVE when the user was deactivated. */
+oks_err_t *oks_directory_session(oks_session_t **session, oks_directory_t *directory, const oks_id_t *id,
+                                 apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+/* Ends one session; ending one that is not there is no error. */
+oks_err_t *oks_directory_session_end(oks_directory_t *directory, const oks_id_t *id, apr_pool_t *pool) OKS_MUST_USE;
+
+/* Switches a user on or off; off ends the live sessions at their next request and removes them. Absent:
+ * OKS_R_DIRECTORY_USER_UNKNOWN. */
+oks_err_t *oks_directory_user_set_active(oks_directory_t *directory, const char *org, const oks_id_t *user, bool active,
+                                         apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+
+/* Documents fetched from identity providers: the last good copy. */
+typedef struct oks_document_t {
+    oks_span_t content;
+    const char *etag;     /* or NULL */
+    apr_time_t fetched;   /* when it was last confirmed good */
+} oks_document_t;
+/* *document is NULL when there is no copy yet. */
+oks_err_t *oks_directory_document(oks_document_t **document, oks_directory_t *directory, const char *key,
+                                  apr_pool_t *pool) OKS_MUST_USE;
+/* Replaces the copy; the document's counter moves only when the content changed. */
+oks_err_t *oks_directory_document_put(oks_directory_t *directory, const char *key, const oks_document_t *document,
+                                      apr_pool_t *pool) OKS_MUST_USE;
+
+/* Background work, once a second on each server: reads the change log after *sequence (-1: start at its end) and adds
+ * to the counters of what others changed. */
+oks_err_t *oks_directory_follow(oks_directory_t *directory, int64_t *sequence, apr_pool_t *pool) OKS_MUST_USE;
+/* Removes expired sessions and claims, and change log rows older than ten minutes; bounded work per call. */
+oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+
+/* ---- The record cache: one per child, bounded, sharded ------------------------------------------------------ */
+
+typedef struct oks_record_field_t { const char *name; const char *value; } oks_record_field_t;
+
+/* What a request needs of a session: immutable, reference-counted, one block of memory. Field values are rendered
+ * once: header values as they go out. */
+typedef struct oks_record_t {
+    oks_id_t session;
+    oks_id_t user;
+    apr_time_t created;
+    apr_time_t expires;
+    apr_time_t authn_instant;
+    const char *org;
+    const char *vhost;
+    const char *protocol;
+    const char *authn_context;         /* "" when not said */
+    const oks_record_field_t *fields;  /* email, firstName, lastName, name, groups, role, org, extra ones; absent ones left out */
+    int nfields;
+    const char *const *groups;         /* each by itself, as received */
+    int ngroups;
+    uint32_t seen_session, seen_user, seen_org; /* the counters' values before the directory was read */
+} oks_record_t;
+
+/* The field's value, or NULL. */
+const char *oks_record_field(const oks_record_t *record, const char *name);
+
+typedef struct oks_cache_t oks_cache_t;
+#define OKS_CACHE_RECORDS 16384              /* per child, by default */
+#define OKS_CACHE_BYTES (64 * 1024 * 1024)   /* per child, by default: whichever is reached first evicts */
+
+/* A cache of at most so many records and bytes; freed with `pool`. */
+oks_err_t *oks_cache_create(oks_cache_t **cache, int records, apr_size_t bytes, apr_pool_t *pool) OKS_MUST_USE;
+/* The record with one reference for the caller, or NULL: absent, or a counter has moved. No system call. */
+const oks_record_t *oks_cache_get(oks_cache_t *cache, const oks_counters_t *counters, const oks_id_t *session);
+/* Copies `draft` (any memory) into a new record with one reference for the caller, and keeps it. Too large for the
+ * cache: still returned, not kept. NULL only when memory is out. */
+const oks_record_t *oks_cache_put(oks_cache_t *cache, const oks_record_t *draft);
+void oks_record_release(const oks_record_t *record); /* gives a reference back */
+
+#endif
