@@ -26,9 +26,9 @@ typedef struct oks_net_response_t {
     const char *etag;                /* or NULL */
 } oks_net_response_t;
 
-/* GET. At most three redirects, to the same scheme, host and port only. All in `pool`. Reasons: net.url.refused,
- * net.tls.failed, net.timeout, net.response.too_large, net.redirect.refused, net.unreachable, base.internal.error. An HTTP
- * error status is no error here. Blocks up to the timeout. */
+/* GET. At most three redirects, to the same scheme, host and port only. Blocks up to the timeout. All in `pool`. An HTTP
+ * error status is no error here. Reasons: net.url.refused, net.tls.failed, net.timeout, net.response.too_large,
+ * net.redirect.refused, net.unreachable, base.internal.error. */
 oks_err_t *oks_net_get(oks_net_response_t **response, const oks_net_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 
 #endif

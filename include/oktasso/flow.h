@@ -1,0 +1,160 @@
+/* flow: the coordinators. A request comes in as a value, an answer goes out as one; no httpd, no global state.
+ * Reads no clock: request->now is the time. */
+#ifndef OKTASSO_FLOW_H
+#define OKTASSO_FLOW_H
+
+#include "oktasso/base.h"
+#include "oktasso/crypto.h"
+#include "oktasso/directory.h"
+#include "oktasso/identity.h"
+#include "oktasso/saml.h"
+
+#define OKS_FLOW_FORM_MAX (512 * 1024)      /* bytes of a form body: a Response of OKS_SAML_RESPONSE_MAX in base64, and RelayState */
+#define OKS_FLOW_FIELD_MAX (8 * 1024)       /* bytes of one rendered field; httpd backends refuse header fields above 8190 */
+#define OKS_FLOW_GROUPS_MAX 1000            /* groups of one user */
+#define OKS_FLOW_PENDING_LIFETIME apr_time_from_sec(60 * 60) /* of a sealed RelayState */
+#define OKS_FLOW_RESTARTS_MAX 1             /* how often a failed callback starts the login again */
+
+/* ---- An organization, complete: read-only from start-up on ------------------------------------------------- */
+
+typedef enum oks_unauthorized_t {
+    OKS_UNAUTHORIZED_AUTO, OKS_UNAUTHORIZED_REDIRECT, OKS_UNAUTHORIZED_401, OKS_UNAUTHORIZED_PASS
+} oks_unauthorized_t;
+
+typedef struct oks_session_limits_t {
+    apr_interval_time_t lifetime; /* the last deadline, from the login */
+    apr_interval_time_t idle;
+} oks_session_limits_t;
+
+/* Which attributes feed a field; the first one that has a value wins. */
+typedef struct oks_attribute_rule_t {
+    const char *field;
+    const char *const *sources; /* NULL-terminated */
+} oks_attribute_rule_t;
+
+/* A role for members of any of these groups; rules are tried in the order written. */
+typedef struct oks_role_rule_t {
+    const char *role;
+    const char *const *groups; /* NULL-terminated */
+} oks_role_rule_t;
+
+typedef struct oks_org_t {
+    const char *name;
+    bool enabled;
+    const char *metadata_key;       /* of the fetched document in the directory; NULL when the metadata is a file */
+    const char *metadata_url;       /* what to fetch; NULL when the metadata is a file */
+    const oks_saml_idp_t *static_idp; /* out of a file, parsed at start-up; else NULL */
+    const char *const *entity_ids;  /* OktaSSOSPEntityID, NULL-terminated; NULL: the metadata URL */
+    const apr_array_header_t *attributes; /* oks_attribute_rule_t, the defaults included */
+    const apr_array_header_t *roles;      /* oks_role_rule_t */
+    const char *default_role;
+    const char *const *email_domains;     /* lower case, NULL-terminated; NULL: any */
+    const char *user_field;
+    oks_session_limits_t session;
+    apr_interval_time_t skew;
+    oks_unauthorized_t unauthorized;
+    const char *cookie_tls;         /* the session cookie's name under TLS */
+    const char *cookie_plain;       /* and without */
+    const char *ticket_aad_tls;     /* what the ticket is bound to: purpose, cookie name, virtual host */
+    const char *ticket_aad_plain;
+} oks_org_t;
+
+/* ---- What the coordinators work with ------------------------------------------------------------------------ */
+
+typedef struct oks_idp_store_t oks_idp_store_t; /* the parsed metadata of each organization, swapped when it changes */
+
+typedef struct oks_flow_t {
+    const char *path;               /* OktaSSOPath, "/sso/okta" */
+    const char *vhost;              /* the virtual host's identity: sessions and states are bound to it */
+    const oks_keyring_t *keys;
+    oks_directory_t *directory;
+    oks_counters_t *counters;
+    oks_cache_t *cache;
+    oks_idp_store_t *idps;
+    const oks_org_t *(*find_org)(const void *orgs, oks_span_t name); /* name in any case */
+    const void *orgs;
+} oks_flow_t;
+
+/* A store for so many organizations' documents; read-only map, each slot guarded by its own lock. */
+oks_err_t *oks_idp_store_create(oks_idp_store_t **store, oks_directory_t *directory, oks_counters_t *counters,
+                                const apr_array_header_t *keys, apr_pool_t *pool) OKS_MUST_USE;
+/* The organization's identity provider, valid until `pool` is cleared: the file's, or the last good copy of the
+ * directory. flow.idp.unavailable when there is none yet. */
+oks_err_t *oks_flow_idp(const oks_saml_idp_t **idp, const oks_flow_t *flow, const oks_org_t *org, apr_pool_t *pool)
+    OKS_MUST_USE;
+
+/* One step of background work for a document: fetch, check that it is usable metadata, keep. */
+typedef struct oks_fetch_t {
+    const char *key;
+    const char *url;
+    apr_interval_time_t timeout;
+    const char *ca_file;
+    const char *proxy;
+} oks_fetch_t;
+oks_err_t *oks_flow_fetch(oks_directory_t *directory, const oks_fetch_t *fetch, apr_time_t now, apr_pool_t *pool)
+    OKS_MUST_USE;
+
+/* ---- A request and its answer -------------------------------------------------------------------------------- */
+
+typedef struct oks_request_t {
+    const char *method;
+    const char *base_url;      /* "https://host[:port]": OktaSSOBaseURL or ServerName; never from Host */
+    bool tls;
+    const char *local_path;    /* own URLs: the path below OktaSSOPath, "/acs/acme"; decoded by httpd */
+    oks_span_t query;          /* raw */
+    oks_span_t target;         /* protected URLs: the path and query asked for, raw */
+    oks_span_t cookies;        /* the Cookie header */
+    const char *content_type;  /* "" when absent */
+    oks_span_t body;           /* of a POST to an own URL */
+    const char *accept;        /* "" when absent, and so on below */
+    const char *sec_fetch_mode;
+    const char *sec_fetch_dest;
+    const char *sec_fetch_site;
+    const char *requested_with;
+    const char *id;            /* quoted on pages and in the log */
+    apr_time_t now;
+} oks_request_t;
+
+typedef struct oks_answer_t {
+    int status;
+    const char *content_type;  /* NULL: no body */
+    const char *body;
+    apr_table_t *headers;      /* Location, Allow, Set-Cookie (several), … */
+    const oks_err_t *err;      /* why, or NULL; for the log */
+    const char *event;         /* what was decided, for the log: "login.start", "login.done", "logout", … */
+    const char *org;           /* or NULL */
+    const char *user;          /* or NULL */
+} oks_answer_t;
+
+/* Any URL under OktaSSOPath. Always an answer. */
+oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool);
+
+/* What the check of a protected request found. */
+typedef struct oks_pass_t {
+    const oks_record_t *record; /* released when `pool` is cleared */
+    const char *user;           /* REMOTE_USER; never empty */
+    const char *set_cookie;     /* the re-issued ticket, or NULL */
+} oks_pass_t;
+
+/* Is there a live session for this organization? Success is a pass; everything else is a reason: flow.session.none,
+ * flow.session.expired, directory.session.absent, directory.user.inactive, directory.database.unavailable, … */
+oks_err_t *oks_flow_check(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org,
+                          const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* What to answer to a protected request that `refusal` refused: start a login, 401 JSON, or a page. */
+oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, oks_unauthorized_t unauthorized,
+                                 const oks_request_t *request, const oks_err_t *refusal, apr_pool_t *pool);
+/* The page (or JSON, as the request wants) for a refusal. */
+oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err, apr_pool_t *pool);
+
+/* ---- Values that configuration needs ------------------------------------------------------------------------- */
+
+/* The default rules of DESIGN.md 4. */
+const apr_array_header_t *oks_flow_default_attributes(apr_pool_t *pool);
+/* user, email, firstName, lastName, name, groups, role, org. */
+bool oks_flow_field_is_builtin(const char *field);
+/* Sets the cookie names and bindings of an organization. */
+void oks_flow_name_cookies(oks_org_t *org, const char *vhost, apr_pool_t *pool);
+/* Every cookie of ours starts so, after an optional "__Host-". */
+#define OKS_COOKIE_PREFIX "oktasso-"
+
+#endif

@@ -1,0 +1,76 @@
+/* Names of organizations, addresses of people, names of header fields. */
+#include <string.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "oktasso/base.h"
+
+#define LOCAL_PART_MAX 64 /* RFC 5321 4.5.3.1.1 */
+#define LABEL_MAX 63      /* RFC 1035 2.3.4 */
+#define HEADER_NAME_MAX 64
+
+bool oks_org_name_ok(oks_span_t name)
+{
+    if (name.len < 1 || name.len > OKS_ORG_NAME_MAX) return false;
+    for (apr_size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) return false;
+    }
+    return name.ptr[0] != '-' && name.ptr[name.len - 1] != '-';
+}
+
+static bool domain_ok(oks_span_t domain)
+{
+    oks_span_t label;
+    if (!domain.len) return false;
+    while (oks_span_next(&label, &domain, '.')) {
+        if (label.len < 1 || label.len > LABEL_MAX || label.ptr[0] == '-' || label.ptr[label.len - 1] == '-') return false;
+        for (apr_size_t i = 0; i < label.len; i++) {
+            unsigned char c = (unsigned char)label.ptr[i];
+            if (c < 0x80 && !apr_isalnum(c) && c != '-') return false;
+        }
+    }
+    return true;
+}
+
+bool oks_email_ok(oks_span_t email)
+{
+    if (email.len > OKS_EMAIL_MAX || !oks_utf8_ok(email)) return false;
+    oks_span_t domain = oks_email_domain(email);
+    apr_size_t local = email.len - domain.len - 1;
+    if (!domain.len || local < 1 || local > LOCAL_PART_MAX) return false;
+    for (apr_size_t i = 0; i < local; i++) {
+        unsigned char c = (unsigned char)email.ptr[i];
+        if (c <= ' ' || c == 0x7f || strchr("\"(),:;<>[\\]@", c)) return false;
+    }
+    return domain_ok(domain);
+}
+
+oks_span_t oks_email_domain(oks_span_t email)
+{
+    const char *at = email.len ? memchr(email.ptr, '@', email.len) : NULL;
+    if (!at) return oks_span(NULL, 0);
+    return oks_span(at + 1, email.len - (apr_size_t)(at + 1 - email.ptr));
+}
+
+const char *oks_header_fold(const char *name, apr_pool_t *pool)
+{
+    char *out = apr_palloc(pool, strlen(name) + 1), *p = out;
+    for (; *name; name++)
+        if (apr_isalnum(*name)) *p++ = (char)apr_tolower(*name);
+    *p = '\0';
+    return out;
+}
+
+bool oks_header_name_ok(const char *name)
+{
+    bool letter = false;
+    apr_size_t len = strlen(name);
+    if (len < 1 || len > HEADER_NAME_MAX) return false;
+    for (; *name; name++) {
+        if (apr_isalpha(*name)) letter = true;
+        else if (!apr_isdigit(*name) && !strchr("!#$%&'*+-.^_`|~", *name)) return false;
+    }
+    return letter;
+}

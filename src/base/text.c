@@ -1,0 +1,147 @@
+/* Text that goes out: header values, HTML, log lines. Unicode by utf8proc. */
+#include <string.h>
+
+#include <apr_strings.h>
+#include <utf8proc.h>
+
+#include "oktasso/base.h"
+
+#define ZERO_WIDTH_NON_JOINER 0x200C
+#define ZERO_WIDTH_JOINER 0x200D
+#define RIGHT_SINGLE_QUOTE 0x2019
+#define MIDDLE_DOT 0x00B7
+
+bool oks_utf8_ok(oks_span_t text)
+{
+    const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text.ptr;
+    utf8proc_ssize_t left = (utf8proc_ssize_t)text.len;
+    while (left > 0) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t n = utf8proc_iterate(p, left, &c);
+        if (n < 1 || c == 0) return false;
+        p += n, left -= n;
+    }
+    return true;
+}
+
+/* utf8proc allocates with malloc: into the pool, or `fallback` when the text is not UTF-8. */
+static const char *map_utf8(const char *text, utf8proc_option_t options, const char *fallback, apr_pool_t *pool)
+{
+    utf8proc_uint8_t *mapped = NULL;
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, 0, &mapped, options | UTF8PROC_NULLTERM);
+    if (n < 0) return fallback;
+    char *copy = apr_pstrmemdup(pool, (const char *)mapped, (apr_size_t)n);
+    free(mapped);
+    return copy;
+}
+
+const char *oks_fold_key(const char *text, apr_pool_t *pool)
+{
+    return map_utf8(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD, text, pool);
+}
+
+static bool is_letter(utf8proc_int32_t c)
+{
+    utf8proc_category_t category = utf8proc_category(c);
+    return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_ME; /* letters and marks */
+}
+
+static bool name_keeps(utf8proc_int32_t c)
+{
+    utf8proc_category_t category = utf8proc_category(c);
+    if (is_letter(c) || category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL) return true;
+    if (c == RIGHT_SINGLE_QUOTE || c == MIDDLE_DOT) return true;
+    return c < 0x80 && c > 0 && strchr("._-@+'&,()/", (int)c) != NULL;
+}
+
+const char *oks_name_sanitize(const char *text, apr_pool_t *pool)
+{
+    const utf8proc_uint8_t *in = (const utf8proc_uint8_t *)map_utf8(
+        text, UTF8PROC_STABLE | UTF8PROC_COMPOSE, "", pool);
+    utf8proc_uint8_t *out = apr_palloc(pool, strlen((const char *)in) + 1), *p = out;
+    utf8proc_int32_t before = 0, c;
+    bool blank = false;
+    for (utf8proc_ssize_t n; *in && (n = utf8proc_iterate(in, -1, &c)) > 0; in += n) {
+        utf8proc_int32_t next = 0;
+        if (c == ZERO_WIDTH_JOINER || c == ZERO_WIDTH_NON_JOINER) {
+            if (in[n]) utf8proc_iterate(in + n, -1, &next);
+            if (blank || !is_letter(before) || !is_letter(next)) continue;
+        } else if (c == '\t' || utf8proc_category(c) == UTF8PROC_CATEGORY_ZS) {
+            blank = true;
+            continue;
+        } else if (!name_keeps(c)) {
+            continue;
+        }
+        if (blank && p > out) *p++ = ' ';
+        blank = false;
+        p += utf8proc_encode_char(c, p);
+        before = c;
+    }
+    *p = '\0';
+    return (const char *)out;
+}
+
+static bool value_drops(utf8proc_int32_t c)
+{
+    switch (utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP: return true;
+    default: return false;
+    }
+}
+
+const char *oks_value_sanitize(const char *text, apr_pool_t *pool)
+{
+    const utf8proc_uint8_t *in = (const utf8proc_uint8_t *)text;
+    char *out = apr_palloc(pool, strlen(text) + 1), *p = out;
+    while (*in) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t n = utf8proc_iterate(in, -1, &c);
+        if (n < 1) { /* not UTF-8: the byte is dropped */
+            in++;
+            continue;
+        }
+        if (!value_drops(c)) memcpy(p, in, (size_t)n), p += n;
+        in += n;
+    }
+    return oks_span_dup(oks_span_trim(oks_span(out, (apr_size_t)(p - out))), pool);
+}
+
+const char *oks_html_escape(const char *text, apr_pool_t *pool)
+{
+    char *out = apr_palloc(pool, strlen(text) * 6 + 1), *p = out;
+    for (; *text; text++) {
+        const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;"
+                           : *text == '"' ? "&quot;" : *text == '\'' ? "&#39;" : NULL;
+        if (entity) p += strlen(strcpy(p, entity));
+        else *p++ = *text;
+    }
+    *p = '\0';
+    return out;
+}
+
+const char *oks_log_escape(oks_span_t text, apr_size_t max, apr_pool_t *pool)
+{
+    apr_size_t len = text.len < max ? text.len : max;
+    char *out = apr_palloc(pool, len * 4 + 4), *p = out;
+    for (apr_size_t i = 0; i < len;) {
+        utf8proc_int32_t c;
+        const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text.ptr + i;
+        utf8proc_ssize_t n = utf8proc_iterate(at, (utf8proc_ssize_t)(len - i), &c);
+        if (n < 1 || c < ' ' || c == '\\' || value_drops(c)) {
+            n = n < 1 ? 1 : n;
+            for (utf8proc_ssize_t k = 0; k < n && p + 4 < out + len * 4 + 4; k++)
+                p += apr_snprintf(p, 5, "\\x%02x", at[k]);
+        } else {
+            memcpy(p, at, (size_t)n), p += n;
+        }
+        i += (apr_size_t)n;
+    }
+    *p = '\0';
+    return len < text.len ? apr_pstrcat(pool, out, "...", NULL) : out;
+}

@@ -1,0 +1,91 @@
+/* Answers: status, headers, cookies; a page for people, JSON for programs. */
+#include <string.h>
+
+#include <apr_strings.h>
+#include <jansson.h>
+
+#include "flow_private.h"
+
+oks_answer_t *oks_flow_answer(int status, const char *event, apr_pool_t *pool)
+{
+    oks_answer_t *answer = apr_pcalloc(pool, sizeof *answer);
+    answer->status = status;
+    answer->event = event;
+    answer->headers = apr_table_make(pool, 8);
+    apr_table_setn(answer->headers, "Cache-Control", "no-store");
+    apr_table_setn(answer->headers, "X-Content-Type-Options", "nosniff");
+    apr_table_setn(answer->headers, "Referrer-Policy", "no-referrer");
+    return answer;
+}
+
+oks_answer_t *oks_flow_see_other(const char *location, const char *event, apr_pool_t *pool)
+{
+    oks_answer_t *answer = oks_flow_answer(303, event, pool);
+    apr_table_setn(answer->headers, "Location", location);
+    return answer;
+}
+
+/* Is `word` in a comma-separated Accept list with a quality above zero? Good enough to tell browsers from programs. */
+static bool accepts_html(const char *accept)
+{
+    const char *html = strstr(accept, "text/html");
+    return html || strstr(accept, "application/xhtml+xml");
+}
+
+bool oks_flow_is_navigation(const oks_request_t *request)
+{
+    if (strcmp(request->method, "OPTIONS") == 0) return false; /* a preflight carries no cookies, and can't follow */
+    if (*request->requested_with) return false;
+    if (*request->sec_fetch_mode) return strcmp(request->sec_fetch_mode, "navigate") == 0;
+    return accepts_html(request->accept);
+}
+
+const char *oks_flow_cookie_name(bool tls, const char *suffix, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, tls ? "__Host-" : "", OKS_COOKIE_PREFIX, suffix, NULL);
+}
+
+const char *oks_flow_cookie(const oks_request_t *request, const char *name, const char *value, oks_same_site_t same_site,
+                            int max_age, apr_pool_t *pool)
+{
+    /* Without TLS no cookie can be SameSite=None (browsers want Secure with it). Leaving SameSite out is the next best:
+     * Chromium then lets a cookie younger than two minutes come with a cross-site POST. */
+    const char *site = same_site == OKS_SAME_SITE_LAX ? "; SameSite=Lax" : request->tls ? "; SameSite=None" : "";
+    const char *age = max_age < 0 ? "" : apr_psprintf(pool, "; Max-Age=%d", max_age);
+    return apr_pstrcat(pool, name, "=", value, "; Path=/; HttpOnly", request->tls ? "; Secure" : "", site, age, NULL);
+}
+
+void oks_flow_set_cookie(oks_answer_t *answer, const char *set_cookie)
+{
+    apr_table_addn(answer->headers, "Set-Cookie", set_cookie);
+}
+
+const char *oks_flow_json_refusal(const oks_request_t *request, const oks_err_t *err, const char *login_url,
+                                  apr_pool_t *pool)
+{
+    const oks_reason_info_t *info = oks_reason_info(err->reason);
+    json_t *body = json_pack("{s:s, s:s, s:s}", "error", info->code, "message", info->visitor, "request_id", request->id);
+    if (body && login_url) json_object_set_new(body, "login_url", json_string(login_url));
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+    const char *copy = text ? apr_pstrdup(pool, text) : "{\"error\":\"base.internal.error\"}";
+    free(text);
+    json_decref(body);
+    return copy;
+}
+
+oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err, apr_pool_t *pool)
+{
+    const oks_reason_info_t *info = oks_reason_info(err->reason);
+    oks_answer_t *answer = oks_flow_answer(info->http_status, "refused", pool);
+    answer->err = err;
+    if (oks_flow_is_navigation(request)) {
+        answer->content_type = "text/html; charset=utf-8";
+        answer->body = oks_flow_refusal_page(request, err, NULL, pool);
+        apr_table_setn(answer->headers, "Content-Security-Policy", oks_flow_page_policy(pool));
+    } else {
+        answer->content_type = "application/json";
+        answer->body = oks_flow_json_refusal(request, err, NULL, pool);
+    }
+    if (info->http_status == 503) apr_table_setn(answer->headers, "Retry-After", "5");
+    return answer;
+}

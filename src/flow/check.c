@@ -1,0 +1,74 @@
+/* The check of a protected request: ticket, deadlines, record. The hot path: with the record in memory it reads
+ * three counters and makes no system call. */
+#include <string.h>
+
+#include "flow_private.h"
+
+static apr_status_t release_record(void *record)
+{
+    oks_record_release(record);
+    return APR_SUCCESS;
+}
+
+/* One read of the directory. The counters are taken before it, so that a write in between is seen next time. */
+static oks_err_t *load_record(const oks_record_t **record, const oks_flow_t *flow, const oks_org_t *org,
+                              const oks_ticket_t *ticket, apr_time_t now, apr_pool_t *pool)
+{
+    uint32_t seen_session = oks_counter_get(flow->counters, oks_counter_of_session(&ticket->session));
+    uint32_t seen_user = oks_counter_get(flow->counters, oks_counter_of_user(&ticket->user));
+    uint32_t seen_org = oks_counter_get(flow->counters, oks_counter_of_org(org->name));
+
+    oks_session_t *session;
+    OKS_TRY(oks_directory_session(&session, flow->directory, &ticket->session, now, pool));
+    if (memcmp(&session->user, &ticket->user, sizeof ticket->user) != 0)
+        return oks_err(pool, OKS_R_DIRECTORY_SESSION_ABSENT, "the session is of another user than the ticket");
+
+    oks_record_t *draft;
+    OKS_TRY(oks_flow_render(&draft, org, session, pool));
+    draft->seen_session = seen_session;
+    draft->seen_user = seen_user;
+    draft->seen_org = seen_org;
+    *record = oks_cache_put(flow->cache, draft);
+    if (!*record) return oks_err(pool, OKS_R_INTERNAL, "out of memory for a session record");
+    return NULL;
+}
+
+static oks_err_t *find_record(const oks_record_t **record, const oks_flow_t *flow, const oks_org_t *org,
+                              const oks_ticket_t *ticket, apr_time_t now, apr_pool_t *pool)
+{
+    *record = oks_cache_get(flow->cache, flow->counters, &ticket->session);
+    if (!*record) OKS_TRY(load_record(record, flow, org, ticket, now, pool));
+    apr_pool_cleanup_register(pool, *record, release_record, apr_pool_cleanup_null);
+    if (strcmp((*record)->org, org->name) != 0 || strcmp((*record)->vhost, flow->vhost) != 0)
+        return oks_err(pool, OKS_R_DIRECTORY_SESSION_ABSENT, "the session is of another organization or virtual host");
+    if ((*record)->expires <= now) return oks_err(pool, OKS_R_FLOW_SESSION_EXPIRED, "the session's last deadline has passed");
+    return NULL;
+}
+
+/* Sliding idle time: a new ticket when more than a tenth of the idle time has gone. Nothing is written. */
+static oks_err_t *slide(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                        const oks_ticket_t *ticket, apr_pool_t *pool)
+{
+    if (request->now - ticket->issued <= org->session.idle / 10) return NULL;
+    oks_ticket_t next = *ticket;
+    next.issued = apr_time_from_sec(apr_time_sec(request->now));
+    next.idle_until = next.issued + org->session.idle;
+    if (next.idle_until > next.last_until) next.idle_until = next.last_until;
+    return oks_flow_ticket_cookie(&pass->set_cookie, flow, org, request, &next, pool);
+}
+
+oks_err_t *oks_flow_check(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org,
+                          const oks_request_t *request, apr_pool_t *pool)
+{
+    oks_ticket_t ticket;
+    memset(pass, 0, sizeof *pass);
+    if (!oks_flow_ticket_read(&ticket, flow, org, request)) return oks_err(pool, OKS_R_FLOW_SESSION_NONE, NULL);
+    if (ticket.idle_until <= request->now || ticket.last_until <= request->now)
+        return oks_err(pool, OKS_R_FLOW_SESSION_EXPIRED, "%s",
+                       ticket.last_until <= request->now ? "last deadline" : "idle deadline");
+    OKS_TRY(find_record(&pass->record, flow, org, &ticket, request->now, pool));
+    pass->user = oks_record_field(pass->record, "user");
+    if (!pass->user || !*pass->user) /* SECURITY.md 1: an identity with an empty user is no identity */
+        return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", org->user_field);
+    return slide(pass, flow, org, request, &ticket, pool);
+}

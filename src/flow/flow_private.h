@@ -1,0 +1,113 @@
+/* What the files of the room flow share. */
+#ifndef OKTASSO_FLOW_PRIVATE_H
+#define OKTASSO_FLOW_PRIVATE_H
+
+#include "oktasso/flow.h"
+
+/* ---- answer.c: answers and cookies ---- */
+
+oks_answer_t *oks_flow_answer(int status, const char *event, apr_pool_t *pool);
+/* 303: the browser goes on with GET (RFC 9110 15.4.4). `location` must be ours or the IdP's, never taken from input. */
+oks_answer_t *oks_flow_see_other(const char *location, const char *event, apr_pool_t *pool);
+/* Does a person look at the answer? Else it is a script, a preflight or an API client, and gets JSON. */
+bool oks_flow_is_navigation(const oks_request_t *request);
+const char *oks_flow_json_refusal(const oks_request_t *request, const oks_err_t *err, const char *login_url,
+                                  apr_pool_t *pool);
+
+typedef enum oks_same_site_t { OKS_SAME_SITE_LAX, OKS_SAME_SITE_NONE } oks_same_site_t;
+/* A Set-Cookie value; max_age < 0: as long as the browser runs, 0: removes it. */
+const char *oks_flow_cookie(const oks_request_t *request, const char *name, const char *value, oks_same_site_t same_site,
+                            int max_age, apr_pool_t *pool);
+void oks_flow_set_cookie(oks_answer_t *answer, const char *set_cookie);
+/* "__Host-oktasso-<suffix>" under TLS, without the prefix else. */
+const char *oks_flow_cookie_name(bool tls, const char *suffix, apr_pool_t *pool);
+
+/* ---- page.c ---- */
+
+const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t *err, const char *again_url,
+                                  apr_pool_t *pool);
+/* A page with a heading, a sentence and one link (label may be NULL). */
+const char *oks_flow_notice_page(const char *heading, const char *sentence, const char *link, const char *label,
+                                 apr_pool_t *pool);
+/* The Content-Security-Policy that all our pages carry; it names the style sheet by its hash. */
+const char *oks_flow_page_policy(apr_pool_t *pool);
+
+/* ---- ticket.c: the sealed session cookie ---- */
+
+#define OKS_TICKET_PLAIN_MAX (1 + 2 * OKS_ID_LEN + 8 + 4 + 4 + OKS_ORG_NAME_MAX)
+
+typedef struct oks_ticket_t {
+    oks_id_t session;
+    oks_id_t user;
+    apr_time_t issued;      /* whole seconds */
+    apr_time_t idle_until;
+    apr_time_t last_until;
+} oks_ticket_t;
+
+/* The Set-Cookie value of a session's ticket. */
+oks_err_t *oks_flow_ticket_cookie(const char **set_cookie, const oks_flow_t *flow, const oks_org_t *org,
+                                  const oks_request_t *request, const oks_ticket_t *ticket, apr_pool_t *pool)
+    OKS_MUST_USE;
+/* False when there is no cookie, or one that is not ours. */
+bool oks_flow_ticket_read(oks_ticket_t *ticket, const oks_flow_t *flow, const oks_org_t *org,
+                          const oks_request_t *request);
+const char *oks_flow_ticket_clear(const oks_org_t *org, const oks_request_t *request, apr_pool_t *pool);
+
+/* ---- state.c: a pending login, sealed into RelayState ---- */
+
+typedef struct oks_state_t {
+    unsigned char request[16]; /* the AuthnRequest's ID is '_' and these in hexadecimal */
+    unsigned char binding[16]; /* of SHA-256 of the binding cookie */
+    apr_time_t expires;
+    int restarts;
+    const char *return_path;
+} oks_state_t;
+
+const char *oks_state_request_id(const oks_state_t *state, apr_pool_t *pool);
+oks_err_t *oks_state_seal(const char **text, const oks_flow_t *flow, const oks_org_t *org, const oks_state_t *state,
+                          apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_state_unseal(oks_state_t **state, const oks_flow_t *flow, const oks_org_t *org, oks_span_t text,
+                            apr_pool_t *pool) OKS_MUST_USE;
+/* The browser's binding: of its cookie, or of a new one that `answer` then sets. */
+oks_err_t *oks_state_bind(oks_state_t *state, oks_answer_t *answer, const oks_request_t *request, apr_pool_t *pool)
+    OKS_MUST_USE;
+/* flow.state.late, flow.state.foreign */
+oks_err_t *oks_state_check(const oks_state_t *state, const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+
+/* ---- profile.c: identity -> profile -> rendered record ---- */
+
+oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const oks_identity_t *identity,
+                            apr_pool_t *pool) OKS_MUST_USE;
+/* A draft of the record with its fields rendered; in `pool`. */
+oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks_session_t *session, apr_pool_t *pool)
+    OKS_MUST_USE;
+
+/* ---- login.c, acs.c, logout.c ---- */
+
+const char *oks_flow_url(const oks_flow_t *flow, const oks_request_t *request, const char *what, const oks_org_t *org,
+                         apr_pool_t *pool); /* base + path + "/what/org" */
+const char *oks_flow_entity_id(const oks_flow_t *flow, const oks_request_t *request, const oks_org_t *org,
+                               apr_pool_t *pool);
+/* Sends the browser to the identity provider. */
+oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                          const oks_request_t *request, const char *return_path, int restarts, apr_pool_t *pool)
+    OKS_MUST_USE;
+/* The form of a POST to an own URL: type, encoding. Also for a GET: its query. */
+oks_err_t *oks_flow_form(apr_array_header_t **params, const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* The `return` parameter by the return-URL policy; "/" when there is none. */
+oks_err_t *oks_flow_return(const char **path, const apr_array_header_t *params, apr_pool_t *pool) OKS_MUST_USE;
+
+typedef oks_err_t *(*oks_flow_serve_fn)(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                        const oks_request_t *request, apr_pool_t *pool);
+oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                              const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                   const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                 const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                  const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+
+#endif
