@@ -143,8 +143,9 @@ oks_err_t *oks_flow_check(oks_pass_t *pass, const oks_flow_t *flow, const oks_or
 /* What to answer to a protected request that `refusal` refused: start a login, 401 JSON, or a page. */
 oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, oks_unauthorized_t unauthorized,
                                  const oks_request_t *request, const oks_err_t *refusal, apr_pool_t *pool);
-/* The page (or JSON, as the request wants) for a refusal. */
-oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err, apr_pool_t *pool);
+/* The page (or JSON, as the request wants) for a refusal; again_url (may be NULL) is where to sign in again. */
+oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err, const char *again_url,
+                              apr_pool_t *pool);
 
 /* ---- Values that configuration needs ------------------------------------------------------------------------- */
 

@@ -25,19 +25,12 @@ oks_answer_t *oks_flow_see_other(const char *location, const char *event, apr_po
     return answer;
 }
 
-/* Is `word` in a comma-separated Accept list with a quality above zero? Good enough to tell browsers from programs. */
-static bool accepts_html(const char *accept)
-{
-    const char *html = strstr(accept, "text/html");
-    return html || strstr(accept, "application/xhtml+xml");
-}
-
 bool oks_flow_is_navigation(const oks_request_t *request)
 {
     if (strcmp(request->method, "OPTIONS") == 0) return false; /* a preflight carries no cookies, and can't follow */
     if (*request->requested_with) return false;
     if (*request->sec_fetch_mode) return strcmp(request->sec_fetch_mode, "navigate") == 0;
-    return accepts_html(request->accept);
+    return strstr(request->accept, "text/html") != NULL; /* browsers before Sec-Fetch-*; programs send another or none */
 }
 
 const char *oks_flow_cookie_name(bool tls, const char *suffix, apr_pool_t *pool)
@@ -73,18 +66,18 @@ const char *oks_flow_json_refusal(const oks_request_t *request, const oks_err_t 
     return copy;
 }
 
-oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err, apr_pool_t *pool)
+oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err, const char *again_url, apr_pool_t *pool)
 {
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     oks_answer_t *answer = oks_flow_answer(info->http_status, "refused", pool);
     answer->err = err;
     if (oks_flow_is_navigation(request)) {
         answer->content_type = "text/html; charset=utf-8";
-        answer->body = oks_flow_refusal_page(request, err, NULL, pool);
+        answer->body = oks_flow_refusal_page(request, err, again_url, pool);
         apr_table_setn(answer->headers, "Content-Security-Policy", oks_flow_page_policy(pool));
     } else {
         answer->content_type = "application/json";
-        answer->body = oks_flow_json_refusal(request, err, NULL, pool);
+        answer->body = oks_flow_json_refusal(request, err, again_url, pool);
     }
     if (info->http_status == 503) apr_table_setn(answer->headers, "Retry-After", "5");
     return answer;

@@ -208,7 +208,6 @@ class Okta:
         for key in ("response_key", "assertion_key", "key_info_key"):
             if key in fields:
                 out[key[:-len("key")] + "signer"] = ring.named(fields.pop(key))
-        # Attributes to change, in place of all of them.
         known = {field.name for field in dataclasses.fields(saml.Options)}
         unknown = set(fields) - known
         if unknown:
@@ -438,7 +437,7 @@ class Handler(BaseHTTPRequestHandler):
             session = self.session()
             if session is None:
                 return self.to_login(query["state"])
-            return self.finish(app, session, waiting, query["state"])
+            return self.complete(app, session, waiting, query["state"])
         request = None
         if "SAMLRequest" in fields:
             request = saml.decode_request(fields["SAMLRequest"], self.command != "POST")
@@ -462,20 +461,17 @@ class Handler(BaseHTTPRequestHandler):
             if session is None and self.command != "POST" or (request is not None and request.force_authn):
                 return self.to_login(state)
             return self.redirect(f"/app/{app.name}/{app.exk}/sso/saml?{urlencode({'state': state})}")
-        return self.finish(app, session, waiting, None)
+        return self.complete(app, session, waiting, None)
 
-    def finish(self, app, session, waiting, state):
+    def complete(self, app, session, waiting, state):
         user = self.idp.users[session.login]
         if waiting.request is not None and waiting.request.force_authn and not waiting.fresh:
             return self.to_login(state)
         if not app.assigned(user):
             raise Refused(403, "403 App Not Assigned",
                           f"{user.login} is not assigned to {app.label}. Ask your administrator for access.")
-        reply = self.idp.answer(app, user, session, waiting)
-        if state is not None:
-            with self.idp.lock:
-                self.idp.pending.pop(state, None)
-        return reply
+        # The waiting sign-on stays: Back and reload bring a new Response, as at Okta.
+        return self.idp.answer(app, user, session, waiting)
 
     def page_login(self, query, form):
         state = (form if self.command == "POST" else query).get("state", "")

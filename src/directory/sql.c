@@ -1,0 +1,138 @@
+/* Every SQL text of the room. Portable between SQLite 3.24 and PostgreSQL 9.5; what differs is in the dialects.
+ * Text keys of foreign origin are hashed, so that each index entry is small (PostgreSQL refuses large ones). Numbers
+ * are compared to columns of type BIGINT only: apr_dbd's SQLite driver binds every argument as text, and it is the
+ * column that makes a number of it. */
+#include "directory_private.h"
+
+#define USER_COLUMNS \
+    "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra"
+
+const char *const oks_directory_sql[OKS_S_COUNT_] = {
+    [OKS_S_CLAIM_INSERT] = "INSERT INTO claims (hash, expires) VALUES (%s, %lld) ON CONFLICT (hash) DO NOTHING",
+
+    [OKS_S_USER_BY_SUBJECT] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.subject_key = %s",
+    [OKS_S_USER_BY_EMAIL] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.email_key = %s",
+    [OKS_S_USER_INSERT] =
+        "INSERT INTO users (subject, subject_key, email, email_key, first_name, last_name, name, asserted_groups,"
+        " extra, updated, id, org, active, created)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %s, %s, 1, %lld) ON CONFLICT DO NOTHING",
+    [OKS_S_USER_UPDATE] =
+        "UPDATE users SET subject = %s, subject_key = %s, email = %s, email_key = %s, first_name = %s, last_name = %s,"
+        " name = %s, asserted_groups = %s, extra = %s, updated = %lld WHERE id = %s",
+    [OKS_S_USER_ACTIVE] = "SELECT active FROM users WHERE id = %s AND org = %s",
+    [OKS_S_USER_SET_ACTIVE] = "UPDATE users SET active = %lld, updated = %lld WHERE id = %s AND org = %s",
+
+    [OKS_S_SESSION_INSERT] =
+        "INSERT INTO sessions (id, user_id, org, vhost, protocol, subject_format, session_index, session_index_key,"
+        " authn_context, authn_instant, created, expires)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %lld, %lld)",
+    [OKS_S_SESSION_READ] =
+        "SELECT s.org, s.vhost, s.protocol, s.subject_format, s.session_index, s.authn_context, s.authn_instant,"
+        " s.created, s.expires, " USER_COLUMNS " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = %s",
+    [OKS_S_SESSION_DELETE] = "DELETE FROM sessions WHERE id = %s",
+    [OKS_S_SESSIONS_DELETE_OF_USER] = "DELETE FROM sessions WHERE user_id = %s",
+
+    [OKS_S_DOCUMENT_READ] = "SELECT content, etag, fetched FROM documents WHERE hash = %s",
+    [OKS_S_DOCUMENT_WRITE] =
+        "INSERT INTO documents (hash, name, content, etag, fetched) VALUES (%s, %s, %s, %s, %lld)"
+        " ON CONFLICT (hash) DO UPDATE SET content = excluded.content, etag = excluded.etag,"
+        " fetched = excluded.fetched",
+
+    /* One row hands out the numbers, and stays locked until the commit: so numbers are without gaps, and become
+     * visible in their order. A database's own sequences promise neither. */
+    [OKS_S_CHANGE_NEXT] = "UPDATE change_head SET seq = seq + 1",
+    [OKS_S_CHANGE_INSERT] =
+        "INSERT INTO changes (seq, kind, hash, at) SELECT seq, %s, %s, %lld FROM change_head",
+    [OKS_S_CHANGE_HEAD] = "SELECT seq FROM change_head",
+    [OKS_S_CHANGES_BETWEEN] = "SELECT hash FROM changes WHERE seq > %lld AND seq <= %lld",
+
+    /* DELETE has no LIMIT in either dialect. */
+    [OKS_S_SWEEP_SESSIONS] =
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= %lld LIMIT 1000)",
+    [OKS_S_SWEEP_CLAIMS] =
+        "DELETE FROM claims WHERE hash IN (SELECT hash FROM claims WHERE expires <= %lld LIMIT 1000)",
+    [OKS_S_SWEEP_CHANGES] =
+        "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at <= %lld LIMIT 1000)",
+};
+
+const char *const oks_directory_meta_table =
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)";
+const char *const oks_directory_version_sql = "SELECT value FROM meta WHERE name = 'schema_version'";
+
+/* Keys that may be absent are NULL, which unique indexes let occur any number of times. */
+static const char *const version_1[] = {
+    "CREATE TABLE users ("
+    " id TEXT PRIMARY KEY,"
+    " org TEXT NOT NULL,"
+    " subject TEXT NOT NULL,"
+    " subject_key TEXT,"
+    " email TEXT NOT NULL,"
+    " email_key TEXT,"
+    " first_name TEXT NOT NULL,"
+    " last_name TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " asserted_groups TEXT NOT NULL,"
+    " extra TEXT NOT NULL,"
+    " active BIGINT NOT NULL,"
+    " created BIGINT NOT NULL,"
+    " updated BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX users_by_subject ON users (org, subject_key)",
+    "CREATE UNIQUE INDEX users_by_email ON users (org, email_key)",
+
+    "CREATE TABLE sessions ("
+    " id TEXT PRIMARY KEY,"
+    " user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,"
+    " org TEXT NOT NULL,"
+    " vhost TEXT NOT NULL,"
+    " protocol TEXT NOT NULL,"
+    " subject_format TEXT NOT NULL,"
+    " session_index TEXT,"
+    " session_index_key TEXT,"
+    " authn_context TEXT,"
+    " authn_instant BIGINT NOT NULL,"
+    " created BIGINT NOT NULL,"
+    " expires BIGINT NOT NULL)",
+    "CREATE INDEX sessions_by_user ON sessions (user_id)",
+    "CREATE INDEX sessions_by_index ON sessions (org, session_index_key)", /* single logout names a SessionIndex */
+    "CREATE INDEX sessions_by_expiry ON sessions (expires)",
+
+    "CREATE TABLE claims (hash TEXT PRIMARY KEY, expires BIGINT NOT NULL)",
+    "CREATE INDEX claims_by_expiry ON claims (expires)",
+
+    /* The content in base64: apr_dbd gives no length with a binary column, and PostgreSQL's text holds no NUL. */
+    "CREATE TABLE documents ("
+    " hash TEXT PRIMARY KEY,"
+    " name TEXT NOT NULL,"
+    " content TEXT NOT NULL,"
+    " etag TEXT,"
+    " fetched BIGINT NOT NULL)",
+
+    "CREATE TABLE changes ("
+    " seq BIGINT PRIMARY KEY,"
+    " kind TEXT NOT NULL,"
+    " hash TEXT NOT NULL,"
+    " at BIGINT NOT NULL)",
+    "CREATE INDEX changes_by_age ON changes (at)",
+    "CREATE TABLE change_head (seq BIGINT NOT NULL)",
+    "INSERT INTO change_head (seq) VALUES (0)",
+    "INSERT INTO meta (name, value) VALUES ('schema_version', '1')",
+    NULL
+};
+
+const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1};
+
+/* busy_timeout is short on purpose. apr_dbd's SQLite driver holds one lock for the whole process while a statement
+ * runs, so that one who waits inside SQLite stops every reader; when SQLite gives up, the driver lets go of that lock,
+ * sleeps 100 ms and tries again, 16 times in all. Together that waits about two seconds for another writer. */
+static const char *const sqlite3_on_open[] = {
+    "PRAGMA busy_timeout = 40", "40",
+    "PRAGMA journal_mode = WAL", "wal",
+    "PRAGMA synchronous = FULL", "", /* a commit is on the disk before it is acknowledged, in WAL mode as well */
+    "PRAGMA foreign_keys = ON", "",
+    NULL
+};
+
+const oks_dialect_t oks_directory_dialects[] = {
+    {.scheme = "sqlite3", .begin = "BEGIN IMMEDIATE", .on_open = sqlite3_on_open, .is_file = true, .one_writer = true},
+    {.scheme = NULL}
+};

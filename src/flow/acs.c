@@ -1,0 +1,169 @@
+/* The SAML assertion consumer: verify, map, write, and send the browser to where it wanted to go. A callback that is
+ * late, replayed or of another tab starts the login once more, with a loop guard; never a dead end. */
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "flow_private.h"
+
+#define RESTART_COOKIE_SECONDS 300
+
+typedef struct acs_t {
+    const oks_flow_t *flow;
+    const oks_org_t *org;
+    const oks_request_t *request;
+    oks_state_t *state;        /* NULL: none that we can open */
+    const char *return_path;
+    apr_pool_t *pool;
+} acs_t;
+
+/* Failures that a second try mends: nothing is wrong with the organization's set-up. */
+static bool restartable(oks_reason_t reason)
+{
+    switch (reason) {
+    case OKS_R_FLOW_STATE_LATE:
+    case OKS_R_FLOW_STATE_FOREIGN:
+    case OKS_R_DIRECTORY_CLAIM_USED:
+    case OKS_R_SAML_IN_RESPONSE_TO_MISMATCH:
+    case OKS_R_SAML_RESPONSE_UNSOLICITED:
+    case OKS_R_SAML_TIME_EXPIRED: return true;
+    default: return false;
+    }
+}
+
+static const char *restart_cookie(const acs_t *acs)
+{
+    return oks_flow_cookie_name(acs->request->tls, "restart", acs->pool);
+}
+
+/* Through /login/{org}, where a session that another tab made is seen: its cookie does not come with a cross-site POST. */
+static oks_err_t *restart(oks_answer_t **answer, const acs_t *acs, const oks_err_t *why)
+{
+    oks_span_t guard;
+    bool again = acs->state ? acs->state->restarts >= OKS_FLOW_RESTARTS_MAX
+                            : oks_cookie_get(&guard, acs->request->cookies, restart_cookie(acs));
+    if (again) return oks_err_from(acs->pool, OKS_R_FLOW_LOGIN_LOOP, APR_SUCCESS, why, NULL);
+    const char *login = oks_flow_url(acs->flow, acs->request, "login", acs->org, acs->pool);
+    *answer = oks_flow_see_other(apr_pstrcat(acs->pool, login, acs->state ? "?again=1&return=" : "?again=cookie&return=",
+                                             oks_url_encode(acs->return_path, acs->pool), NULL),
+                                 "login.restart", acs->pool);
+    (*answer)->err = why;
+    (*answer)->org = acs->org->name;
+    if (!acs->state)
+        oks_flow_set_cookie(*answer, oks_flow_cookie(acs->request, restart_cookie(acs), "1", OKS_SAME_SITE_NONE,
+                                                     RESTART_COOKIE_SECONDS, acs->pool));
+    return NULL;
+}
+
+/* The login as the directory writes it. The record is rendered once beforehand, so that a profile that no request could
+ * carry is refused here and not at every request. */
+static oks_err_t *prepare_login(oks_login_t *login, const acs_t *acs, const oks_identity_t *identity)
+{
+    oks_profile_t *profile;
+    oks_record_t *draft;
+    apr_pool_t *pool = acs->pool;
+    apr_time_t now = acs->request->now;
+    OKS_TRY(oks_flow_profile(&profile, acs->org, identity, pool));
+    memset(login, 0, sizeof *login);
+    OKS_TRY(oks_random_bytes(login->session.bytes, OKS_ID_LEN, pool));
+    OKS_TRY(oks_random_bytes(login->new_user.bytes, OKS_ID_LEN, pool));
+    login->org = acs->org->name;
+    login->vhost = acs->flow->vhost;
+    login->profile = profile;
+    login->provisioning = OKS_PROVISIONING_JIT;
+    login->claim = identity->assertion_id;
+    login->claim_until = identity->claim_until;
+    login->protocol = identity->protocol;
+    login->subject_format = identity->subject_format;
+    login->session_index = identity->session_index;
+    login->authn_context = identity->authn_context;
+    login->authn_instant = identity->authn_instant;
+    login->now = now;
+    login->expires = now + acs->org->session.lifetime;
+    if (identity->session_not_on_or_after && identity->session_not_on_or_after < login->expires)
+        login->expires = identity->session_not_on_or_after; /* SAML Core 2.7.2 */
+
+    oks_session_t session = { .id = login->session, .org = login->org, .vhost = login->vhost,
+                              .protocol = login->protocol, .profile = profile, .expires = login->expires };
+    OKS_TRY(oks_flow_render(&draft, acs->org, &session, pool));
+    if (!oks_record_field(draft, "user"))
+        return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", acs->org->user_field);
+    return NULL;
+}
+
+static oks_err_t *finish(oks_answer_t **answer, const acs_t *acs, const oks_login_t *login, const oks_id_t *user)
+{
+    const char *cookie;
+    oks_span_t guard;
+    oks_ticket_t ticket = { .session = login->session, .user = *user };
+    ticket.issued = apr_time_from_sec(apr_time_sec(login->now));
+    ticket.last_until = login->expires;
+    ticket.idle_until = ticket.issued + acs->org->session.idle;
+    if (ticket.idle_until > ticket.last_until) ticket.idle_until = ticket.last_until;
+    OKS_TRY(oks_flow_ticket_cookie(&cookie, acs->flow, acs->org, acs->request, &ticket, acs->pool));
+    *answer = oks_flow_see_other(acs->return_path, "login.done", acs->pool);
+    (*answer)->org = acs->org->name;
+    (*answer)->user = *login->profile->email ? login->profile->email : login->profile->subject;
+    oks_flow_set_cookie(*answer, cookie);
+    if (oks_cookie_get(&guard, acs->request->cookies, restart_cookie(acs)))
+        oks_flow_set_cookie(*answer, oks_flow_cookie(acs->request, restart_cookie(acs), "", OKS_SAME_SITE_NONE, 0, acs->pool));
+    return NULL;
+}
+
+/* RelayState: ours when it opens; else, at most, a path to return to. */
+static void read_state(acs_t *acs, oks_span_t relay_state)
+{
+    acs->return_path = "/";
+    if (!relay_state.len) return;
+    if (!oks_state_unseal(&acs->state, acs->flow, acs->org, relay_state, acs->pool)) {
+        acs->return_path = acs->state->return_path;
+        return;
+    }
+    acs->state = NULL;
+    if (oks_return_path(&acs->return_path, relay_state, acs->pool) != NULL) acs->return_path = "/";
+}
+
+static oks_err_t *verify(oks_identity_t **identity, const acs_t *acs, oks_span_t response)
+{
+    const oks_saml_idp_t *idp;
+    apr_pool_t *pool = acs->pool;
+    const char *own[] = { oks_flow_entity_id(acs->flow, acs->request, acs->org, pool), NULL };
+    OKS_TRY(oks_flow_idp(&idp, acs->flow, acs->org, pool));
+    oks_saml_expect_t expect = {
+        .idp = idp, .audiences = acs->org->entity_ids ? acs->org->entity_ids : own,
+        .acs_url = oks_flow_url(acs->flow, acs->request, "acs", acs->org, pool),
+        .request_id = acs->state ? oks_state_request_id(acs->state, pool) : NULL,
+        .now = acs->request->now, .skew = acs->org->skew,
+    };
+    OKS_TRY(oks_saml_response_verify(identity, response, &expect, pool));
+    /* Nobody signs in by a Response that this browser did not ask for (login CSRF): the verified one only starts a
+     * login of its own, DESIGN.md OktaSSOIdPInitiated upgrade. */
+    if (!(*identity)->in_response_to) return oks_err(pool, OKS_R_SAML_RESPONSE_UNSOLICITED, NULL);
+    return oks_state_check(acs->state, acs->request, pool);
+}
+
+static oks_err_t *consume(oks_answer_t **answer, const acs_t *acs, oks_span_t response)
+{
+    oks_identity_t *identity;
+    oks_login_t login;
+    oks_id_t user;
+    OKS_TRY(verify(&identity, acs, response));
+    OKS_TRY(prepare_login(&login, acs, identity));
+    OKS_TRY(oks_directory_login(&user, acs->flow->directory, &login, acs->pool));
+    return finish(answer, acs, &login, &user);
+}
+
+oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                              const oks_request_t *request, apr_pool_t *pool)
+{
+    apr_array_header_t *params;
+    oks_span_t response, relay_state;
+    acs_t acs = { .flow = flow, .org = org, .request = request, .pool = pool };
+    OKS_TRY(oks_flow_form(&params, request, pool));
+    OKS_TRY(oks_form_get(&response, params, "SAMLResponse", pool));
+    OKS_TRY(oks_form_get(&relay_state, params, "RelayState", pool));
+    if (!response.len) return oks_err(pool, OKS_R_FLOW_PARAMETER_MISSING, "SAMLResponse");
+    read_state(&acs, relay_state);
+    oks_err_t *err = consume(answer, &acs, response);
+    return err && restartable(err->reason) ? restart(answer, &acs, err) : err;
+}

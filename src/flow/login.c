@@ -1,0 +1,141 @@
+/* Starting a login, and the answers to a protected request without a session. */
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "flow_private.h"
+
+#define FORM_TYPE "application/x-www-form-urlencoded"
+
+const char *oks_flow_url(const oks_flow_t *flow, const oks_request_t *request, const char *what, const oks_org_t *org,
+                         apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, request->base_url, flow->path, "/", what, "/", org->name, NULL);
+}
+
+const char *oks_flow_entity_id(const oks_flow_t *flow, const oks_request_t *request, const oks_org_t *org,
+                               apr_pool_t *pool)
+{
+    return org->entity_ids ? org->entity_ids[0] : oks_flow_url(flow, request, "metadata", org, pool);
+}
+
+oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                          const oks_request_t *request, const char *return_path, int restarts, apr_pool_t *pool)
+{
+    const oks_saml_idp_t *idp;
+    const char *relay_state, *url;
+    oks_state_t state = { .expires = request->now + OKS_FLOW_PENDING_LIFETIME, .restarts = restarts,
+                          .return_path = return_path };
+    OKS_TRY(oks_flow_idp(&idp, flow, org, pool));
+    if (!idp->sso_redirect_url)
+        return oks_err(pool, OKS_R_SAML_METADATA_NO_ENDPOINT, "no SingleSignOnService for HTTP-Redirect");
+    OKS_TRY(oks_random_bytes(state.request, sizeof state.request, pool));
+    oks_answer_t *made = oks_flow_see_other(NULL, "login.start", pool);
+    OKS_TRY(oks_state_bind(&state, made, request, pool));
+    OKS_TRY(oks_state_seal(&relay_state, flow, org, &state, pool));
+    oks_saml_authn_request_t authn = {
+        .id = oks_state_request_id(&state, pool), .issue_instant = request->now,
+        .issuer = oks_flow_entity_id(flow, request, org, pool), .acs_url = oks_flow_url(flow, request, "acs", org, pool),
+        .destination = idp->sso_redirect_url,
+    };
+    OKS_TRY(oks_saml_authn_request_url(&url, &authn, relay_state, pool));
+    apr_table_setn(made->headers, "Location", url);
+    made->org = org->name;
+    *answer = made;
+    return NULL;
+}
+
+oks_err_t *oks_flow_form(apr_array_header_t **params, const oks_request_t *request, apr_pool_t *pool)
+{
+    if (strcmp(request->method, "POST") != 0) return oks_form_parse(params, request->query, pool);
+    /* A missing Content-Type is an ordinary case (SECURITY.md 4): refused, not guessed. */
+    if (strncasecmp(request->content_type, FORM_TYPE, sizeof FORM_TYPE - 1) != 0 ||
+        !strchr("; \t", request->content_type[sizeof FORM_TYPE - 1]))
+        return oks_err(pool, OKS_R_FLOW_BODY_TYPE, "Content-Type \"%s\"",
+                       oks_log_escape(oks_span_z(request->content_type), 80, pool));
+    return oks_form_parse(params, request->body, pool);
+}
+
+oks_err_t *oks_flow_return(const char **path, const apr_array_header_t *params, apr_pool_t *pool)
+{
+    oks_span_t value;
+    *path = "/";
+    OKS_TRY(oks_form_get(&value, params, "return", pool));
+    return value.len ? oks_return_path(path, value, pool) : NULL;
+}
+
+/* /login/{org}?return=/path[&again=N]: `again` says that a callback failed and sent the browser here. */
+oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                const oks_request_t *request, apr_pool_t *pool)
+{
+    apr_array_header_t *params;
+    const char *return_path;
+    oks_span_t again;
+    oks_pass_t pass;
+    OKS_TRY(oks_flow_form(&params, request, pool));
+    OKS_TRY(oks_flow_return(&return_path, params, pool));
+    OKS_TRY(oks_form_get(&again, params, "again", pool));
+    oks_err_t *refusal = oks_flow_check(&pass, flow, org, request, pool);
+    if (!refusal) {
+        *answer = oks_flow_see_other(return_path, "login.present", pool);
+        return NULL;
+    }
+    if (refusal->reason == OKS_R_DIRECTORY_UNAVAILABLE) return refusal;
+    if (oks_span_eq_z(again, "cookie")) {
+        /* The callback could not tell how often it had failed, and left a cookie: without it, this would go on forever. */
+        oks_span_t guard;
+        if (!oks_cookie_get(&guard, request->cookies, oks_flow_cookie_name(request->tls, "restart", pool)))
+            return oks_err(pool, OKS_R_FLOW_LOGIN_LOOP, "the browser keeps no cookie of ours");
+    }
+    return oks_flow_start(answer, flow, org, request, return_path, again.len ? 1 : 0, pool);
+}
+
+/* ---- Protected requests ------------------------------------------------------------------------------------- */
+
+static bool needs_login(oks_reason_t reason)
+{
+    return reason == OKS_R_FLOW_SESSION_NONE || reason == OKS_R_FLOW_SESSION_EXPIRED ||
+           reason == OKS_R_DIRECTORY_SESSION_ABSENT;
+}
+
+static const char *login_url(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                             const char *return_path, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, oks_flow_url(flow, request, "login", org, pool), "?return=",
+                       oks_url_encode(return_path, pool), NULL);
+}
+
+/* 401 for programs, or for everyone where the Location wants that (RFC 9110 15.5.2: with a challenge). */
+static oks_answer_t *unauthorized(const oks_org_t *org, const oks_request_t *request, const oks_err_t *refusal,
+                                  const char *url, apr_pool_t *pool)
+{
+    oks_answer_t *answer = oks_flow_refuse(request, refusal, url, pool);
+    if (answer->content_type && strcmp(answer->content_type, "application/json") == 0)
+        answer->body = oks_flow_json_refusal(request, refusal, url, pool);
+    apr_table_setn(answer->headers, "WWW-Authenticate", apr_pstrcat(pool, "OktaSSO realm=\"", org->name, "\"", NULL));
+    answer->event = "login.needed";
+    return answer;
+}
+
+oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, oks_unauthorized_t mode,
+                                 const oks_request_t *request, const oks_err_t *refusal, apr_pool_t *pool)
+{
+    const char *return_path = "/";
+    oks_answer_t *answer;
+    if (!needs_login(refusal->reason)) {
+        answer = oks_flow_refuse(request, refusal, NULL, pool);
+        answer->org = org->name;
+        return answer;
+    }
+    if (oks_return_path(&return_path, request->target, pool) != NULL) return_path = "/"; /* odd target: the start page */
+    bool redirect = mode == OKS_UNAUTHORIZED_REDIRECT ||
+                    (mode != OKS_UNAUTHORIZED_401 && oks_flow_is_navigation(request));
+    if (!redirect) {
+        answer = unauthorized(org, request, refusal, login_url(flow, org, request, return_path, pool), pool);
+    } else {
+        oks_err_t *err = oks_flow_start(&answer, flow, org, request, return_path, 0, pool);
+        if (err) answer = oks_flow_refuse(request, err, NULL, pool);
+    }
+    answer->org = org->name;
+    return answer;
+}

@@ -1,0 +1,229 @@
+/* From what an identity provider said to what a backend reads. */
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "flow_private.h"
+
+#define CLAIMS "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
+#define SOURCE_NAME_ID "NameID" /* a source that means the subject itself */
+
+static const struct { const char *field; const char *sources[5]; } default_rules[] = {
+    { "email", { "email", CLAIMS "emailaddress", SOURCE_NAME_ID } },
+    { "firstName", { "firstName", "given_name", CLAIMS "givenname" } },
+    { "lastName", { "lastName", "family_name", CLAIMS "surname" } },
+    { "name", { "displayName", "name", CLAIMS "name" } },
+    { "groups", { "groups", "teams" } },
+};
+
+const apr_array_header_t *oks_flow_default_attributes(apr_pool_t *pool)
+{
+    int count = sizeof default_rules / sizeof default_rules[0];
+    apr_array_header_t *rules = apr_array_make(pool, count, sizeof(oks_attribute_rule_t));
+    for (int i = 0; i < count; i++) {
+        oks_attribute_rule_t *rule = apr_array_push(rules);
+        rule->field = default_rules[i].field;
+        rule->sources = default_rules[i].sources;
+    }
+    return rules;
+}
+
+bool oks_flow_field_is_builtin(const char *field)
+{
+    static const char *const names[] = { "user", "email", "firstName", "lastName", "name", "groups", "role", "org" };
+    for (apr_size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], field) == 0) return true;
+    return false;
+}
+
+/* The values of the first source that has one; NULL when none has. */
+static const apr_array_header_t *find_values(const oks_attribute_rule_t *rule, const oks_identity_t *identity,
+                                             apr_pool_t *pool)
+{
+    for (const char *const *source = rule->sources; *source; source++) {
+        if (strcmp(*source, SOURCE_NAME_ID) == 0) {
+            /* As an email only when it is one: Okta's default format "unspecified" carries the login, often an email. */
+            if (strcmp(rule->field, "email") == 0 && !oks_email_ok(oks_span_z(identity->subject))) continue;
+            apr_array_header_t *one = apr_array_make(pool, 1, sizeof(const char *));
+            APR_ARRAY_PUSH(one, const char *) = identity->subject;
+            return one;
+        }
+        const oks_attribute_t *attribute = oks_identity_attribute(identity, *source);
+        for (int i = 0; attribute && i < attribute->values->nelts; i++)
+            if (*APR_ARRAY_IDX(attribute->values, i, const char *)) return attribute->values;
+    }
+    return NULL;
+}
+
+static const oks_attribute_rule_t *find_rule(const oks_org_t *org, const char *field)
+{
+    for (int i = 0; i < org->attributes->nelts; i++) {
+        const oks_attribute_rule_t *rule = &APR_ARRAY_IDX(org->attributes, i, oks_attribute_rule_t);
+        if (strcmp(rule->field, field) == 0) return rule;
+    }
+    return NULL;
+}
+
+/* The first value that is not empty, or "". */
+static const char *first_value(const oks_org_t *org, const char *field, const oks_identity_t *identity, apr_pool_t *pool)
+{
+    const oks_attribute_rule_t *rule = find_rule(org, field);
+    const apr_array_header_t *values = rule ? find_values(rule, identity, pool) : NULL;
+    for (int i = 0; values && i < values->nelts; i++)
+        if (*APR_ARRAY_IDX(values, i, const char *)) return APR_ARRAY_IDX(values, i, const char *);
+    return "";
+}
+
+static oks_err_t *read_groups(apr_array_header_t **groups, const oks_org_t *org, const oks_identity_t *identity,
+                              apr_pool_t *pool)
+{
+    const oks_attribute_rule_t *rule = find_rule(org, "groups");
+    const apr_array_header_t *values = rule ? find_values(rule, identity, pool) : NULL;
+    *groups = apr_array_make(pool, 8, sizeof(const char *));
+    for (int i = 0; values && i < values->nelts; i++) {
+        const char *group = oks_value_sanitize(APR_ARRAY_IDX(values, i, const char *), pool);
+        if (!*group) continue;
+        if ((*groups)->nelts == OKS_FLOW_GROUPS_MAX)
+            return oks_err(pool, OKS_R_FLOW_PROFILE_TOO_LARGE, "more than %d groups", OKS_FLOW_GROUPS_MAX);
+        APR_ARRAY_PUSH(*groups, const char *) = group;
+    }
+    return NULL;
+}
+
+/* Fields of the administrator's own: all values, comma-separated. */
+static void read_extra(oks_profile_t *profile, const oks_org_t *org, const oks_identity_t *identity, apr_pool_t *pool)
+{
+    profile->extra = apr_table_make(pool, 4);
+    for (int i = 0; i < org->attributes->nelts; i++) {
+        const oks_attribute_rule_t *rule = &APR_ARRAY_IDX(org->attributes, i, oks_attribute_rule_t);
+        if (oks_flow_field_is_builtin(rule->field)) continue;
+        const apr_array_header_t *values = find_values(rule, identity, pool);
+        const char *joined = values ? apr_array_pstrcat(pool, values, ',') : "";
+        joined = oks_value_sanitize(joined, pool);
+        if (*joined) apr_table_setn(profile->extra, rule->field, joined);
+    }
+}
+
+static oks_err_t *check_email(const oks_profile_t *profile, const oks_org_t *org, apr_pool_t *pool)
+{
+    oks_span_t email = oks_span_z(profile->email);
+    if (!email.len) {
+        if (org->email_domains || strcmp(org->user_field, "email") == 0)
+            return oks_err(pool, OKS_R_FLOW_EMAIL_MISSING, "no source of the field email had a value");
+        return NULL;
+    }
+    if (!oks_email_ok(email)) return oks_err(pool, OKS_R_FLOW_EMAIL_MALFORMED, NULL);
+    for (const char *const *domain = org->email_domains; domain && *domain; domain++)
+        if (oks_span_case_eq_z(oks_email_domain(email), *domain)) return NULL;
+    if (!org->email_domains) return NULL;
+    return oks_err(pool, OKS_R_FLOW_EMAIL_DOMAIN, "domain \"%s\"", oks_span_dup(oks_email_domain(email), pool));
+}
+
+oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const oks_identity_t *identity,
+                            apr_pool_t *pool)
+{
+    oks_profile_t *p = apr_pcalloc(pool, sizeof *p);
+    p->subject = identity->subject;
+    p->email = first_value(org, "email", identity, pool);
+    OKS_TRY(check_email(p, org, pool));
+    p->first_name = oks_name_sanitize(first_value(org, "firstName", identity, pool), pool);
+    p->last_name = oks_name_sanitize(first_value(org, "lastName", identity, pool), pool);
+    p->name = oks_name_sanitize(first_value(org, "name", identity, pool), pool);
+    if (!*p->name) p->name = oks_span_dup(oks_span_trim(oks_span_z(apr_pstrcat(pool, p->first_name, " ", p->last_name, NULL))), pool);
+    OKS_TRY(read_groups(&p->groups, org, identity, pool));
+    read_extra(p, org, identity, pool);
+    *profile = p;
+    return NULL;
+}
+
+/* "A,B": a comma inside a name is percent-encoded, and so is '%', so that decoding has one result. */
+static const char *join_groups(const apr_array_header_t *groups, apr_pool_t *pool)
+{
+    apr_size_t size = 1;
+    for (int i = 0; i < groups->nelts; i++) size += strlen(APR_ARRAY_IDX(groups, i, const char *)) * 3 + 1;
+    char *out = apr_palloc(pool, size), *p = out;
+    for (int i = 0; i < groups->nelts; i++) {
+        if (i) *p++ = ',';
+        for (const char *c = APR_ARRAY_IDX(groups, i, const char *); *c; c++) {
+            if (*c == ',' || *c == '%') p += strlen(strcpy(p, *c == ',' ? "%2C" : "%25"));
+            else *p++ = *c;
+        }
+    }
+    *p = '\0';
+    return out;
+}
+
+static const char *find_role(const oks_org_t *org, const apr_array_header_t *groups)
+{
+    for (int i = 0; org->roles && i < org->roles->nelts; i++) {
+        const oks_role_rule_t *rule = &APR_ARRAY_IDX(org->roles, i, oks_role_rule_t);
+        for (const char *const *group = rule->groups; *group; group++)
+            for (int k = 0; k < groups->nelts; k++)
+                if (strcmp(*group, APR_ARRAY_IDX(groups, k, const char *)) == 0) return rule->role;
+    }
+    return org->default_role;
+}
+
+static void add_field(apr_array_header_t *fields, const char *name, const char *value)
+{
+    if (!value || !*value) return; /* absent, not empty: a backend can tell */
+    oks_record_field_t *field = apr_array_push(fields);
+    field->name = name;
+    field->value = value;
+}
+
+static const char *field_value(const apr_array_header_t *fields, const char *name)
+{
+    for (int i = 0; i < fields->nelts; i++) {
+        const oks_record_field_t *field = &APR_ARRAY_IDX(fields, i, oks_record_field_t);
+        if (strcmp(field->name, name) == 0) return field->value;
+    }
+    return NULL;
+}
+
+static oks_err_t *check_sizes(const apr_array_header_t *fields, apr_pool_t *pool)
+{
+    for (int i = 0; i < fields->nelts; i++) {
+        const oks_record_field_t *field = &APR_ARRAY_IDX(fields, i, oks_record_field_t);
+        if (strlen(field->value) > OKS_FLOW_FIELD_MAX)
+            return oks_err(pool, OKS_R_FLOW_PROFILE_TOO_LARGE, "field %s has %" APR_SIZE_T_FMT " bytes", field->name,
+                           strlen(field->value));
+    }
+    return NULL;
+}
+
+oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks_session_t *session, apr_pool_t *pool)
+{
+    const oks_profile_t *profile = session->profile;
+    apr_array_header_t *fields = apr_array_make(pool, 12, sizeof(oks_record_field_t));
+    add_field(fields, "email", profile->email);
+    add_field(fields, "firstName", profile->first_name);
+    add_field(fields, "lastName", profile->last_name);
+    add_field(fields, "name", profile->name);
+    add_field(fields, "groups", join_groups(profile->groups, pool));
+    add_field(fields, "role", find_role(org, profile->groups));
+    add_field(fields, "org", org->name);
+    const apr_array_header_t *extra = profile->extra ? apr_table_elts(profile->extra) : NULL;
+    for (int i = 0; extra && i < extra->nelts; i++) {
+        const apr_table_entry_t *entry = &APR_ARRAY_IDX(extra, i, apr_table_entry_t);
+        add_field(fields, entry->key, entry->val);
+    }
+    OKS_TRY(check_sizes(fields, pool));
+    add_field(fields, "user", field_value(fields, org->user_field));
+    oks_record_t *record = apr_pcalloc(pool, sizeof *record);
+    record->session = session->id;
+    record->user = session->user;
+    record->created = session->created;
+    record->expires = session->expires;
+    record->authn_instant = session->authn_instant;
+    record->org = session->org;
+    record->vhost = session->vhost;
+    record->protocol = session->protocol;
+    record->authn_context = session->authn_context ? session->authn_context : "";
+    record->fields = (const oks_record_field_t *)fields->elts;
+    record->nfields = fields->nelts;
+    record->groups = (const char *const *)profile->groups->elts;
+    record->ngroups = profile->groups->nelts;
+    *draft = record;
+    return NULL;
+}

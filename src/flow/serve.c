@@ -1,0 +1,159 @@
+/* The module's own URLs (DESIGN.md 3): a table of path, methods and coordinator. */
+#include <string.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <jansson.h>
+
+#include "flow_private.h"
+
+typedef struct route_t {
+    const char *name;
+    const char *allow;          /* the Allow header's value, and what is allowed */
+    bool has_org;
+    oks_flow_serve_fn serve;
+} route_t;
+
+static const route_t routes[] = {
+    { "acs", "POST", true, oks_flow_serve_acs },
+    { "login", "GET, HEAD, POST", true, oks_flow_serve_login },
+    { "logout", "GET, HEAD, POST", true, oks_flow_serve_logout },
+    { "metadata", "GET, HEAD", true, oks_flow_serve_metadata },
+    { "session", "GET, HEAD", false, oks_flow_serve_session },
+};
+
+oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                   const oks_request_t *request, apr_pool_t *pool)
+{
+    oks_saml_sp_t sp = { .entity_id = oks_flow_entity_id(flow, request, org, pool),
+                         .acs_url = oks_flow_url(flow, request, "acs", org, pool) };
+    *answer = oks_flow_answer(200, "metadata", pool);
+    (*answer)->content_type = "application/samlmetadata+xml";
+    (*answer)->body = oks_saml_sp_metadata(&sp, pool);
+    return NULL;
+}
+
+/* Ends the session here. A person whom another site sent here is asked first: a link must not sign anybody out. */
+oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                 const oks_request_t *request, apr_pool_t *pool)
+{
+    apr_array_header_t *params;
+    const char *return_path;
+    oks_span_t asked;
+    oks_ticket_t ticket;
+    OKS_TRY(oks_flow_form(&params, request, pool));
+    OKS_TRY(oks_flow_return(&return_path, params, pool));
+    OKS_TRY(oks_form_get(&asked, params, "return", pool));
+    bool present = oks_flow_ticket_read(&ticket, flow, org, request);
+    if (present && strcmp(request->sec_fetch_site, "cross-site") == 0) {
+        *answer = oks_flow_answer(200, "logout.ask", pool);
+        (*answer)->body = oks_flow_notice_page("Sign out?", "Another site asks to sign you out here.",
+                                               oks_flow_url(flow, request, "logout", org, pool), "Sign out", pool);
+    } else {
+        if (present) OKS_TRY(oks_directory_session_end(flow->directory, &ticket.session, pool));
+        if (asked.len) *answer = oks_flow_see_other(return_path, "logout", pool);
+        else *answer = oks_flow_answer(200, "logout", pool);
+        oks_flow_set_cookie(*answer, oks_flow_ticket_clear(org, request, pool));
+        (*answer)->body = asked.len ? NULL : oks_flow_notice_page(
+            "You are signed out", "Your session on this site has ended. You may still be signed in at your identity provider.",
+            oks_flow_url(flow, request, "login", org, pool), "Sign in again", pool);
+    }
+    (*answer)->org = org->name;
+    if ((*answer)->body) {
+        (*answer)->content_type = "text/html; charset=utf-8";
+        apr_table_setn((*answer)->headers, "Content-Security-Policy", oks_flow_page_policy(pool));
+    }
+    return NULL;
+}
+
+static void json_add(json_t *object, const char *name, const char *value)
+{
+    if (value && *value) json_object_set_new(object, name, json_string(value));
+}
+
+/* /session?org=NAME: what we know of the visitor, for the visitor's own scripts. */
+oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                  const oks_request_t *request, apr_pool_t *pool)
+{
+    oks_pass_t pass;
+    OKS_TRY(oks_flow_check(&pass, flow, org, request, pool));
+    json_t *body = json_object(), *groups = json_array();
+    json_add(body, "user", pass.user);
+    for (int i = 0; i < pass.record->nfields; i++)
+        if (strcmp(pass.record->fields[i].name, "groups") != 0)
+            json_add(body, pass.record->fields[i].name, pass.record->fields[i].value);
+    for (int i = 0; i < pass.record->ngroups; i++) json_array_append_new(groups, json_string(pass.record->groups[i]));
+    json_object_set_new(body, "groups", groups);
+    json_add(body, "protocol", pass.record->protocol);
+    json_add(body, "expires", oks_time_format(pass.record->expires, pool));
+    char *text = json_dumps(body, JSON_COMPACT);
+    *answer = oks_flow_answer(200, "session", pool);
+    (*answer)->content_type = "application/json";
+    (*answer)->body = text ? apr_pstrdup(pool, text) : "{}";
+    free(text);
+    json_decref(body);
+    return NULL;
+}
+
+/* ---- Finding the coordinator -------------------------------------------------------------------------------- */
+
+static bool method_allowed(const char *allow, const char *method)
+{
+    oks_span_t word, rest = oks_span_z(allow);
+    while (oks_span_next(&word, &rest, ','))
+        if (oks_span_eq_z(oks_span_trim(word), method)) return true;
+    return false;
+}
+
+static const route_t *find_route(oks_span_t name)
+{
+    for (apr_size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (oks_span_eq_z(name, routes[i].name)) return &routes[i];
+    return NULL;
+}
+
+/* Also for names in other cases; a disabled organization is as unknown as one that never was. */
+static oks_err_t *find_org(const oks_org_t **org, const oks_flow_t *flow, oks_span_t name, apr_pool_t *pool)
+{
+    char *lower = oks_span_dup(name, pool);
+    for (char *p = lower; *p; p++) *p = (char)apr_tolower(*p);
+    *org = oks_org_name_ok(oks_span_z(lower)) ? flow->find_org(flow->orgs, oks_span_z(lower)) : NULL;
+    if (!*org || !(*org)->enabled)
+        return oks_err(pool, OKS_R_FLOW_ORG_UNKNOWN, "\"%s\"", oks_log_escape(name, OKS_ORG_NAME_MAX, pool));
+    return NULL;
+}
+
+static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const oks_org_t **org, const oks_flow_t *flow,
+                           const oks_request_t *request, apr_pool_t *pool)
+{
+    apr_array_header_t *params;
+    oks_span_t rest = oks_span_z(*request->local_path ? request->local_path + 1 : ""), name = oks_span(NULL, 0), org_name = name;
+    oks_span_next(&name, &rest, '/');
+    if (rest.ptr) org_name = rest;
+    *route = find_route(name);
+    if (!*route) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
+    if (!method_allowed((*route)->allow, request->method))
+        return oks_err(pool, OKS_R_FLOW_METHOD_REFUSED, "%s", oks_log_escape(oks_span_z(request->method), 20, pool));
+    if (!(*route)->has_org) {
+        if (rest.ptr) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
+        OKS_TRY(oks_form_parse(&params, request->query, pool));
+        OKS_TRY(oks_form_get(&org_name, params, "org", pool));
+    }
+    OKS_TRY(find_org(org, flow, org_name, pool));
+    return (*route)->serve(answer, flow, *org, request, pool);
+}
+
+oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool)
+{
+    oks_answer_t *answer = NULL;
+    const route_t *route = NULL;
+    const oks_org_t *org = NULL;
+    oks_err_t *err = dispatch(&answer, &route, &org, flow, request, pool);
+    if (!err) return answer;
+    bool sign_in = org && (route->serve == oks_flow_serve_acs || route->serve == oks_flow_serve_login) &&
+                   oks_reason_info(err->reason)->http_status != 503;
+    answer = oks_flow_refuse(request, err, sign_in ? oks_flow_url(flow, request, "login", org, pool) : NULL, pool);
+    if (err->reason == OKS_R_FLOW_METHOD_REFUSED) apr_table_setn(answer->headers, "Allow", route->allow);
+    if (org) answer->org = org->name;
+    return answer;
+}
