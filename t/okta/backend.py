@@ -38,7 +38,8 @@ h1 { font-size: 1.75rem; line-height: 1.2; letter-spacing: -.02em; margin: 0 0 .
 h2 { font-size: 1.05rem; margin: 0 0 .9rem; }
 p { color: var(--soft); margin: 0 0 1.75rem; }
 a { color: var(--accent); }
-.button { text-decoration: none; font-weight: 600; border: 1px solid var(--line); border-radius: 9px; padding: .45rem .9rem; }
+.button { text-decoration: none; font-weight: 600; border: 1px solid var(--line); border-radius: 9px;
+          padding: .45rem .9rem; }
 .button:hover { background: var(--tint); }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 1.5rem;
           margin-bottom: 1.25rem; box-shadow: 0 1px 2px rgb(0 0 0 / .03), 0 10px 28px rgb(0 0 0 / .04); }
@@ -136,9 +137,8 @@ class Handler(BaseHTTPRequestHandler):
 <header><div><span class="brand">Sample <span>application</span></span>{link}</div></header>
 <main><h1 id="hello">{greeting}</h1><p>{told}</p>
 <section><h2>Who you are</h2><table id="identity">{rows}</table></section>
-<section><h2>This request</h2><table><tr><th>Request</th><td><code id="request">{html.escape(self.command)}
-{html.escape(self.path)}</code></td></tr></table></section>
-<section><h2>All headers, as they arrived</h2><table id="headers">{raw}</table></section>
+<section><h2>The request, as it arrived</h2><table id="headers"><tr><th>Request line</th>
+<td><code id="request">{html.escape(self.command)} {html.escape(self.path)}</code></td></tr>{raw}</table></section>
 </main></body></html>"""
 
     def cell(self, header):

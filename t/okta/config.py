@@ -81,7 +81,7 @@ class App:
 def default_users():
     return [
         User("amelia.earhart@acme.example", "Amelia", "Earhart", ["Everyone", "Engineering", "Okta-Admins"],
-             note="Engineering, Okta-Admins"),
+             note="Okta-Admins"),
         User("john.doe@acme.example", "John", "Doe", ["Everyone", "Sales"], note="Sales"),
         User("zoe.gruen@acme.example", "Zoë", "Grün", ["Everyone", "Engineering", "Köln, Büro"],
              note="Umlauts, a comma in a group"),

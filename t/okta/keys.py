@@ -83,8 +83,10 @@ def self_signed(key, org):
         x509.NameAttribute(NameOID.COMMON_NAME, org),
         x509.NameAttribute(NameOID.EMAIL_ADDRESS, "info@okta.com"),
     ])
-    start = datetime.datetime.utcnow().replace(microsecond=0) - datetime.timedelta(minutes=1)
+    start = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) - datetime.timedelta(minutes=1)
+    leap_day = (start.month, start.day) == (2, 29)
+    end = start.replace(year=start.year + 10, day=28 if leap_day else start.day)
     builder = x509.CertificateBuilder(
         issuer_name=name, subject_name=name, public_key=key.public_key(), serial_number=int(time.time() * 1000),
-        not_valid_before=start, not_valid_after=start.replace(year=start.year + 10, day=min(start.day, 28)))
+        not_valid_before=start, not_valid_after=end)
     return builder.sign(key, hashes.SHA256())

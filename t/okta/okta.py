@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The stand-in's server: t/okta/okta.py --listen 127.0.0.1:PORT [--tls CERT KEY] --state DIR [--config FILE | --acs URL]
+"""The stand-in's server:
+  t/okta/okta.py --listen 127.0.0.1:PORT [--tls CERT KEY] --state DIR [--config FILE | --acs URL]
 
   /app/{exk}/sso/saml/metadata      metadata
   /app/{appName}/{exk}/sso/saml     sign-on: AuthnRequest by Redirect or POST; without one, IdP-initiated
@@ -415,7 +416,8 @@ class Handler(BaseHTTPRequestHandler):
         raise Refused(404, "Page not found", "There is nothing at this address.")
 
     def api(self, path, query, form, is_json):
-        # A web page that the tester has open must not steer the stand-in: JSON needs a preflight, which gets no consent.
+        # A web page that the tester has open must not steer the stand-in: JSON needs a preflight, which gets no
+        # consent here.
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise Refused(403, "Refused", "The control interface is not for other sites.")
         if self.command == "POST" and not is_json:
@@ -560,7 +562,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format, *args):
         if not self.server.quiet:
             # Without the query: it holds requests and states, and the demo's terminal is to be read.
-            line = (format % args).replace(self.path, urlsplit(self.path).path) if hasattr(self, "path") else format % args
+            line = format % args
+            if hasattr(self, "path"):
+                line = line.replace(self.path, urlsplit(self.path).path)
             sys.stderr.write(f"okta: {line}\n")
 
 

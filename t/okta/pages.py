@@ -12,7 +12,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; background: var(--back); color: var(--ink);
        font: 16px/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, "Noto Sans", "Noto Sans CJK JP", sans-serif; }
-main { max-width: 26rem; margin: 0 auto; padding: 3.5rem 1rem 2rem; }
+main { max-width: 29rem; margin: 0 auto; padding: 3.5rem 1rem 2rem; }
 main.wide { max-width: 60rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 2rem;
         box-shadow: 0 1px 2px rgb(0 0 0 / .04), 0 12px 32px rgb(0 0 0 / .06); }
@@ -39,6 +39,8 @@ button, .button { display: inline-block; font: inherit; font-weight: 600; cursor
 .face { grid-row: span 2; width: 2.25rem; height: 2.25rem; border-radius: 50%; display: grid; place-items: center;
         background: var(--tint); color: var(--accent); font-size: .85rem; font-weight: 650; }
 .who { font-size: .95rem; font-weight: 550; line-height: 1.3; }
+.note { font-weight: 400; font-size: .75rem; color: var(--soft); border: 1px solid var(--line); border-radius: 99px;
+        padding: .05rem .5rem; margin-left: .35rem; white-space: nowrap; }
 .sub { font-size: .8rem; color: var(--soft); line-height: 1.3; overflow-wrap: anywhere; }
 .error { color: var(--bad); background: var(--bad-tint); border-radius: 9px; padding: .6rem .8rem; margin: 1rem 0 0; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: 1rem; margin-top: 1.5rem; }
@@ -66,7 +68,7 @@ def page(title, body, wide=False, org="acme"):
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             '<link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css"></head>'
-            f'<body><main{" class=wide" if wide else ""}>{MARK.format(escape(org) + " identity provider")}{body}'
+            f'<body><main{" class=wide" if wide else ""}>{MARK.format(escape(org.capitalize()) + " identity provider")}{body}'
             '<footer>A local stand-in for testing. Its accounts and passwords are public.</footer></main></body></html>')
 
 
@@ -75,10 +77,12 @@ def initials(user):
 
 
 def sign_in(state, users, label, error="", username="", org="acme"):
+    note = ' <span class="note">{}</span>'
     people = "".join(
         f'<li><button name="account" value="{escape(user.login)}"><span class="face" aria-hidden="true">'
-        f'{escape(initials(user))}</span><span class="who">{escape(user.display_name)}</span>'
-        f'<span class="sub">{escape(user.login)}{" · " + escape(user.note) if user.note else ""}</span></button></li>'
+        f'{escape(initials(user))}</span><span class="who">{escape(user.display_name)}'
+        f'{note.format(escape(user.note)) if user.note else ""}</span>'
+        f'<span class="sub">{escape(user.login)}</span></button></li>'
         for user in users)
     to = f"to continue to {escape(label)}" if label else "to see your apps"
     problem = f'<p class="error" id="error" role="alert">{escape(error)}</p>' if error else ""

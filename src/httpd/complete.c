@@ -1,0 +1,299 @@
+/* From layers to organizations, once, at configtest and at start; what is wrong is told with file, line and mend. */
+#include <string.h>
+
+#include <apr_file_io.h>
+#include <apr_hash.h>
+#include <apr_strings.h>
+#include <http_log.h>
+
+#include "conf.h"
+
+APLOG_USE_MODULE(oktasso);
+
+#define DEFAULT_PATH "/sso/okta"
+
+static const oks_session_limits_t default_limits = { .lifetime = 8 * 3600 * APR_USEC_PER_SEC, .idle = 3600 * APR_USEC_PER_SEC };
+static const apr_interval_time_t default_skew = 120 * APR_USEC_PER_SEC;
+
+static const struct { const char *header, *field; } default_headers[] = {
+    { "X-Remote-User", "user" },         { "X-Remote-Email", "email" },   { "X-Remote-FirstName", "firstName" },
+    { "X-Remote-LastName", "lastName" }, { "X-Remote-Name", "name" },     { "X-Remote-Groups", "groups" },
+    { "X-Remote-Role", "role" },         { "X-Remote-Org", "org" },
+};
+
+/* ---- Header names: all that any section may set, for the scrub ---- */
+
+#define HEADERS_MAX 256
+static struct { int count; const char *folded[HEADERS_MAX]; unsigned char first[128]; } our_headers;
+
+bool oks_httpd_is_our_header(const char *name)
+{
+    char folded[66];
+    apr_size_t len = 0;
+    for (; *name && len < sizeof folded - 1; name++) {
+        unsigned char c = (unsigned char)*name;
+        if (c >= 'A' && c <= 'Z') c |= 0x20;
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))) continue;
+        if (!len && !our_headers.first[c]) return false;
+        folded[len++] = (char)c;
+    }
+    folded[len] = '\0';
+    for (int i = 0; len && i < our_headers.count; i++)
+        if (strcmp(folded, our_headers.folded[i]) == 0) return true;
+    return false;
+}
+
+static bool remember_header(const oks_header_t *row)
+{
+    if (oks_httpd_is_our_header(row->header)) return true;
+    if (our_headers.count == HEADERS_MAX) return false;
+    our_headers.folded[our_headers.count++] = row->folded;
+    our_headers.first[(unsigned char)row->folded[0] & 127] = 1;
+    return true;
+}
+
+apr_array_header_t *oks_httpd_overlay_headers(const apr_array_header_t *base, const apr_array_header_t *rows,
+                                              apr_pool_t *pool)
+{
+    apr_array_header_t *all = apr_array_copy(pool, base);
+    for (int i = 0; rows && i < rows->nelts; i++) {
+        const oks_header_t *row = &APR_ARRAY_IDX(rows, i, oks_header_t);
+        int k = 0;
+        while (k < all->nelts && strcmp(APR_ARRAY_IDX(all, k, oks_header_t).folded, row->folded)) k++;
+        if (k == all->nelts) apr_array_push(all);
+        APR_ARRAY_IDX(all, k, oks_header_t) = *row;
+    }
+    return all;
+}
+
+static apr_array_header_t *make_default_headers(apr_pool_t *pool)
+{
+    apr_array_header_t *rows = apr_array_make(pool, 8, sizeof(oks_header_t));
+    for (apr_size_t i = 0; i < sizeof default_headers / sizeof default_headers[0]; i++) {
+        oks_header_t *row = apr_array_push(rows);
+        row->header = default_headers[i].header;
+        row->folded = oks_header_fold(row->header, pool);
+        row->field = default_headers[i].field;
+        row->where = "default";
+    }
+    return rows;
+}
+
+/* ---- One organization ---- */
+
+static const char *read_metadata(oks_org_t *org, const oks_setting_t *setting, apr_pool_t *pool)
+{
+    const char *source = setting->value;
+    apr_file_t *file;
+    oks_saml_idp_t *idp;
+    if (strstr(source, "://")) {
+        org->metadata_url = org->metadata_key = source;
+        return NULL;
+    }
+    apr_status_t status = apr_file_open(&file, source, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, pool);
+    char *bytes = apr_palloc(pool, OKS_SAML_METADATA_MAX + 1), reason[120];
+    apr_size_t len = OKS_SAML_METADATA_MAX + 1;
+    if (status == APR_SUCCESS) {
+        status = apr_file_read_full(file, bytes, len, &len);
+        apr_file_close(file);
+        if (status == APR_EOF) status = APR_SUCCESS;
+    }
+    if (status != APR_SUCCESS)
+        return apr_psprintf(pool, "%s: OktaSSOIdPMetadata: the file %s cannot be read: %s", setting->where, source,
+                            apr_strerror(status, reason, sizeof reason));
+    oks_err_t *err = oks_saml_metadata_parse(&idp, oks_span(bytes, len), pool);
+    if (err)
+        return apr_psprintf(pool, "%s: OktaSSOIdPMetadata: %s is not usable: %s", setting->where, source,
+                            oks_err_text(err, pool));
+    org->static_idp = idp;
+    return NULL;
+}
+
+static const apr_array_header_t *make_attributes(const apr_array_header_t *own, apr_pool_t *pool)
+{
+    apr_array_header_t *rules = own ? apr_array_copy(pool, own) : apr_array_make(pool, 8, sizeof(oks_attribute_rule_t));
+    int count = rules->nelts;
+    const apr_array_header_t *defaults = oks_flow_default_attributes(pool);
+    for (int i = 0; i < defaults->nelts; i++) {
+        const oks_attribute_rule_t *rule = &APR_ARRAY_IDX(defaults, i, oks_attribute_rule_t);
+        int k = 0;
+        while (k < count && strcmp(APR_ARRAY_IDX(rules, k, oks_attribute_rule_t).field, rule->field)) k++;
+        if (k == count) APR_ARRAY_PUSH(rules, oks_attribute_rule_t) = *rule;
+    }
+    return rules;
+}
+
+static bool field_known(const oks_org_t *org, const char *field)
+{
+    if (oks_flow_field_is_builtin(field)) return true;
+    for (int i = 0; i < org->attributes->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(org->attributes, i, oks_attribute_rule_t).field, field)) return true;
+    return false;
+}
+
+static const char *check_fields(const oks_org_t *org, const apr_array_header_t *rows, apr_pool_t *pool)
+{
+    for (int i = 0; i < rows->nelts; i++) {
+        const oks_header_t *row = &APR_ARRAY_IDX(rows, i, oks_header_t);
+        if (row->field && !field_known(org, row->field))
+            return apr_psprintf(pool, "%s: OktaSSOHeader %s: the field \"%s\" is not known: name one of user, email, firstName, "
+                                "lastName, name, groups, role, org, or feed it by OktaSSOAttribute %s …", row->where,
+                                row->header, row->field, row->field);
+        if (!remember_header(row))
+            return apr_psprintf(pool, "%s: OktaSSOHeader: more than %d header names", row->where, HEADERS_MAX);
+    }
+    return NULL;
+}
+
+#define VALUE(conf, id, fallback) ((conf)->set[OKS_SET_##id].text ? (conf)->set[OKS_SET_##id].value : (void *)(fallback))
+
+static void complete_limits(oks_org_t *org, const oks_session_limits_t *given)
+{
+    org->session = *given;
+    if (!org->session.lifetime) org->session.lifetime = default_limits.lifetime;
+    if (!org->session.idle) org->session.idle = default_limits.idle;
+    if (org->session.idle > org->session.lifetime) org->session.idle = org->session.lifetime;
+}
+
+static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, const oks_org_conf_t *conf,
+                                apr_pool_t *pool)
+{
+    static const int on = 1;
+    static const oks_unauthorized_t automatic = OKS_UNAUTHORIZED_AUTO;
+    oks_org_entry_t *entry = apr_pcalloc(pool, sizeof *entry);
+    oks_org_t *org = &entry->org;
+    org->name = conf->name;
+    org->enabled = *(const int *)VALUE(conf, ENABLED, &on);
+    if (!conf->set[OKS_SET_METADATA].text)
+        return apr_psprintf(pool, "%s: the organization %s has no OktaSSOIdPMetadata: name the metadata URL of its Okta "
+                            "application, in <OktaSSOOrg %s> or here", conf->where, conf->name, conf->name);
+    const char *error = read_metadata(org, &conf->set[OKS_SET_METADATA], pool);
+    if (error) return error;
+    org->entity_ids = VALUE(conf, ENTITY_ID, NULL);
+    org->attributes = make_attributes(VALUE(conf, ATTRIBUTE, NULL), pool);
+    org->roles = VALUE(conf, ROLE, NULL);
+    org->default_role = VALUE(conf, DEFAULT_ROLE, "member");
+    org->email_domains = VALUE(conf, EMAIL_DOMAIN, NULL);
+    org->user_field = VALUE(conf, USER_FIELD, "email");
+    org->skew = *(const apr_interval_time_t *)VALUE(conf, CLOCK_SKEW, &default_skew);
+    org->unauthorized = *(const oks_unauthorized_t *)VALUE(conf, UNAUTHORIZED, &automatic);
+    complete_limits(org, VALUE(conf, SESSION, &default_limits));
+    oks_flow_name_cookies(org, sc->vhost, pool);
+    if (!field_known(org, org->user_field))
+        return apr_psprintf(pool, "%s: OktaSSOUserField: the field \"%s\" is not known", conf->set[OKS_SET_USER_FIELD].where,
+                            org->user_field);
+    entry->headers = oks_httpd_overlay_headers(make_default_headers(pool), VALUE(conf, HEADER, NULL), pool);
+    *made = entry;
+    return check_fields(org, entry->headers, pool);
+}
+
+/* ---- Layers ---- */
+
+/* What a Location says of its organization, laid over what is known; two that differ are told. */
+static const char *add_location(apr_hash_t *drafts, const oks_dir_conf_t *dir, apr_pool_t *pool)
+{
+    const oks_org_conf_t *own = dir->own;
+    oks_org_conf_t *draft = dir->org ? apr_hash_get(drafts, dir->org, APR_HASH_KEY_STRING) : NULL;
+    if (dir->org && !draft) {
+        draft = apr_pcalloc(pool, sizeof *draft);
+        draft->name = dir->org;
+        draft->where = own->where;
+        apr_hash_set(drafts, dir->org, APR_HASH_KEY_STRING, draft);
+    }
+    for (int i = 0; i < OKS_SET_COUNT_; i++) {
+        if (i == OKS_SET_HEADER || i == OKS_SET_UNAUTHORIZED || !own->set[i].text) continue; /* the Location's own affair */
+        if (!draft)
+            return apr_psprintf(pool, "%s: %s needs OktaSSOOrg NAME in the same section, to say whose setting it is",
+                                own->set[i].where, oks_httpd_setting_directive((oks_setting_id_t)i));
+        if (draft->set[i].text && strcmp(draft->set[i].text, own->set[i].text) != 0)
+            return apr_psprintf(pool, "%s: %s of the organization %s differs from %s: keep one of them",
+                                own->set[i].where, oks_httpd_setting_directive((oks_setting_id_t)i), dir->org,
+                                draft->set[i].where);
+        draft->set[i] = own->set[i];
+    }
+    return NULL;
+}
+
+static const char *add_locations(apr_hash_t *drafts, const apr_array_header_t *locations, apr_pool_t *pool)
+{
+    for (int i = 0; i < locations->nelts; i++) {
+        const char *error = add_location(drafts, APR_ARRAY_IDX(locations, i, oks_dir_conf_t *), pool);
+        if (error) return error;
+    }
+    return NULL;
+}
+
+/* The header rows of Locations: known fields, and all of them scrubbed. */
+static const char *check_location_headers(const oks_server_conf_t *sc, const apr_array_header_t *locations, apr_pool_t *pool)
+{
+    for (int i = 0; i < locations->nelts; i++) {
+        const oks_dir_conf_t *dir = APR_ARRAY_IDX(locations, i, oks_dir_conf_t *);
+        const oks_org_entry_t *entry = dir->org ? apr_hash_get(sc->orgs, dir->org, APR_HASH_KEY_STRING) : NULL;
+        static const oks_org_t none;
+        const char *error;
+        if (!dir->headers) continue;
+        if (!entry) { /* inherited by Locations of any organization: only built-in fields can be judged here */
+            oks_org_t any = none;
+            any.attributes = oks_flow_default_attributes(pool);
+            error = check_fields(&any, dir->headers, pool);
+        } else {
+            error = check_fields(&entry->org, dir->headers, pool);
+        }
+        if (error) return error;
+    }
+    return NULL;
+}
+
+static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_t *main_conf, apr_pool_t *pool)
+{
+    const server_rec *s = sc->server;
+    apr_hash_t *drafts = apr_hash_make(pool);
+    const char *error = NULL;
+    if (!sc->path) sc->path = DEFAULT_PATH;
+    sc->vhost = sc->base_url ? sc->base_url : apr_psprintf(
+        pool, "%s:%d", s->server_hostname ? s->server_hostname : "", s->addrs ? s->addrs->host_port : s->port);
+    sc->orgs = apr_hash_make(pool);
+    for (apr_hash_index_t *i = apr_hash_first(pool, sc->sections); i; i = apr_hash_next(i)) {
+        const oks_org_conf_t *section = apr_hash_this_val(i);
+        apr_hash_set(drafts, section->name, APR_HASH_KEY_STRING, apr_pmemdup(pool, section, sizeof *section));
+    }
+    if (sc != main_conf) error = add_locations(drafts, main_conf->locations, pool);
+    if (!error) error = add_locations(drafts, sc->locations, pool);
+    for (apr_hash_index_t *i = apr_hash_first(pool, drafts); i && !error; i = apr_hash_next(i)) {
+        oks_org_conf_t *draft = apr_hash_this_val(i);
+        oks_org_entry_t *entry;
+        for (int k = 0; k < OKS_SET_COUNT_; k++)
+            if (!draft->set[k].text) draft->set[k] = sc->defaults->set[k];
+        error = complete_org(&entry, sc, draft, pool);
+        if (!error) apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
+    }
+    if (!error && sc != main_conf) error = check_location_headers(sc, main_conf->locations, pool);
+    return error ? error : check_location_headers(sc, sc->locations, pool);
+}
+
+int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
+{
+    oks_server_conf_t *main_conf = oks_httpd_server_conf(main_server);
+    memset(&our_headers, 0, sizeof our_headers); /* a graceful restart may find the module still loaded */
+    apr_array_header_t *rows = make_default_headers(pconf);
+    for (int i = 0; i < rows->nelts; i++) remember_header(&APR_ARRAY_IDX(rows, i, oks_header_t));
+    if (!ap_find_linked_module("mod_watchdog.c")) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0010: mod_oktasso needs mod_watchdog: a2enmod watchdog, "
+                     "or LoadModule watchdog_module modules/mod_watchdog.so");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    for (server_rec *s = main_server; s; s = s->next) {
+        const char *error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
+        if (error) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0011: %s", error);
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+    return OK;
+}
+
+const oks_org_t *oks_httpd_find_org(const void *orgs, oks_span_t name)
+{
+    const oks_org_entry_t *entry = apr_hash_get((apr_hash_t *)orgs, name.ptr, (apr_ssize_t)name.len);
+    return entry ? &entry->org : NULL;
+}

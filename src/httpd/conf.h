@@ -1,0 +1,103 @@
+/* Configuration, from directive to completed organization. Populated while parsing, merged, completed once in
+ * check_config, read-only from then on. */
+#ifndef OKTASSO_HTTPD_CONF_H
+#define OKTASSO_HTTPD_CONF_H
+
+#include <httpd.h>
+#include <http_config.h>
+
+#include "oktasso/flow.h"
+
+extern module AP_MODULE_DECLARE_DATA oktasso_module;
+
+/* The settings of an organization: the one list from which storage, unset, merge and the check for disagreement come.
+ * X(name, directive) */
+#define OKS_ORG_SETTINGS(X)                    \
+    X(METADATA, "OktaSSOIdPMetadata")          \
+    X(ENTITY_ID, "OktaSSOSPEntityID")          \
+    X(ATTRIBUTE, "OktaSSOAttribute")           \
+    X(HEADER, "OktaSSOHeader")                 \
+    X(USER_FIELD, "OktaSSOUserField")          \
+    X(SESSION, "OktaSSOSession")               \
+    X(CLOCK_SKEW, "OktaSSOClockSkew")          \
+    X(UNAUTHORIZED, "OktaSSOUnauthorized")     \
+    X(ENABLED, "OktaSSOEnabled")               \
+    X(DEFAULT_ROLE, "OktaSSODefaultRole")      \
+    X(ROLE, "OktaSSORole")                     \
+    X(EMAIL_DOMAIN, "OktaSSOEmailDomain")
+
+typedef enum oks_setting_id_t {
+#define X(name, directive) OKS_SET_##name,
+    OKS_ORG_SETTINGS(X)
+#undef X
+    OKS_SET_COUNT_
+} oks_setting_id_t;
+
+typedef struct oks_setting_t {
+    const char *text;  /* as written, NULL: unset */
+    const char *where; /* "file:line" */
+    void *value;       /* parsed: its type belongs to the setting, see directives.c */
+} oks_setting_t;
+
+/* One layer of an organization's settings: server, <OktaSSOOrg> section or Location. */
+typedef struct oks_org_conf_t {
+    const char *name;  /* NULL for a server's defaults */
+    const char *where; /* of the section or the OktaSSOOrg line */
+    oks_setting_t set[OKS_SET_COUNT_];
+} oks_org_conf_t;
+
+/* A row of OktaSSOHeader: which field goes out under which name; field NULL: none. */
+typedef struct oks_header_t {
+    const char *header;
+    const char *folded; /* oks_header_fold() */
+    const char *field;
+    const char *where;
+} oks_header_t;
+
+typedef struct oks_org_entry_t {
+    oks_org_t org; /* first: flow knows this alone */
+    const apr_array_header_t *headers; /* oks_header_t, the defaults included */
+} oks_org_entry_t;
+
+typedef struct oks_dir_conf_t {
+    const char *org;                   /* NULL: unset */
+    const oks_unauthorized_t *unauthorized;
+    const apr_array_header_t *headers; /* oks_header_t rows of this Location alone */
+    oks_org_conf_t *own;               /* what this very section says of the organization; not inherited */
+} oks_dir_conf_t;
+
+typedef struct oks_server_conf_t {
+    server_rec *server;
+    const char *state_dir, *directory, *keys; /* main server alone: one directory and one ring per httpd */
+    const char *path;
+    const char *base_url;
+    oks_org_conf_t *defaults;
+    apr_hash_t *sections;              /* name -> oks_org_conf_t */
+    apr_array_header_t *locations;     /* oks_dir_conf_t *, those that say something */
+    oks_org_conf_t *open_section;      /* while a section's children are read */
+    /* completed */
+    apr_hash_t *orgs;                  /* name -> oks_org_entry_t */
+    const char *vhost;
+    oks_flow_t *flow;                  /* made in each child */
+} oks_server_conf_t;
+
+extern const command_rec oks_httpd_commands[];
+void *oks_httpd_create_dir_conf(apr_pool_t *pool, char *dir);
+void *oks_httpd_merge_dir_conf(apr_pool_t *pool, void *base, void *add);
+void *oks_httpd_create_server_conf(apr_pool_t *pool, server_rec *server);
+void *oks_httpd_merge_server_conf(apr_pool_t *pool, void *base, void *add);
+
+const char *oks_httpd_setting_directive(oks_setting_id_t id);
+oks_dir_conf_t *oks_httpd_dir_conf(const request_rec *r);
+oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
+
+/* check_config: builds every virtual host's organizations; tells what is wrong with file, line and the mend. */
+int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+/* The folded names of all headers that any Location may set, and their first letters: what is scrubbed. */
+bool oks_httpd_is_our_header(const char *name);
+const oks_org_t *oks_httpd_find_org(const void *orgs, oks_span_t name);
+/* `rows` laid over `base`, by folded name. */
+apr_array_header_t *oks_httpd_overlay_headers(const apr_array_header_t *base, const apr_array_header_t *rows,
+                                              apr_pool_t *pool);
+
+#endif

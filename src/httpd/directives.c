@@ -1,0 +1,328 @@
+/* The directives: each checks its own arguments, and says what to write instead. */
+#include <string.h>
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+
+#include "conf.h"
+
+static const char *where(const cmd_parms *cmd)
+{
+    return apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename, cmd->directive->line_num);
+}
+
+/* ---- Organization settings: which layer a directive speaks of ---- */
+
+/* The layer: the open <OktaSSOOrg> section, else the Location, else the server's defaults. */
+static oks_org_conf_t *layer(cmd_parms *cmd, void *dir_)
+{
+    oks_server_conf_t *conf = oks_httpd_server_conf(cmd->server);
+    oks_dir_conf_t *dir = dir_;
+    if (conf->open_section) return conf->open_section;
+    if (!cmd->path) return conf->defaults;
+    if (!dir->own) {
+        dir->own = apr_pcalloc(cmd->pool, sizeof *dir->own);
+        APR_ARRAY_PUSH(conf->locations, oks_dir_conf_t *) = dir;
+    }
+    return dir->own;
+}
+
+static bool in_location(const cmd_parms *cmd)
+{
+    return cmd->path && !oks_httpd_server_conf(cmd->server)->open_section;
+}
+
+/* Stores a setting; a second line for the same one is told unless the setting collects lines. */
+static const char *store(cmd_parms *cmd, void *dir, oks_setting_id_t id, void *value, bool collects)
+{
+    oks_setting_t *setting = &layer(cmd, dir)->set[id];
+    if (setting->text && !collects)
+        return apr_psprintf(cmd->pool, "%s stands here and at %s: keep one of them", cmd->cmd->name, setting->where);
+    if (!setting->text) setting->where = where(cmd);
+    const char *text = cmd->directive->args ? cmd->directive->args : "";
+    setting->text = setting->text ? apr_pstrcat(cmd->pool, setting->text, "\n", text, NULL) : apr_pstrdup(cmd->pool, text);
+    setting->value = value;
+    return NULL;
+}
+
+static apr_array_header_t *collected(cmd_parms *cmd, void *dir, oks_setting_id_t id, int size)
+{
+    oks_setting_t *setting = &layer(cmd, dir)->set[id];
+    return setting->value ? setting->value : apr_array_make(cmd->pool, 4, size);
+}
+
+static const char *const *string_list(int argc, char *const argv[], apr_pool_t *pool)
+{
+    const char **list = apr_pcalloc(pool, sizeof *list * (apr_size_t)(argc + 1));
+    for (int i = 0; i < argc; i++) list[i] = apr_pstrdup(pool, argv[i]);
+    return list;
+}
+
+static const char *check_org_name(const char *name, apr_pool_t *pool)
+{
+    if (oks_org_name_ok(oks_span_z(name))) return NULL;
+    return apr_psprintf(pool, "\"%s\" is no organization name: write 1 to %d of a-z, 0-9 and -, such as \"acme-corp\" "
+                        "(Okta refuses _ in URLs)", name, OKS_ORG_NAME_MAX);
+}
+
+static const char *set_org(cmd_parms *cmd, void *dir_, const char *name)
+{
+    oks_dir_conf_t *dir = dir_;
+    const char *error = check_org_name(name, cmd->pool);
+    if (error) return error;
+    if (!cmd->path) return "OktaSSOOrg NAME belongs into a <Location>; an organization is defined by <OktaSSOOrg NAME>";
+    if (dir->org) return "OktaSSOOrg stands twice in this section: keep one of them";
+    dir->org = apr_pstrdup(cmd->pool, name);
+    oks_org_conf_t *own = layer(cmd, dir);
+    own->name = dir->org;
+    own->where = where(cmd);
+    return NULL;
+}
+
+/* <OktaSSOOrg NAME> … </OktaSSOOrg> */
+static const char *open_org(cmd_parms *cmd, void *dir, const char *args)
+{
+    oks_server_conf_t *conf = oks_httpd_server_conf(cmd->server);
+    const char *end = strrchr(args, '>'), *name, *error;
+    if (ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT)) return "<OktaSSOOrg> cannot stand inside another section";
+    if (!end) return "<OktaSSOOrg> lacks its closing \">\"";
+    args = apr_pstrmemdup(cmd->temp_pool, args, (apr_size_t)(end - args));
+    name = ap_getword_conf(cmd->pool, &args);
+    if (*args) return "<OktaSSOOrg> takes one name";
+    if ((error = check_org_name(name, cmd->pool))) return error;
+    oks_org_conf_t *known = apr_hash_get(conf->sections, name, APR_HASH_KEY_STRING);
+    if (known)
+        return apr_psprintf(cmd->pool, "<OktaSSOOrg %s> is defined here and at %s: merge the two sections", name, known->where);
+    for (const ap_directive_t *child = cmd->directive->first_child; child; child = child->next)
+        if (strncasecmp(child->directive, "OktaSSO", 7) != 0)
+            return apr_psprintf(cmd->pool, "%s cannot stand in <OktaSSOOrg> (line %d): only OktaSSO… settings of the "
+                                "organization can", child->directive, child->line_num);
+    oks_org_conf_t *section = apr_pcalloc(cmd->pool, sizeof *section);
+    section->name = name;
+    section->where = where(cmd);
+    apr_hash_set(conf->sections, name, APR_HASH_KEY_STRING, section);
+    conf->open_section = section;
+    error = ap_walk_config(cmd->directive->first_child, cmd, cmd->context);
+    conf->open_section = NULL;
+    return error;
+}
+
+static const char *set_metadata(cmd_parms *cmd, void *dir, const char *source)
+{
+    oks_url_t url;
+    if (!strstr(source, "://")) {
+        source = ap_server_root_relative(cmd->pool, source);
+        return store(cmd, dir, OKS_SET_METADATA, (void *)source, false);
+    }
+    oks_err_t *err = oks_url_parse(&url, oks_span_z(source), cmd->temp_pool);
+    if (err) return apr_psprintf(cmd->pool, "OktaSSOIdPMetadata \"%s\": %s", source, err->detail);
+    if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
+        return "OktaSSOIdPMetadata must be an https URL (http is for loopback addresses alone), or a file";
+    return store(cmd, dir, OKS_SET_METADATA, apr_pstrdup(cmd->pool, source), false);
+}
+
+static const char *set_entity_ids(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    for (int i = 0; i < argc; i++)
+        if (!strchr(argv[i], ':'))
+            return apr_psprintf(cmd->pool, "OktaSSOSPEntityID \"%s\" is no URI: write https://… or urn:…", argv[i]);
+    if (!argc) return "OktaSSOSPEntityID takes one URI or more";
+    return store(cmd, dir, OKS_SET_ENTITY_ID, (void *)string_list(argc, argv, cmd->pool), false);
+}
+
+static bool field_name_ok(const char *field)
+{
+    apr_size_t len = strlen(field);
+    return len >= 1 && len <= 64 && strspn(field, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == len;
+}
+
+static const char *set_attribute(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    if (argc < 2) return "OktaSSOAttribute takes a field and the attribute names that feed it: OktaSSOAttribute email mail";
+    if (!field_name_ok(argv[0])) return apr_psprintf(cmd->pool, "\"%s\" is no field name: letters, digits and _", argv[0]);
+    if (!strcmp(argv[0], "user") || !strcmp(argv[0], "role") || !strcmp(argv[0], "org"))
+        return apr_psprintf(cmd->pool, "the field %s is not fed by attributes: see OktaSSOUserField and OktaSSORole", argv[0]);
+    apr_array_header_t *rules = collected(cmd, dir, OKS_SET_ATTRIBUTE, sizeof(oks_attribute_rule_t));
+    oks_attribute_rule_t *rule = apr_array_push(rules);
+    rule->field = apr_pstrdup(cmd->pool, argv[0]);
+    rule->sources = string_list(argc - 1, argv + 1, cmd->pool);
+    return store(cmd, dir, OKS_SET_ATTRIBUTE, rules, true);
+}
+
+static const char *set_header(cmd_parms *cmd, void *dir_, const char *name, const char *field)
+{
+    oks_dir_conf_t *dir = dir_;
+    if (!oks_header_name_ok(name)) return apr_psprintf(cmd->pool, "\"%s\" is no header name", name);
+    oks_header_t row = { apr_pstrdup(cmd->pool, name), oks_header_fold(name, cmd->pool),
+                         strcmp(field, "none") ? apr_pstrdup(cmd->pool, field) : NULL, where(cmd) };
+    apr_array_header_t *rows = collected(cmd, dir, OKS_SET_HEADER, sizeof row);
+    for (int i = 0; i < rows->nelts; i++) {
+        const oks_header_t *other = &APR_ARRAY_IDX(rows, i, oks_header_t);
+        if (!strcmp(other->folded, row.folded))
+            return apr_psprintf(cmd->pool, "the headers %s and %s (%s) are the same one for a backend: rename one", name,
+                                other->header, other->where);
+    }
+    APR_ARRAY_PUSH(rows, oks_header_t) = row;
+    if (in_location(cmd)) dir->headers = rows;
+    return store(cmd, dir, OKS_SET_HEADER, rows, true);
+}
+
+static const char *set_user_field(cmd_parms *cmd, void *dir, const char *field)
+{
+    if (!strcmp(field, "user") || !field_name_ok(field)) return "OktaSSOUserField takes a field, such as email or name";
+    return store(cmd, dir, OKS_SET_USER_FIELD, apr_pstrdup(cmd->pool, field), false);
+}
+
+static const char *interval_error(oks_err_t *err, const char *name, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%s: %s", name, err->detail);
+}
+
+static const char *set_session(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    oks_session_limits_t *limits = apr_pcalloc(cmd->pool, sizeof *limits);
+    for (int i = 0; i < argc; i++) {
+        apr_interval_time_t *target = !strncmp(argv[i], "lifetime=", 9) ? &limits->lifetime
+                                    : !strncmp(argv[i], "idle=", 5) ? &limits->idle : NULL;
+        if (!target || *target) return "OktaSSOSession takes lifetime=… and idle=…, each once: OktaSSOSession lifetime=8h idle=1h";
+        oks_err_t *err = oks_interval_parse(target, strchr(argv[i], '=') + 1, cmd->temp_pool);
+        if (err) return interval_error(err, "OktaSSOSession", cmd->pool);
+        if (*target < apr_time_from_sec(1)) return "OktaSSOSession: at least 1s";
+    }
+    if (!argc) return "OktaSSOSession takes lifetime=… and idle=…";
+    if (limits->lifetime && limits->idle > limits->lifetime) return "OktaSSOSession: idle is longer than lifetime";
+    return store(cmd, dir, OKS_SET_SESSION, limits, false);
+}
+
+static const char *set_skew(cmd_parms *cmd, void *dir, const char *text)
+{
+    apr_interval_time_t *skew = apr_palloc(cmd->pool, sizeof *skew);
+    oks_err_t *err = oks_interval_parse(skew, text, cmd->temp_pool);
+    if (err) return interval_error(err, "OktaSSOClockSkew", cmd->pool);
+    if (*skew > apr_time_from_sec(600)) return "OktaSSOClockSkew: more than 10m would accept messages long expired; mend the clock";
+    return store(cmd, dir, OKS_SET_CLOCK_SKEW, skew, false);
+}
+
+static const char *set_unauthorized(cmd_parms *cmd, void *dir_, const char *text)
+{
+    static const char *const words[] = { "auto", "redirect", "401", "pass" };
+    oks_dir_conf_t *dir = dir_;
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(text, words[i])) {
+            oks_unauthorized_t *mode = apr_palloc(cmd->pool, sizeof *mode);
+            *mode = (oks_unauthorized_t)i;
+            if (in_location(cmd)) dir->unauthorized = mode;
+            return store(cmd, dir, OKS_SET_UNAUTHORIZED, mode, false);
+        }
+    return "OktaSSOUnauthorized takes auto, redirect, 401 or pass";
+}
+
+static const char *set_enabled(cmd_parms *cmd, void *dir, int on)
+{
+    int *value = apr_palloc(cmd->pool, sizeof *value);
+    *value = on;
+    return store(cmd, dir, OKS_SET_ENABLED, value, false);
+}
+
+static const char *set_default_role(cmd_parms *cmd, void *dir, const char *role)
+{
+    return store(cmd, dir, OKS_SET_DEFAULT_ROLE, apr_pstrdup(cmd->pool, strcmp(role, "none") ? role : ""), false);
+}
+
+static const char *set_role(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    if (argc < 2) return "OktaSSORole takes a role and the groups that have it: OktaSSORole admin \"Okta-Admins\"";
+    apr_array_header_t *rules = collected(cmd, dir, OKS_SET_ROLE, sizeof(oks_role_rule_t));
+    oks_role_rule_t *rule = apr_array_push(rules);
+    rule->role = apr_pstrdup(cmd->pool, argv[0]);
+    rule->groups = string_list(argc - 1, argv + 1, cmd->pool);
+    return store(cmd, dir, OKS_SET_ROLE, rules, true);
+}
+
+static const char *set_email_domains(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    for (int i = 0; i < argc; i++) {
+        const char *probe = apr_pstrcat(cmd->temp_pool, "a@", argv[i], NULL);
+        if (!oks_email_ok(oks_span_z(probe)) || !strchr(argv[i], '.'))
+            return apr_psprintf(cmd->pool, "OktaSSOEmailDomain \"%s\" is no domain: write it as in acme.com", argv[i]);
+        ap_str_tolower(argv[i]);
+    }
+    if (!argc) return "OktaSSOEmailDomain takes one domain or more";
+    return store(cmd, dir, OKS_SET_EMAIL_DOMAIN, (void *)string_list(argc, argv, cmd->pool), false);
+}
+
+/* ---- Server settings ---- */
+
+static const char *only_main(cmd_parms *cmd)
+{
+    if (cmd->server->is_virtual)
+        return apr_psprintf(cmd->pool, "%s belongs into the server config: all virtual hosts share one", cmd->cmd->name);
+    return NULL;
+}
+
+static const char *set_state_dir(cmd_parms *cmd, void *dir, const char *path)
+{
+    oks_httpd_server_conf(cmd->server)->state_dir = ap_server_root_relative(cmd->pool, path);
+    return only_main(cmd);
+}
+
+static const char *set_directory(cmd_parms *cmd, void *dir, const char *spec)
+{
+    if (strncmp(spec, "sqlite3:/", 9) != 0) return "OktaSSODirectory takes sqlite3:/ABSOLUTE/PATH";
+    oks_httpd_server_conf(cmd->server)->directory = spec;
+    return only_main(cmd);
+}
+
+static const char *set_keys(cmd_parms *cmd, void *dir, const char *source)
+{
+    if (strncmp(source, "file:", 5) != 0 && strncmp(source, "exec:", 5) != 0)
+        return "OktaSSOKeys takes file:PATH or exec:COMMAND";
+    oks_httpd_server_conf(cmd->server)->keys = source;
+    return only_main(cmd);
+}
+
+static const char *set_path(cmd_parms *cmd, void *dir, const char *path)
+{
+    apr_size_t len = strlen(path);
+    if (len < 2 || path[0] != '/' || path[len - 1] == '/' || strstr(path, "//") || strpbrk(path, "?#%\\ _"))
+        return "OktaSSOPath takes a path such as /sso/okta: no slash at its end, no _ (Okta refuses it in URLs)";
+    oks_httpd_server_conf(cmd->server)->path = path;
+    return NULL;
+}
+
+static const char *set_base_url(cmd_parms *cmd, void *dir, const char *text)
+{
+    oks_url_t url;
+    oks_err_t *err = oks_url_parse(&url, oks_span_z(text), cmd->temp_pool);
+    if (err) return apr_psprintf(cmd->pool, "OktaSSOBaseURL \"%s\": %s", text, err->detail);
+    if (strcmp(url.path, "/") != 0 || text[strlen(text) - 1] == '/')
+        return "OktaSSOBaseURL takes scheme, host and port alone: https://app.example.com";
+    if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
+        return "OktaSSOBaseURL must be https (http is for loopback addresses alone)";
+    oks_httpd_server_conf(cmd->server)->base_url = text;
+    return NULL;
+}
+
+#define ORG (RSRC_CONF | ACCESS_CONF)
+const command_rec oks_httpd_commands[] = {
+    AP_INIT_RAW_ARGS("<OktaSSOOrg", open_org, NULL, RSRC_CONF, "NAME: defines an organization"),
+    AP_INIT_TAKE1("OktaSSOStateDir", set_state_dir, NULL, RSRC_CONF, "where keys and the embedded database live"),
+    AP_INIT_TAKE1("OktaSSODirectory", set_directory, NULL, RSRC_CONF, "sqlite3:PATH"),
+    AP_INIT_TAKE1("OktaSSOKeys", set_keys, NULL, RSRC_CONF, "file:PATH or exec:COMMAND"),
+    AP_INIT_TAKE1("OktaSSOPath", set_path, NULL, RSRC_CONF, "where the module's own URLs live"),
+    AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),
+    AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location"),
+    AP_INIT_TAKE1("OktaSSOIdPMetadata", set_metadata, NULL, ORG, "URL or file of the IdP's metadata"),
+    AP_INIT_TAKE_ARGV("OktaSSOSPEntityID", set_entity_ids, NULL, ORG, "audiences accepted; the first is sent"),
+    AP_INIT_TAKE_ARGV("OktaSSOAttribute", set_attribute, NULL, ORG, "FIELD NAME…: attributes that feed a field"),
+    AP_INIT_TAKE2("OktaSSOHeader", set_header, NULL, ORG, "HEADER FIELD|none"),
+    AP_INIT_TAKE1("OktaSSOUserField", set_user_field, NULL, ORG, "the field that becomes REMOTE_USER"),
+    AP_INIT_TAKE_ARGV("OktaSSOSession", set_session, NULL, ORG, "lifetime=8h idle=1h"),
+    AP_INIT_TAKE1("OktaSSOClockSkew", set_skew, NULL, ORG, "tolerance for clocks that differ"),
+    AP_INIT_TAKE1("OktaSSOUnauthorized", set_unauthorized, NULL, ORG, "auto, redirect, 401 or pass"),
+    AP_INIT_FLAG("OktaSSOEnabled", set_enabled, NULL, ORG, "Off: every URL of the organization answers 404"),
+    AP_INIT_TAKE1("OktaSSODefaultRole", set_default_role, NULL, ORG, "role of users whom no OktaSSORole names"),
+    AP_INIT_TAKE_ARGV("OktaSSORole", set_role, NULL, ORG, "ROLE GROUP…"),
+    AP_INIT_TAKE_ARGV("OktaSSOEmailDomain", set_email_domains, NULL, ORG, "the organization's email domains"),
+    { NULL }
+};
