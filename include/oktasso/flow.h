@@ -71,8 +71,8 @@ typedef struct oks_flow_t {
     oks_counters_t *counters;
     oks_cache_t *cache;
     oks_idp_store_t *idps;
-    const oks_org_t *(*find_org)(const void *orgs, oks_span_t name); /* name in any case */
-    const void *orgs;
+    const oks_org_t *(*find_org)(void *orgs, oks_span_t name); /* name in any case */
+    void *orgs;
 } oks_flow_t;
 
 /* A store for so many organizations' documents; read-only map, each slot guarded by its own lock. */

@@ -4,13 +4,14 @@
 #include <apr_file_io.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
-#include <http_log.h>
 
 #include "conf.h"
 
+#include <http_log.h>
+
 APLOG_USE_MODULE(oktasso);
 
-#define DEFAULT_PATH "/sso/okta"
+#define DEFAULT_SSO_PATH "/sso/okta"
 
 static const oks_session_limits_t default_limits = { .lifetime = 8 * 3600 * APR_USEC_PER_SEC, .idle = 3600 * APR_USEC_PER_SEC };
 static const apr_interval_time_t default_skew = 120 * APR_USEC_PER_SEC;
@@ -145,7 +146,8 @@ static const char *check_fields(const oks_org_t *org, const apr_array_header_t *
     return NULL;
 }
 
-#define VALUE(conf, id, fallback) ((conf)->set[OKS_SET_##id].text ? (conf)->set[OKS_SET_##id].value : (void *)(fallback))
+#define VALUE(conf, id, fallback) ((conf)->set[OKS_SET_##id].text ? (conf)->set[OKS_SET_##id].value : (const void *)(fallback))
+#define LIST(conf, id) ((conf)->set[OKS_SET_##id].list)
 
 static void complete_limits(oks_org_t *org, const oks_session_limits_t *given)
 {
@@ -170,8 +172,8 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     const char *error = read_metadata(org, &conf->set[OKS_SET_METADATA], pool);
     if (error) return error;
     org->entity_ids = VALUE(conf, ENTITY_ID, NULL);
-    org->attributes = make_attributes(VALUE(conf, ATTRIBUTE, NULL), pool);
-    org->roles = VALUE(conf, ROLE, NULL);
+    org->attributes = make_attributes(LIST(conf, ATTRIBUTE), pool);
+    org->roles = LIST(conf, ROLE);
     org->default_role = VALUE(conf, DEFAULT_ROLE, "member");
     org->email_domains = VALUE(conf, EMAIL_DOMAIN, NULL);
     org->user_field = VALUE(conf, USER_FIELD, "email");
@@ -182,7 +184,7 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     if (!field_known(org, org->user_field))
         return apr_psprintf(pool, "%s: OktaSSOUserField: the field \"%s\" is not known", conf->set[OKS_SET_USER_FIELD].where,
                             org->user_field);
-    entry->headers = oks_httpd_overlay_headers(make_default_headers(pool), VALUE(conf, HEADER, NULL), pool);
+    entry->headers = oks_httpd_overlay_headers(make_default_headers(pool), LIST(conf, HEADER), pool);
     *made = entry;
     return check_fields(org, entry->headers, pool);
 }
@@ -249,7 +251,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     const server_rec *s = sc->server;
     apr_hash_t *drafts = apr_hash_make(pool);
     const char *error = NULL;
-    if (!sc->path) sc->path = DEFAULT_PATH;
+    if (!sc->path) sc->path = DEFAULT_SSO_PATH;
     sc->vhost = sc->base_url ? sc->base_url : apr_psprintf(
         pool, "%s:%d", s->server_hostname ? s->server_hostname : "", s->addrs ? s->addrs->host_port : s->port);
     sc->orgs = apr_hash_make(pool);
@@ -292,8 +294,8 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     return OK;
 }
 
-const oks_org_t *oks_httpd_find_org(const void *orgs, oks_span_t name)
+const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name)
 {
-    const oks_org_entry_t *entry = apr_hash_get((apr_hash_t *)orgs, name.ptr, (apr_ssize_t)name.len);
+    const oks_org_entry_t *entry = apr_hash_get(orgs, name.ptr, (apr_ssize_t)name.len);
     return entry ? &entry->org : NULL;
 }

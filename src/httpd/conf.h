@@ -36,7 +36,8 @@ typedef enum oks_setting_id_t {
 typedef struct oks_setting_t {
     const char *text;  /* as written, NULL: unset */
     const char *where; /* "file:line" */
-    void *value;       /* parsed: its type belongs to the setting, see directives.c */
+    const void *value; /* parsed: its type belongs to the setting, see directives.c */
+    apr_array_header_t *list; /* of a setting that collects lines, instead of value */
 } oks_setting_t;
 
 /* One layer of an organization's settings: server, <OktaSSOOrg> section or Location. */
@@ -95,7 +96,7 @@ oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 /* The folded names of all headers that any Location may set, and their first letters: what is scrubbed. */
 bool oks_httpd_is_our_header(const char *name);
-const oks_org_t *oks_httpd_find_org(const void *orgs, oks_span_t name);
+const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name);
 /* `rows` laid over `base`, by folded name. */
 apr_array_header_t *oks_httpd_overlay_headers(const apr_array_header_t *base, const apr_array_header_t *rows,
                                               apr_pool_t *pool);

@@ -32,23 +32,29 @@ static bool in_location(const cmd_parms *cmd)
     return cmd->path && !oks_httpd_server_conf(cmd->server)->open_section;
 }
 
-/* Stores a setting; a second line for the same one is told unless the setting collects lines. */
-static const char *store(cmd_parms *cmd, void *dir, oks_setting_id_t id, void *value, bool collects)
+/* Stores a setting; a second line for the same one is told. */
+static const char *store(cmd_parms *cmd, void *dir, oks_setting_id_t id, const void *value)
 {
     oks_setting_t *setting = &layer(cmd, dir)->set[id];
-    if (setting->text && !collects)
+    if (setting->text)
         return apr_psprintf(cmd->pool, "%s stands here and at %s: keep one of them", cmd->cmd->name, setting->where);
-    if (!setting->text) setting->where = where(cmd);
-    const char *text = cmd->directive->args ? cmd->directive->args : "";
-    setting->text = setting->text ? apr_pstrcat(cmd->pool, setting->text, "\n", text, NULL) : apr_pstrdup(cmd->pool, text);
+    setting->where = where(cmd);
+    setting->text = apr_pstrdup(cmd->pool, cmd->directive->args ? cmd->directive->args : "");
     setting->value = value;
     return NULL;
 }
 
+/* The rows of a setting that collects lines; this line's text is added to what stands there. */
 static apr_array_header_t *collected(cmd_parms *cmd, void *dir, oks_setting_id_t id, int size)
 {
     oks_setting_t *setting = &layer(cmd, dir)->set[id];
-    return setting->value ? setting->value : apr_array_make(cmd->pool, 4, size);
+    const char *args = cmd->directive->args ? cmd->directive->args : "";
+    if (!setting->list) {
+        setting->list = apr_array_make(cmd->pool, 4, size);
+        setting->where = where(cmd);
+    }
+    setting->text = setting->text ? apr_pstrcat(cmd->pool, setting->text, "\n", args, NULL) : apr_pstrdup(cmd->pool, args);
+    return setting->list;
 }
 
 static const char *const *string_list(int argc, char *const argv[], apr_pool_t *pool)
@@ -112,13 +118,13 @@ static const char *set_metadata(cmd_parms *cmd, void *dir, const char *source)
     oks_url_t url;
     if (!strstr(source, "://")) {
         source = ap_server_root_relative(cmd->pool, source);
-        return store(cmd, dir, OKS_SET_METADATA, (void *)source, false);
+        return store(cmd, dir, OKS_SET_METADATA, source);
     }
     oks_err_t *err = oks_url_parse(&url, oks_span_z(source), cmd->temp_pool);
     if (err) return apr_psprintf(cmd->pool, "OktaSSOIdPMetadata \"%s\": %s", source, err->detail);
     if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
         return "OktaSSOIdPMetadata must be an https URL (http is for loopback addresses alone), or a file";
-    return store(cmd, dir, OKS_SET_METADATA, apr_pstrdup(cmd->pool, source), false);
+    return store(cmd, dir, OKS_SET_METADATA, apr_pstrdup(cmd->pool, source));
 }
 
 static const char *set_entity_ids(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -127,7 +133,7 @@ static const char *set_entity_ids(cmd_parms *cmd, void *dir, int argc, char *con
         if (!strchr(argv[i], ':'))
             return apr_psprintf(cmd->pool, "OktaSSOSPEntityID \"%s\" is no URI: write https://… or urn:…", argv[i]);
     if (!argc) return "OktaSSOSPEntityID takes one URI or more";
-    return store(cmd, dir, OKS_SET_ENTITY_ID, (void *)string_list(argc, argv, cmd->pool), false);
+    return store(cmd, dir, OKS_SET_ENTITY_ID, string_list(argc, argv, cmd->pool));
 }
 
 static bool field_name_ok(const char *field)
@@ -146,7 +152,7 @@ static const char *set_attribute(cmd_parms *cmd, void *dir, int argc, char *cons
     oks_attribute_rule_t *rule = apr_array_push(rules);
     rule->field = apr_pstrdup(cmd->pool, argv[0]);
     rule->sources = string_list(argc - 1, argv + 1, cmd->pool);
-    return store(cmd, dir, OKS_SET_ATTRIBUTE, rules, true);
+    return NULL;
 }
 
 static const char *set_header(cmd_parms *cmd, void *dir_, const char *name, const char *field)
@@ -164,13 +170,13 @@ static const char *set_header(cmd_parms *cmd, void *dir_, const char *name, cons
     }
     APR_ARRAY_PUSH(rows, oks_header_t) = row;
     if (in_location(cmd)) dir->headers = rows;
-    return store(cmd, dir, OKS_SET_HEADER, rows, true);
+    return NULL;
 }
 
 static const char *set_user_field(cmd_parms *cmd, void *dir, const char *field)
 {
     if (!strcmp(field, "user") || !field_name_ok(field)) return "OktaSSOUserField takes a field, such as email or name";
-    return store(cmd, dir, OKS_SET_USER_FIELD, apr_pstrdup(cmd->pool, field), false);
+    return store(cmd, dir, OKS_SET_USER_FIELD, apr_pstrdup(cmd->pool, field));
 }
 
 static const char *interval_error(oks_err_t *err, const char *name, apr_pool_t *pool)
@@ -191,7 +197,7 @@ static const char *set_session(cmd_parms *cmd, void *dir, int argc, char *const 
     }
     if (!argc) return "OktaSSOSession takes lifetime=… and idle=…";
     if (limits->lifetime && limits->idle > limits->lifetime) return "OktaSSOSession: idle is longer than lifetime";
-    return store(cmd, dir, OKS_SET_SESSION, limits, false);
+    return store(cmd, dir, OKS_SET_SESSION, limits);
 }
 
 static const char *set_skew(cmd_parms *cmd, void *dir, const char *text)
@@ -200,7 +206,7 @@ static const char *set_skew(cmd_parms *cmd, void *dir, const char *text)
     oks_err_t *err = oks_interval_parse(skew, text, cmd->temp_pool);
     if (err) return interval_error(err, "OktaSSOClockSkew", cmd->pool);
     if (*skew > apr_time_from_sec(600)) return "OktaSSOClockSkew: more than 10m would accept messages long expired; mend the clock";
-    return store(cmd, dir, OKS_SET_CLOCK_SKEW, skew, false);
+    return store(cmd, dir, OKS_SET_CLOCK_SKEW, skew);
 }
 
 static const char *set_unauthorized(cmd_parms *cmd, void *dir_, const char *text)
@@ -212,7 +218,7 @@ static const char *set_unauthorized(cmd_parms *cmd, void *dir_, const char *text
             oks_unauthorized_t *mode = apr_palloc(cmd->pool, sizeof *mode);
             *mode = (oks_unauthorized_t)i;
             if (in_location(cmd)) dir->unauthorized = mode;
-            return store(cmd, dir, OKS_SET_UNAUTHORIZED, mode, false);
+            return store(cmd, dir, OKS_SET_UNAUTHORIZED, mode);
         }
     return "OktaSSOUnauthorized takes auto, redirect, 401 or pass";
 }
@@ -221,12 +227,12 @@ static const char *set_enabled(cmd_parms *cmd, void *dir, int on)
 {
     int *value = apr_palloc(cmd->pool, sizeof *value);
     *value = on;
-    return store(cmd, dir, OKS_SET_ENABLED, value, false);
+    return store(cmd, dir, OKS_SET_ENABLED, value);
 }
 
 static const char *set_default_role(cmd_parms *cmd, void *dir, const char *role)
 {
-    return store(cmd, dir, OKS_SET_DEFAULT_ROLE, apr_pstrdup(cmd->pool, strcmp(role, "none") ? role : ""), false);
+    return store(cmd, dir, OKS_SET_DEFAULT_ROLE, apr_pstrdup(cmd->pool, strcmp(role, "none") ? role : ""));
 }
 
 static const char *set_role(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -236,7 +242,7 @@ static const char *set_role(cmd_parms *cmd, void *dir, int argc, char *const arg
     oks_role_rule_t *rule = apr_array_push(rules);
     rule->role = apr_pstrdup(cmd->pool, argv[0]);
     rule->groups = string_list(argc - 1, argv + 1, cmd->pool);
-    return store(cmd, dir, OKS_SET_ROLE, rules, true);
+    return NULL;
 }
 
 static const char *set_email_domains(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -248,7 +254,7 @@ static const char *set_email_domains(cmd_parms *cmd, void *dir, int argc, char *
         ap_str_tolower(argv[i]);
     }
     if (!argc) return "OktaSSOEmailDomain takes one domain or more";
-    return store(cmd, dir, OKS_SET_EMAIL_DOMAIN, (void *)string_list(argc, argv, cmd->pool), false);
+    return store(cmd, dir, OKS_SET_EMAIL_DOMAIN, string_list(argc, argv, cmd->pool));
 }
 
 /* ---- Server settings ---- */

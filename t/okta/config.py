@@ -97,7 +97,7 @@ def default_users():
 
 
 def default_app(acs, audience=None, **fields):
-    """The organization acme. The audience defaults to the metadata URL beside the ACS, as DESIGN.md section 2 has it."""
+    """The organization acme. The audience defaults to the metadata URL beside the ACS (DESIGN.md section 2)."""
     values = {"exk": "exkacme0standin0a697", "name": "acme_webapp_1", "label": "Acme Web App", "acs": acs,
               "audience": audience or acs.replace("/acs/", "/metadata/")}
     return App(**{**values, **fields})

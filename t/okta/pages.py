@@ -68,8 +68,10 @@ def page(title, body, wide=False, org="acme"):
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             '<link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css"></head>'
-            f'<body><main{" class=wide" if wide else ""}>{MARK.format(escape(org.capitalize()) + " identity provider")}{body}'
-            '<footer>A local stand-in for testing. Its accounts and passwords are public.</footer></main></body></html>')
+            f'<body><main{" class=wide" if wide else ""}>'
+            f'{MARK.format(escape(org.capitalize()) + " identity provider")}{body}'
+            '<footer>A local stand-in for testing. Its accounts and passwords are public.</footer>'
+            "</main></body></html>")
 
 
 def initials(user):
@@ -104,7 +106,8 @@ def sign_in(state, users, label, error="", username="", org="acme"):
 def tiles(user, apps, org="acme"):
     items = "".join(
         f'<a class="tile" href="/app/{escape(app.name)}/{escape(app.exk)}/sso/saml" data-exk="{escape(app.exk)}">'
-        f'<span class="face" aria-hidden="true">{escape(app.label[:1])}</span><span class="who">{escape(app.label)}</span>'
+        f'<span class="face" aria-hidden="true">{escape(app.label[:1])}</span>'
+        f'<span class="who">{escape(app.label)}</span>'
         f'<br><span class="sub">SAML 2.0</span></a>' for app in apps)
     return page("My apps", f"""
 <div class="card"><div class="bar"><div><h1>My apps</h1>

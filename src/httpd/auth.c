@@ -1,0 +1,134 @@
+/* Authentication and authorization hooks. */
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "module.h"
+
+APLOG_USE_MODULE(oktasso);
+
+#define AUTH_TYPE_NAME "OktaSSO"
+
+static bool is_ours(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+    return type && strcasecmp(type, AUTH_TYPE_NAME) == 0;
+}
+
+static int refuse(request_rec *r, oks_request_t *value, const oks_org_t *org, const oks_err_t *err)
+{
+    value->id = oks_httpd_request_id(r);
+    oks_answer_t *answer = oks_flow_refuse(value, err, NULL, r->pool);
+    answer->org = org ? org->name : NULL;
+    return oks_httpd_send(r, answer, value->id);
+}
+
+/* The organization of this Location; NULL with `err` when there is none that works. */
+static const oks_org_t *find_org(request_rec *r, const oks_flow_t *flow, oks_err_t **err)
+{
+    const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
+    *err = NULL;
+    if (!dir->org) {
+        *err = oks_err(r->pool, OKS_R_HTTPD_ORG_UNSET, NULL);
+        return NULL;
+    }
+    const oks_org_t *org = flow->find_org(flow->orgs, oks_span_z(dir->org));
+    if (!org || !org->enabled) *err = oks_err(r->pool, OKS_R_FLOW_ORG_UNKNOWN, "\"%s\"", dir->org);
+    return *err ? NULL : org;
+}
+
+static oks_unauthorized_t mode_of(request_rec *r, const oks_org_t *org)
+{
+    const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
+    return dir->unauthorized ? *dir->unauthorized : org->unauthorized;
+}
+
+static int accept_pass(request_rec *r, const oks_org_t *org, const oks_pass_t *pass)
+{
+    oks_request_note_t *note = oks_httpd_note(r);
+    const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
+    const apr_array_header_t *base = ((const oks_org_entry_t *)org)->headers;
+    note->pass = pass;
+    note->headers = dir->headers ? oks_httpd_overlay_headers(base, dir->headers, r->pool) : base;
+    char *user = apr_pstrdup(r->pool, pass->user); /* httpd's field is not const */
+    ((oks_pass_t *)note->pass)->user = user;
+    r->user = user;
+    r->ap_auth_type = apr_pstrdup(r->pool, AUTH_TYPE_NAME);
+    if (pass->set_cookie) apr_table_addn(r->err_headers_out, "Set-Cookie", pass->set_cookie);
+    oks_httpd_scrub(r); /* nothing an earlier hook or request left may stand beside ours */
+    oks_httpd_apply(r, note);
+    return OK;
+}
+
+int oks_httpd_check_authn(request_rec *r)
+{
+    const oks_flow_t *flow = oks_httpd_flow(r);
+    oks_request_t value;
+    oks_err_t *err;
+    if (!is_ours(r)) return DECLINED;
+    if (!flow) return HTTP_SERVICE_UNAVAILABLE;
+    oks_httpd_value(&value, r);
+    const oks_org_t *org = find_org(r, flow, &err);
+    if (!org) return refuse(r, &value, NULL, err);
+    oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
+    err = oks_flow_check(pass, flow, org, &value, r->pool);
+    if (!err) return accept_pass(r, org, pass);
+    value.id = oks_httpd_request_id(r);
+    return oks_httpd_send(r, oks_flow_challenge(flow, org, mode_of(r, org), &value, err, r->pool), value.id);
+}
+
+/* Optional sign-in: the identity when there is one, whatever the Require lines ask. */
+int oks_httpd_check_access(request_rec *r)
+{
+    const oks_flow_t *flow = oks_httpd_flow(r);
+    oks_request_t value;
+    oks_err_t *err;
+    if (!flow || !is_ours(r)) return DECLINED;
+    const oks_org_t *org = find_org(r, flow, &err);
+    if (!org || mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;
+    oks_httpd_value(&value, r);
+    oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
+    if (!oks_flow_check(pass, flow, org, &value, r->pool)) accept_pass(r, org, pass);
+    return DECLINED;
+}
+
+/* Would a nameless user satisfy the Require lines? `Require valid-user` says yes, `user`, `group` and ours say no. */
+static bool admits_nobody(request_rec *r)
+{
+    char nobody[] = "";
+    r->user = nobody;
+    int status = ap_run_auth_checker(r);
+    r->user = NULL;
+    return status == OK;
+}
+
+/* Runs after mod_authz_core's, which has declined for want of a user. Own URLs go on without one; and so does optional
+ * sign-in where nobody in particular is required. */
+int oks_httpd_check_access_ex(request_rec *r)
+{
+    const oks_flow_t *flow = oks_httpd_flow(r);
+    oks_err_t *err;
+    if (oks_httpd_note(r)->own) return OK;
+    if (!flow || !is_ours(r) || oks_httpd_note(r)->pass) return DECLINED;
+    const oks_org_t *org = find_org(r, flow, &err);
+    if (!org || mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;
+    return admits_nobody(r) ? OK : DECLINED;
+}
+
+/* httpd answers 401 to a user whom no Require line admits; for a signed-in one that's a 403, never a login loop. */
+int oks_httpd_check_authz(request_rec *r)
+{
+    oks_request_note_t *note = oks_httpd_note(r);
+    oks_request_t value;
+    if (!note->pass || note->judging) return DECLINED;
+    note->judging = true;
+    int status = ap_run_auth_checker(r);
+    note->judging = false;
+    if (status != HTTP_UNAUTHORIZED && status != HTTP_FORBIDDEN) return status;
+    oks_httpd_value(&value, r);
+    value.id = oks_httpd_request_id(r);
+    oks_answer_t *answer = oks_flow_refuse(&value, oks_err(r->pool, OKS_R_HTTPD_REQUEST_DENIED, NULL), NULL, r->pool);
+    answer->org = oks_httpd_dir_conf(r)->org;
+    answer->user = r->user;
+    return oks_httpd_send(r, answer, value.id);
+}

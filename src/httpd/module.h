@@ -1,0 +1,62 @@
+/* What the files of the room httpd share at run time. */
+#ifndef OKTASSO_HTTPD_MODULE_H
+#define OKTASSO_HTTPD_MODULE_H
+
+#include "conf.h"
+
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+
+/* What is known of one request; made when it is read, before anything else. */
+typedef struct oks_request_note_t {
+    const char *cookies;      /* the Cookie header as received; ours are gone from headers_in */
+    const char *own;          /* below OktaSSOPath: the rest of the path; else NULL */
+    const oks_pass_t *pass;   /* the identity, once the check has passed */
+    const apr_array_header_t *headers; /* oks_header_t: under which names it goes out */
+    bool judging;             /* our own auth_checker is waiting for httpd's */
+} oks_request_note_t;
+
+/* request.c */
+oks_request_note_t *oks_httpd_note(request_rec *r);
+int oks_httpd_read_request(request_rec *r);          /* post_read_request */
+int oks_httpd_translate(request_rec *r);             /* pre_translate_name, translate_name, map_to_storage */
+int oks_httpd_map_to_storage(request_rec *r);
+int oks_httpd_fixup(request_rec *r);
+int oks_httpd_handle(request_rec *r);
+void oks_httpd_scrub(request_rec *r);
+void oks_httpd_apply(request_rec *r, const oks_request_note_t *note);
+
+/* value.c: request -> value, answer -> request */
+void oks_httpd_value(oks_request_t *value, request_rec *r);
+const char *oks_httpd_request_id(request_rec *r);
+void oks_httpd_log(request_rec *r, const oks_answer_t *answer, const char *id);
+/* Writes the answer; DONE, or the bare status for a sub-request (which must not write). */
+int oks_httpd_send(request_rec *r, const oks_answer_t *answer, const char *id);
+
+/* auth.c */
+int oks_httpd_check_authn(request_rec *r);
+int oks_httpd_check_access(request_rec *r);
+int oks_httpd_check_access_ex(request_rec *r);
+int oks_httpd_check_authz(request_rec *r);
+
+/* authz.c */
+void oks_httpd_register_authz(apr_pool_t *pool);
+
+/* runtime.c */
+int oks_httpd_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+void oks_httpd_child_init(apr_pool_t *pchild, server_rec *s);
+const oks_flow_t *oks_httpd_flow(const request_rec *r); /* NULL: this child could not start */
+typedef struct oks_runtime_t {
+    const char *directory_spec;
+    const oks_keyring_t *keys;
+    oks_counters_t *counters;
+    oks_directory_t *directory;  /* in children */
+} oks_runtime_t;
+extern oks_runtime_t oks_httpd_runtime; /* written at start and in child_init alone */
+
+/* watchdog.c */
+int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf);
+
+#endif

@@ -1,0 +1,197 @@
+/* Every request passes here first: scrub, own URLs, and the headers for the backend. */
+#include <string.h>
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+
+#include "module.h"
+
+APLOG_USE_MODULE(oktasso);
+
+#define HANDLER "oktasso-own"
+
+static bool is_our_cookie(oks_span_t pair)
+{
+    static const char host[] = "__Host-", prefix[] = OKS_COOKIE_PREFIX;
+    pair = oks_span_trim(pair);
+    if (pair.len > sizeof host && !memcmp(pair.ptr, host, sizeof host - 1)) pair.ptr += sizeof host - 1, pair.len -= sizeof host - 1;
+    return pair.len >= sizeof prefix - 1 && !memcmp(pair.ptr, prefix, sizeof prefix - 1);
+}
+
+/* The module's own cookies are not for the backend. */
+static void strip_cookies(request_rec *r, const char *cookies)
+{
+    oks_span_t pair, rest = oks_span_z(cookies);
+    if (!strstr(cookies, OKS_COOKIE_PREFIX)) return;
+    char *kept = apr_palloc(r->pool, rest.len + 1), *p = kept;
+    while (oks_span_next(&pair, &rest, ';')) {
+        if (is_our_cookie(pair)) continue;
+        if (p > kept) *p++ = ';';
+        memcpy(p, pair.ptr, pair.len), p += pair.len;
+    }
+    *p = '\0';
+    while (*kept == ' ') kept++;
+    if (*kept) apr_table_setn(r->headers_in, "Cookie", kept);
+    else apr_table_unset(r->headers_in, "Cookie");
+}
+
+/* A client's "Connection: X-Remote-User" would make mod_proxy drop the header that we set (SECURITY.md 1). */
+static void strip_connection(request_rec *r)
+{
+    const char *connection = apr_table_get(r->headers_in, "Connection");
+    oks_span_t word, rest = oks_span_z(connection);
+    bool ours = false;
+    if (!connection) return;
+    char *kept = apr_palloc(r->pool, rest.len + 1), *p = kept;
+    while (oks_span_next(&word, &rest, ',')) {
+        const char *name = oks_span_dup(oks_span_trim(word), r->pool);
+        if (oks_httpd_is_our_header(name)) {
+            ours = true;
+            continue;
+        }
+        if (p > kept) *p++ = ',';
+        memcpy(p, word.ptr, word.len), p += word.len;
+    }
+    *p = '\0';
+    if (!ours) return;
+    if (*kept) apr_table_setn(r->headers_in, "Connection", kept);
+    else apr_table_unset(r->headers_in, "Connection");
+}
+
+void oks_httpd_scrub(request_rec *r)
+{
+    const apr_array_header_t *entries = apr_table_elts(r->headers_in);
+    for (int i = 0; i < entries->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(entries, i, apr_table_entry_t).key;
+        if (!oks_httpd_is_our_header(name)) continue;
+        apr_table_unset(r->headers_in, name); /* moves the later entries: look again from the start */
+        i = -1;
+    }
+}
+
+oks_request_note_t *oks_httpd_note(request_rec *r)
+{
+    oks_request_note_t *note = ap_get_module_config(r->request_config, &oktasso_module);
+    if (note) return note;
+    /* A sub-request or an internal redirect: the cookies are those of the request that it came from. */
+    request_rec *from = r->main ? r->main : r->prev;
+    note = apr_pcalloc(r->pool, sizeof *note);
+    note->cookies = from ? oks_httpd_note(from)->cookies : apr_table_get(r->headers_in, "Cookie");
+    ap_set_module_config(r->request_config, &oktasso_module, note);
+    return note;
+}
+
+int oks_httpd_read_request(request_rec *r)
+{
+    const oks_request_note_t *note = oks_httpd_note(r);
+    oks_httpd_scrub(r);
+    strip_connection(r);
+    if (note->cookies) strip_cookies(r, note->cookies);
+    return DECLINED;
+}
+
+/* The path below OktaSSOPath, or NULL. */
+static const char *own_path(const request_rec *r)
+{
+    const oks_server_conf_t *conf = oks_httpd_server_conf(r->server);
+    apr_size_t len = strlen(conf->path);
+    if (!r->uri || strncmp(r->uri, conf->path, len) != 0) return NULL;
+    return r->uri[len] == '/' || r->uri[len] == '\0' ? r->uri + len : NULL;
+}
+
+/* Ours before mod_rewrite, mod_alias and mod_proxy see the URL: it's served here whatever the site maps. */
+int oks_httpd_translate(request_rec *r)
+{
+    const char *own = r->proxyreq ? NULL : own_path(r);
+    if (!own) return DECLINED;
+    oks_httpd_note(r)->own = apr_pstrdup(r->pool, own);
+    r->filename = apr_pstrcat(r->pool, "oktasso:", r->uri, NULL); /* no file */
+    return OK;
+}
+
+int oks_httpd_map_to_storage(request_rec *r)
+{
+    return oks_httpd_note(r)->own ? OK : DECLINED;
+}
+
+/* Sets each header once, and the same values as environment variables. */
+void oks_httpd_apply(request_rec *r, const oks_request_note_t *note)
+{
+    const oks_record_t *record = note->pass->record;
+    for (int i = 0; i < note->headers->nelts; i++) {
+        const oks_header_t *row = &APR_ARRAY_IDX(note->headers, i, oks_header_t);
+        const char *value = row->field ? oks_record_field(record, row->field) : NULL;
+        if (value) apr_table_setn(r->headers_in, row->header, value);
+    }
+    for (int i = 0; i < record->nfields; i++) {
+        const char *name = record->fields[i].name;
+        char *variable = apr_pstrcat(r->pool, "OKTASSO_", name, NULL);
+        for (char *p = variable; *p; p++) *p = (char)apr_toupper(*p);
+        apr_table_setn(r->subprocess_env, variable, record->fields[i].value);
+    }
+}
+
+/* httpd skips authentication where a sub-request or redirect falls under the same configuration, and keeps r->user: then
+ * the identity is that of the request before. Anywhere else a header left over from it goes. */
+int oks_httpd_fixup(request_rec *r)
+{
+    oks_request_note_t *note = oks_httpd_note(r);
+    request_rec *from = r->main ? r->main : r->prev;
+    if (note->own) r->handler = HANDLER;
+    if (!from) return DECLINED;
+    if (!note->pass) {
+        const oks_request_note_t *before = oks_httpd_note(from);
+        oks_httpd_scrub(r);
+        if (before->pass && r->user && r->user == before->pass->user) {
+            note->pass = before->pass;
+            note->headers = before->headers;
+            oks_httpd_apply(r, note);
+        }
+    }
+    return DECLINED;
+}
+
+/* ---- The handler of own URLs ---- */
+
+static oks_err_t *read_body(oks_span_t *body, request_rec *r)
+{
+    if (ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK) != OK) return oks_err(r->pool, OKS_R_FLOW_BODY_BROKEN, NULL);
+    if (!ap_should_client_block(r)) return NULL;
+    if (r->remaining > OKS_FLOW_FORM_MAX)
+        return oks_err(r->pool, OKS_R_FLOW_BODY_TOO_LARGE, "%" APR_OFF_T_FMT " bytes", r->remaining);
+    apr_size_t size = r->remaining > 0 ? (apr_size_t)r->remaining : 8192, len = 0;
+    char *bytes = apr_palloc(r->pool, size + 1);
+    for (;;) {
+        if (len == size) {
+            if (size >= OKS_FLOW_FORM_MAX) size = OKS_FLOW_FORM_MAX + 1;
+            else size *= 2;
+            char *more = apr_palloc(r->pool, size + 1);
+            bytes = memcpy(more, bytes, len);
+        }
+        long n = ap_get_client_block(r, bytes + len, size - len);
+        if (n < 0) return oks_err(r->pool, OKS_R_FLOW_BODY_BROKEN, NULL);
+        if (n == 0) break;
+        len += (apr_size_t)n;
+        if (len > OKS_FLOW_FORM_MAX) return oks_err(r->pool, OKS_R_FLOW_BODY_TOO_LARGE, "more than %d bytes", OKS_FLOW_FORM_MAX);
+    }
+    *body = oks_span(bytes, len);
+    return NULL;
+}
+
+int oks_httpd_handle(request_rec *r)
+{
+    const oks_request_note_t *note = oks_httpd_note(r);
+    const oks_flow_t *flow = oks_httpd_flow(r);
+    oks_request_t value;
+    oks_err_t *err = NULL;
+    if (!note->own || strcmp(r->handler, HANDLER) != 0) return DECLINED;
+    if (!flow) return HTTP_SERVICE_UNAVAILABLE;
+    oks_httpd_value(&value, r);
+    value.id = oks_httpd_request_id(r);
+    value.local_path = note->own;
+    if (strcmp(r->method, "POST") == 0) err = read_body(&value.body, r);
+    const oks_answer_t *answer = err ? oks_flow_refuse(&value, err, NULL, r->pool) : oks_flow_serve(flow, &value, r->pool);
+    if (err && err->reason == OKS_R_FLOW_BODY_TOO_LARGE) r->connection->keepalive = AP_CONN_CLOSE; /* don't read the rest */
+    int status = oks_httpd_send(r, answer, value.id);
+    return status == DONE ? OK : status;
+}

@@ -1,0 +1,101 @@
+/* A request as a value, and an answer as a response. */
+#include <string.h>
+
+#include <apr_strings.h>
+#include <http_ssl.h>
+
+#include "module.h"
+
+APLOG_USE_MODULE(oktasso);
+
+#define REQUEST_ID_BYTES 9
+
+static const char *header(const request_rec *r, const char *name)
+{
+    const char *value = apr_table_get(r->headers_in, name);
+    return value ? value : "";
+}
+
+/* OktaSSOBaseURL, else ServerName with the connection's scheme and port. Never from Host or X-Forwarded-*. */
+static const char *base_url(const oks_server_conf_t *conf, const request_rec *r, bool tls)
+{
+    const server_rec *s = r->server;
+    if (conf->base_url) return conf->base_url;
+    bool https = tls || (s->server_scheme && strcmp(s->server_scheme, "https") == 0);
+    int port = s->port ? s->port : r->connection->local_addr->port;
+    if (port == (https ? 443 : 80)) return apr_pstrcat(r->pool, https ? "https://" : "http://", s->server_hostname, NULL);
+    return apr_psprintf(r->pool, "%s://%s:%d", https ? "https" : "http", s->server_hostname, port);
+}
+
+void oks_httpd_value(oks_request_t *value, request_rec *r)
+{
+    const oks_request_note_t *note = oks_httpd_note(r);
+    const oks_server_conf_t *conf = oks_httpd_server_conf(r->server);
+    memset(value, 0, sizeof *value);
+    bool encrypted = ap_ssl_conn_is_ssl(r->connection->master ? r->connection->master : r->connection);
+    value->method = r->header_only ? "HEAD" : r->method;
+    value->base_url = base_url(conf, r, encrypted);
+    /* Behind a proxy that ends TLS, the outside URL says what browsers see. */
+    value->tls = strncmp(value->base_url, "https:", 6) == 0;
+    value->query = oks_span_z(r->args);
+    value->target = oks_span_z(r->unparsed_uri);
+    value->cookies = oks_span_z(note->cookies);
+    value->content_type = header(r, "Content-Type");
+    value->accept = header(r, "Accept");
+    value->sec_fetch_mode = header(r, "Sec-Fetch-Mode");
+    value->sec_fetch_dest = header(r, "Sec-Fetch-Dest");
+    value->sec_fetch_site = header(r, "Sec-Fetch-Site");
+    value->requested_with = header(r, "X-Requested-With");
+    value->local_path = "";
+    value->id = "";
+    value->now = r->request_time;
+}
+
+/* mod_unique_id's where it is loaded, so that all logs agree; else our own. */
+const char *oks_httpd_request_id(request_rec *r)
+{
+    const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
+    unsigned char bytes[REQUEST_ID_BYTES];
+    if (id) return id;
+    if (oks_random_bytes(bytes, sizeof bytes, r->pool) != NULL) return "-";
+    return oks_base64url_encode(oks_span((char *)bytes, sizeof bytes), r->pool);
+}
+
+static int log_level(const oks_answer_t *answer)
+{
+    if (!answer->err) return APLOG_INFO;
+    switch (oks_reason_info(answer->err->reason)->level) {
+    case OKS_LEVEL_ERROR: return APLOG_ERR;
+    case OKS_LEVEL_WARN: return APLOG_WARNING;
+    default: return APLOG_INFO;
+    }
+}
+
+/* The one verdict line of a decision. */
+void oks_httpd_log(request_rec *r, const oks_answer_t *answer, const char *id)
+{
+    const char *reason = answer->err ? apr_pstrcat(r->pool, " reason=", oks_err_text(answer->err, r->pool), NULL) : "";
+    const char *user = answer->user ? oks_log_escape(oks_span_z(answer->user), 254, r->pool) : NULL;
+    ap_log_rerror(APLOG_MARK, log_level(answer), 0, r, "OKS0001: %s status=%d org=%s%s%s request=%s%s", answer->event,
+                  answer->status, answer->org ? answer->org : "-", user ? " user=" : "", user ? user : "", id, reason);
+}
+
+static int copy_header(void *r_, const char *name, const char *value)
+{
+    request_rec *r = r_;
+    apr_table_addn(r->err_headers_out, name, value);
+    return 1;
+}
+
+int oks_httpd_send(request_rec *r, const oks_answer_t *answer, const char *id)
+{
+    oks_httpd_log(r, answer, id);
+    if (r->main) return answer->status; /* a sub-request only asks whether */
+    apr_table_do(copy_header, r, answer->headers, NULL);
+    r->status = answer->status;
+    apr_size_t len = answer->body ? strlen(answer->body) : 0;
+    if (answer->content_type) ap_set_content_type(r, answer->content_type);
+    ap_set_content_length(r, (apr_off_t)len);
+    if (len) ap_rwrite(answer->body, (int)len, r);
+    return DONE; /* never OK: the request ends here, whatever phase it is in (SECURITY.md 2) */
+}
