@@ -43,16 +43,15 @@ static oks_unauthorized_t mode_of(request_rec *r, const oks_org_t *org)
     return dir->unauthorized ? *dir->unauthorized : org->unauthorized;
 }
 
-static int accept_pass(request_rec *r, const oks_org_t *org, const oks_pass_t *pass)
+static int accept_pass(request_rec *r, const oks_org_t *org, oks_pass_t *pass)
 {
     oks_request_note_t *note = oks_httpd_note(r);
     const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
-    const apr_array_header_t *base = ((const oks_org_entry_t *)org)->headers;
     note->pass = pass;
-    note->headers = dir->headers ? oks_httpd_overlay_headers(base, dir->headers, r->pool) : base;
-    char *user = apr_pstrdup(r->pool, pass->user); /* httpd's field is not const */
-    ((oks_pass_t *)note->pass)->user = user;
-    r->user = user;
+    note->headers = oks_httpd_org_headers(oks_httpd_server_conf(r->server), org);
+    if (dir->headers) note->headers = oks_httpd_overlay_headers(note->headers, dir->headers, r->pool);
+    r->user = apr_pstrdup(r->pool, pass->user); /* httpd's field is not const */
+    pass->user = r->user;                       /* fixups know the identity by this pointer */
     r->ap_auth_type = apr_pstrdup(r->pool, AUTH_TYPE_NAME);
     if (pass->set_cookie) apr_table_addn(r->err_headers_out, "Set-Cookie", pass->set_cookie);
     oks_httpd_scrub(r); /* nothing an earlier hook or request left may stand beside ours */

@@ -299,3 +299,9 @@ const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name)
     const oks_org_entry_t *entry = apr_hash_get(orgs, name.ptr, (apr_ssize_t)name.len);
     return entry ? &entry->org : NULL;
 }
+
+const apr_array_header_t *oks_httpd_org_headers(const oks_server_conf_t *conf, const oks_org_t *org)
+{
+    const oks_org_entry_t *entry = apr_hash_get(conf->orgs, org->name, APR_HASH_KEY_STRING);
+    return entry->headers;
+}

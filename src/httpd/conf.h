@@ -3,6 +3,7 @@
 #ifndef OKTASSO_HTTPD_CONF_H
 #define OKTASSO_HTTPD_CONF_H
 
+#include <apr_hash.h>
 #include <httpd.h>
 #include <http_config.h>
 
@@ -95,6 +96,7 @@ oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 /* check_config: builds every virtual host's organizations; tells what is wrong with file, line and the mend. */
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 /* The folded names of all headers that any Location may set, and their first letters: what is scrubbed. */
+const apr_array_header_t *oks_httpd_org_headers(const oks_server_conf_t *conf, const oks_org_t *org);
 bool oks_httpd_is_our_header(const char *name);
 const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name);
 /* `rows` laid over `base`, by folded name. */

@@ -1,0 +1,195 @@
+/* Start-up: state directory, keys, database, shared counters; and each child's handles. */
+#include <string.h>
+
+#include <apr_file_io.h>
+#include <apr_shm.h>
+#include <apr_strings.h>
+
+#include "module.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <http_main.h>
+#include <unixd.h>
+
+#include "oktasso/net.h"
+
+APLOG_USE_MODULE(oktasso);
+
+#ifndef OKS_STATE_DIR
+#define OKS_STATE_DIR "/var/lib/apache2/oktasso"
+#endif
+#define KEYS_FILE_MAX 4096
+#define CONNECTIONS 8            /* to the directory, per child */
+#define RETAINED_COUNTERS "oktasso-counters"
+
+oks_runtime_t oks_httpd_runtime;
+
+static int fail(server_rec *s, const char *what, const oks_err_t *err, apr_pool_t *pool)
+{
+    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0020: %s: %s", what, oks_err_text(err, pool));
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static oks_err_t *system_error(apr_pool_t *pool, const char *what, const char *path)
+{
+    return oks_err_from(pool, OKS_R_INTERNAL, APR_FROM_OS_ERROR(errno), NULL, "%s %s", what, path);
+}
+
+/* Belongs to the user that children run as: SQLite makes files beside the database. */
+static oks_err_t *make_state_dir(const char *path, apr_pool_t *pool)
+{
+    apr_status_t status = apr_dir_make_recursive(path, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE, pool);
+    if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "the state directory %s", path);
+    if (geteuid() == 0 && chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
+        return system_error(pool, "chown", path);
+    return NULL;
+}
+
+static oks_err_t *make_database(const char *path, apr_pool_t *pool)
+{
+    apr_file_t *file;
+    apr_status_t status = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_CREATE,
+                                        APR_FPROT_UREAD | APR_FPROT_UWRITE, pool);
+    if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "the database %s", path);
+    apr_file_close(file);
+    if (geteuid() == 0 && chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
+        return system_error(pool, "chown", path);
+    return NULL;
+}
+
+/* Made at the first start, 0600: exclusively, so that two servers starting at once end up with one file. */
+static oks_err_t *make_keys(const char *path, apr_pool_t *pool)
+{
+    const char *line;
+    apr_file_t *file;
+    apr_status_t status = apr_file_open(&file, path, APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_EXCL,
+                                        APR_FPROT_UREAD | APR_FPROT_UWRITE, pool);
+    if (APR_STATUS_IS_EEXIST(status)) return NULL;
+    if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "the key file %s", path);
+    OKS_TRY(oks_keyring_new_line(&line, pool));
+    status = apr_file_write_full(file, line, strlen(line), NULL);
+    if (status == APR_SUCCESS) status = apr_file_close(file);
+    if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "writing %s", path);
+    return NULL;
+}
+
+static oks_err_t *read_keys(const oks_keyring_t **ring, const char *source, apr_pool_t *pconf, apr_pool_t *ptemp)
+{
+    char text[KEYS_FILE_MAX];
+    oks_keyring_t *made;
+    bool exec = strncmp(source, "exec:", 5) == 0;
+    FILE *stream = exec ? popen(source + 5, "r") : fopen(source + 5, "r");
+    if (!stream) return system_error(ptemp, "OktaSSOKeys", source);
+    size_t len = fread(text, 1, sizeof text, stream);
+    int status = exec ? pclose(stream) : fclose(stream);
+    if (status != 0) return oks_err(ptemp, OKS_R_CRYPTO_KEYS_MALFORMED, "%s ended with status %d", source, status);
+    oks_err_t *err = oks_keyring_parse(&made, oks_span(text, len), pconf);
+    explicit_bzero(text, sizeof text);
+    if (err) return oks_err_from(ptemp, err->reason, APR_SUCCESS, err, "%s", source);
+    *ring = made;
+    return NULL;
+}
+
+/* One block for the life of the parent process: children of two generations count together over a graceful restart. */
+static oks_err_t *share_counters(oks_counters_t **counters, apr_pool_t *process_pool, apr_pool_t *ptemp)
+{
+    apr_shm_t *shm = NULL;
+    void *known = NULL;
+    apr_pool_userdata_get(&known, RETAINED_COUNTERS, process_pool);
+    if (!known) {
+        apr_status_t status = apr_shm_create(&shm, sizeof(oks_counters_t), NULL, process_pool);
+        if (status != APR_SUCCESS) return oks_err_from(ptemp, OKS_R_INTERNAL, status, NULL, "shared memory");
+        known = apr_shm_baseaddr_get(shm);
+        memset(known, 0, sizeof(oks_counters_t));
+        apr_pool_userdata_setn(known, RETAINED_COUNTERS, NULL, process_pool);
+    }
+    *counters = known;
+    return NULL;
+}
+
+/* Opens, migrates and closes: nothing of the database crosses fork(). */
+static oks_err_t *migrate(const char *spec, oks_counters_t *counters, apr_pool_t *ptemp)
+{
+    apr_pool_t *own;
+    oks_directory_t *directory;
+    apr_pool_create(&own, ptemp);
+    oks_err_t *err = oks_directory_open(&directory, spec, 1, counters, own);
+    if (!err) err = oks_directory_migrate(directory, own);
+    if (err) err = oks_err(ptemp, err->reason, "%s", oks_err_text(err, ptemp));
+    apr_pool_destroy(own);
+    return err;
+}
+
+static oks_err_t *start(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
+{
+    const oks_server_conf_t *conf = oks_httpd_server_conf(s);
+    oks_runtime_t *runtime = &oks_httpd_runtime;
+    const char *state_dir = conf->state_dir ? conf->state_dir : OKS_STATE_DIR;
+    const char *keys = conf->keys ? conf->keys : apr_pstrcat(pconf, "file:", state_dir, "/session.keys", NULL);
+    memset(runtime, 0, sizeof *runtime);
+    runtime->directory_spec = conf->directory ? conf->directory
+                                              : apr_pstrcat(pconf, "sqlite3:", state_dir, "/directory.db", NULL);
+    OKS_TRY(make_state_dir(state_dir, ptemp));
+    if (!conf->keys) OKS_TRY(make_keys(keys + 5, ptemp));
+    OKS_TRY(read_keys(&runtime->keys, keys, pconf, ptemp));
+    OKS_TRY(share_counters(&runtime->counters, s->process->pool, ptemp));
+    OKS_TRY(make_database(strchr(runtime->directory_spec, ':') + 1, ptemp));
+    OKS_TRY(migrate(runtime->directory_spec, runtime->counters, ptemp));
+    return oks_net_init(pconf);
+}
+
+int oks_httpd_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK; /* httpd reads its configuration twice */
+    oks_err_t *err = start(s, pconf, ptemp);
+    if (err) return fail(s, "cannot start", err, ptemp);
+    return oks_httpd_watchdog_start(s, pconf);
+}
+
+/* ---- Children ---- */
+
+static apr_array_header_t *document_keys(server_rec *main_server, apr_pool_t *pool)
+{
+    apr_array_header_t *keys = apr_array_make(pool, 8, sizeof(const char *));
+    for (server_rec *s = main_server; s; s = s->next)
+        for (apr_hash_index_t *i = apr_hash_first(pool, oks_httpd_server_conf(s)->orgs); i; i = apr_hash_next(i)) {
+            const oks_org_entry_t *entry = apr_hash_this_val(i);
+            if (entry->org.metadata_key) APR_ARRAY_PUSH(keys, const char *) = entry->org.metadata_key;
+        }
+    return keys;
+}
+
+static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
+{
+    oks_runtime_t *runtime = &oks_httpd_runtime;
+    oks_cache_t *cache;
+    oks_idp_store_t *idps;
+    OKS_TRY(oks_saml_init(pool));
+    OKS_TRY(oks_directory_open(&runtime->directory, runtime->directory_spec, CONNECTIONS, runtime->counters, pool));
+    OKS_TRY(oks_cache_create(&cache, OKS_CACHE_RECORDS, OKS_CACHE_BYTES, pool));
+    OKS_TRY(oks_idp_store_create(&idps, runtime->directory, runtime->counters, document_keys(main_server, pool), pool));
+    for (server_rec *s = main_server; s; s = s->next) {
+        oks_server_conf_t *conf = oks_httpd_server_conf(s);
+        oks_flow_t *flow = apr_pcalloc(pool, sizeof *flow);
+        *flow = (oks_flow_t){ .path = conf->path, .vhost = conf->vhost, .keys = runtime->keys,
+                              .directory = runtime->directory, .counters = runtime->counters, .cache = cache,
+                              .idps = idps, .find_org = oks_httpd_find_org, .orgs = conf->orgs };
+        conf->flow = flow;
+    }
+    return NULL;
+}
+
+void oks_httpd_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    oks_err_t *err = start_child(s, pchild);
+    if (!err) return;
+    for (server_rec *each = s; each; each = each->next) oks_httpd_server_conf(each)->flow = NULL;
+    fail(s, "this child refuses all sign-ins", err, pchild);
+}
+
+const oks_flow_t *oks_httpd_flow(const request_rec *r)
+{
+    return oks_httpd_server_conf(r->server)->flow;
+}

@@ -1,0 +1,113 @@
+/* Background work, by mod_watchdog, in one child: the change log, metadata, expired rows. */
+#include <string.h>
+
+#include <apr_optional.h>
+#include <apr_strings.h>
+
+#include "module.h"
+
+#include <mod_watchdog.h>
+
+APLOG_USE_MODULE(oktasso);
+
+#define NAME "oktasso"
+#define SWEEP_SECONDS 60
+#define REFRESH_SECONDS 3600      /* of metadata that was fetched well */
+#define RETRY_SECONDS_MIN 2
+#define RETRY_SECONDS_MAX 300
+#define FETCH_TIMEOUT apr_time_from_sec(5)
+
+typedef struct fetch_job_t {
+    oks_fetch_t fetch;
+    apr_time_t due;
+    int retry;              /* seconds, doubled with each failure; 0: the last fetch was good */
+} fetch_job_t;
+
+typedef struct watch_t {
+    server_rec *server;
+    apr_array_header_t *jobs; /* fetch_job_t */
+    int64_t sequence;         /* in the change log; -1: not read yet */
+    apr_time_t sweep_due;
+    bool failing;             /* so that a database that stays away is logged once */
+} watch_t;
+
+static void report(watch_t *watch, int level, const char *what, const oks_err_t *err, apr_pool_t *pool)
+{
+    ap_log_error(APLOG_MARK, level, 0, watch->server, "OKS0030: %s: %s", what, oks_err_text(err, pool));
+}
+
+static void run_fetch(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+{
+    oks_err_t *err = oks_flow_fetch(oks_httpd_runtime.directory, &job->fetch, now, pool);
+    if (!err) {
+        if (job->retry) ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, watch->server, "OKS0031: metadata %s fetched again", job->fetch.url);
+        job->retry = 0;
+        job->due = now + apr_time_from_sec(REFRESH_SECONDS);
+        return;
+    }
+    report(watch, job->retry ? APLOG_INFO : APLOG_WARNING, apr_pstrcat(pool, "metadata ", job->fetch.url, NULL), err, pool);
+    job->retry = job->retry ? job->retry * 2 : RETRY_SECONDS_MIN;
+    if (job->retry > RETRY_SECONDS_MAX) job->retry = RETRY_SECONDS_MAX;
+    job->due = now + apr_time_from_sec(job->retry);
+}
+
+static void run(watch_t *watch, apr_pool_t *pool)
+{
+    oks_directory_t *directory = oks_httpd_runtime.directory;
+    apr_time_t now = apr_time_now();
+    if (!directory) return;
+    oks_err_t *err = oks_directory_follow(directory, &watch->sequence, pool);
+    if (!err && watch->sweep_due <= now) {
+        err = oks_directory_sweep(directory, now, pool);
+        watch->sweep_due = now + apr_time_from_sec(SWEEP_SECONDS);
+    }
+    if (err && !watch->failing) report(watch, APLOG_ERR, "background work", err, pool);
+    watch->failing = err != NULL;
+    if (err) return;
+    for (int i = 0; i < watch->jobs->nelts; i++) {
+        fetch_job_t *job = &APR_ARRAY_IDX(watch->jobs, i, fetch_job_t);
+        if (job->due <= now) run_fetch(watch, job, now, pool);
+    }
+}
+
+static apr_status_t step(int state, void *data, apr_pool_t *pool)
+{
+    watch_t *watch = data;
+    if (state == AP_WATCHDOG_STATE_STARTING) watch->sequence = -1;
+    if (state == AP_WATCHDOG_STATE_RUNNING) run(watch, pool);
+    return APR_SUCCESS;
+}
+
+static apr_array_header_t *make_jobs(server_rec *main_server, apr_pool_t *pool)
+{
+    apr_array_header_t *jobs = apr_array_make(pool, 8, sizeof(fetch_job_t));
+    apr_hash_t *seen = apr_hash_make(pool);
+    for (server_rec *s = main_server; s; s = s->next)
+        for (apr_hash_index_t *i = apr_hash_first(pool, oks_httpd_server_conf(s)->orgs); i; i = apr_hash_next(i)) {
+            const oks_org_entry_t *entry = apr_hash_this_val(i);
+            const char *url = entry->org.metadata_url;
+            if (!url || apr_hash_get(seen, url, APR_HASH_KEY_STRING)) continue;
+            apr_hash_set(seen, url, APR_HASH_KEY_STRING, url);
+            fetch_job_t *job = apr_array_push(jobs);
+            memset(job, 0, sizeof *job);
+            job->fetch = (oks_fetch_t){ .key = entry->org.metadata_key, .url = url, .timeout = FETCH_TIMEOUT };
+        }
+    return jobs;
+}
+
+int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
+{
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get = APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add = APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
+    ap_watchdog_t *watchdog;
+    watch_t *watch = apr_pcalloc(pconf, sizeof *watch);
+    watch->server = s;
+    watch->sequence = -1;
+    watch->jobs = make_jobs(s, pconf);
+    if (!get || !add || get(&watchdog, NAME, 0, 1, pconf) != APR_SUCCESS ||
+        add(watchdog, AP_WD_TM_INTERVAL, watch, step) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0032: mod_watchdog gives no watchdog");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
