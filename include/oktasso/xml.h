@@ -1,0 +1,42 @@
+/* xml: one hardened parse, and verification that returns only what was signed (SECURITY.md 13 to 18). */
+#ifndef OKTASSO_XML_H
+#define OKTASSO_XML_H
+
+#include <libxml/tree.h>
+
+#include "oktasso/base.h"
+#include "oktasso/crypto.h"
+
+#define OKS_XML_TAG_MAX (16 * 1024)  /* bytes of one tag: libxml2 2.9 needs CPU seconds for a huge one */
+#define OKS_XML_DEPTH_MAX 32         /* nested elements */
+#define OKS_XML_TAGS_MAX 20000       /* tags in one document */
+#define OKS_XML_ID_MAX 128           /* bytes of an ID */
+
+/* Prepares libxml2 and xmlsec1: see oks_saml_init. */
+oks_err_t *oks_xml_init(apr_pool_t *pool) OKS_MUST_USE;
+
+/* Parses UTF-8 without DTD, comments and processing instructions; at most `max` bytes. A BOM, leading blanks and an XML
+ * declaration are tolerated. Freed with `pool`. Reasons: xml.document.*, xml.dtd.refused, xml.comment.refused,
+ * xml.encoding.refused, xml.id.*. On return every un-namespaced ID is unique and well formed, and no namespace URI is
+ * relative. */
+oks_err_t *oks_xml_parse(xmlDocPtr *doc, oks_span_t bytes, apr_size_t max, apr_pool_t *pool) OKS_MUST_USE;
+
+bool oks_xml_is(const xmlNode *node, const char *ns, const char *name);
+/* Element children of that name; the first one through `first` (NULL when there is none). */
+int oks_xml_children(xmlNode **first, const xmlNode *parent, const char *ns, const char *name);
+xmlNode *oks_xml_first_element(const xmlNode *parent);
+xmlNode *oks_xml_next_element(const xmlNode *node);
+/* How many ds:Signature elements the document has, wherever they are. */
+int oks_xml_count_signatures(const xmlNode *root);
+/* The un-namespaced attribute, in `pool`; NULL when absent. */
+const char *oks_xml_attribute(const xmlNode *node, const char *name, apr_pool_t *pool);
+/* The whole text of an element, CDATA included; NULL when it has an element child. */
+const char *oks_xml_text(const xmlNode *node, apr_pool_t *pool);
+
+/* Verifies the one ds:Signature child of `element` against any of these certificates (oks_cert_t *), and returns the
+ * bytes that were digested: the canonical element without its signature. Parse those, and read nothing else.
+ * Reasons: xml.id.malformed, xml.signature.*. */
+oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, apr_pool_t *pool)
+    OKS_MUST_USE;
+
+#endif
