@@ -1,0 +1,113 @@
+/* Metadata: an identity provider's read, our own written (SAML Metadata 2.3, 2.4). */
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "saml_private.h"
+
+oks_err_t *oks_saml_init(apr_pool_t *pool)
+{
+    return oks_xml_init(pool);
+}
+
+static bool speaks_saml2(const xmlNode *role, apr_pool_t *pool)
+{
+    const char *protocols = oks_xml_attribute(role, "protocolSupportEnumeration", pool);
+    return protocols && strstr(protocols, OKS_NS_PROTOCOL);
+}
+
+/* The one IDPSSODescriptor of an EntityDescriptor, or NULL. */
+static xmlNode *idp_role(const xmlNode *entity, apr_pool_t *pool)
+{
+    for (xmlNode *node = oks_xml_first_element(entity); node; node = oks_xml_next_element(node))
+        if (oks_xml_is(node, OKS_NS_METADATA, "IDPSSODescriptor") && speaks_saml2(node, pool)) return node;
+    return NULL;
+}
+
+static oks_err_t *find_entity(xmlNode **entity, xmlNode *root, apr_pool_t *pool)
+{
+    *entity = NULL;
+    if (oks_xml_is(root, OKS_NS_METADATA, "EntityDescriptor")) {
+        *entity = idp_role(root, pool) ? root : NULL;
+    } else if (oks_xml_is(root, OKS_NS_METADATA, "EntitiesDescriptor")) {
+        for (xmlNode *node = oks_xml_first_element(root); node; node = oks_xml_next_element(node)) {
+            if (!oks_xml_is(node, OKS_NS_METADATA, "EntityDescriptor") || !idp_role(node, pool)) continue;
+            if (*entity) return oks_err(pool, OKS_R_SAML_METADATA_AMBIGUOUS, NULL);
+            *entity = node;
+        }
+    }
+    if (!*entity) return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "no EntityDescriptor with an IDPSSODescriptor for SAML 2.0");
+    return NULL;
+}
+
+static oks_err_t *read_certs(oks_saml_idp_t *idp, const xmlNode *key, apr_pool_t *pool)
+{
+    xmlNode *info, *data;
+    const char *use = oks_xml_attribute(key, "use", pool);
+    if (use && strcmp(use, "signing") != 0) return NULL;
+    if (!oks_xml_children(&info, key, OKS_NS_DSIG, "KeyInfo")) return NULL;
+    for (data = oks_xml_first_element(info); data; data = oks_xml_next_element(data)) {
+        if (!oks_xml_is(data, OKS_NS_DSIG, "X509Data")) continue;
+        for (xmlNode *node = oks_xml_first_element(data); node; node = oks_xml_next_element(node)) {
+            if (!oks_xml_is(node, OKS_NS_DSIG, "X509Certificate")) continue;
+            const char *text = oks_xml_text(node, pool);
+            if (idp->certs->nelts == OKS_SAML_KEYS_MAX || !text)
+                return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "an odd certificate, or more than %d", OKS_SAML_KEYS_MAX);
+            oks_cert_t *cert;
+            OKS_TRY(oks_cert_parse(&cert, oks_span_z(text), pool));
+            APR_ARRAY_PUSH(idp->certs, oks_cert_t *) = cert;
+        }
+    }
+    return NULL;
+}
+
+/* The first endpoint of that service and binding that has an https Location (http for loopback). */
+static const char *endpoint(const xmlNode *role, const char *service, const char *binding, apr_pool_t *pool)
+{
+    for (xmlNode *node = oks_xml_first_element(role); node; node = oks_xml_next_element(node)) {
+        oks_url_t url;
+        if (!oks_xml_is(node, OKS_NS_METADATA, service)) continue;
+        const char *its = oks_xml_attribute(node, "Binding", pool), *location = oks_xml_attribute(node, "Location", pool);
+        if (!its || !location || strcmp(its, binding) != 0) continue;
+        if (oks_url_parse(&url, oks_span_z(location), pool) != NULL) continue;
+        if (strcmp(url.scheme, "https") == 0 || oks_url_is_loopback(&url)) return location;
+    }
+    return NULL;
+}
+
+oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_pool_t *pool)
+{
+    xmlDocPtr doc;
+    xmlNode *entity;
+    OKS_TRY(oks_xml_parse(&doc, xml, OKS_SAML_METADATA_MAX, pool));
+    OKS_TRY(find_entity(&entity, xmlDocGetRootElement(doc), pool));
+    const xmlNode *role = idp_role(entity, pool);
+    oks_saml_idp_t *made = apr_pcalloc(pool, sizeof *made);
+    made->entity_id = oks_xml_attribute(entity, "entityID", pool);
+    if (!made->entity_id || !*made->entity_id || strlen(made->entity_id) > 1024) /* SAML Metadata 2.2.1 */
+        return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "no usable entityID");
+    made->certs = apr_array_make(pool, 2, sizeof(oks_cert_t *));
+    for (xmlNode *node = oks_xml_first_element(role); node; node = oks_xml_next_element(node))
+        if (oks_xml_is(node, OKS_NS_METADATA, "KeyDescriptor")) OKS_TRY(read_certs(made, node, pool));
+    if (!made->certs->nelts) return oks_err(pool, OKS_R_SAML_METADATA_NO_KEY, NULL);
+    made->sso_redirect_url = endpoint(role, "SingleSignOnService", OKS_BINDING_REDIRECT, pool);
+    made->sso_post_url = endpoint(role, "SingleSignOnService", OKS_BINDING_POST, pool);
+    made->slo_redirect_url = endpoint(role, "SingleLogoutService", OKS_BINDING_REDIRECT, pool);
+    made->slo_post_url = endpoint(role, "SingleLogoutService", OKS_BINDING_POST, pool);
+    if (!made->sso_redirect_url && !made->sso_post_url) return oks_err(pool, OKS_R_SAML_METADATA_NO_ENDPOINT, NULL);
+    const char *want = oks_xml_attribute(role, "WantAuthnRequestsSigned", pool);
+    made->want_authn_requests_signed = want && (!strcmp(want, "true") || !strcmp(want, "1"));
+    *idp = made;
+    return NULL;
+}
+
+const char *oks_saml_sp_metadata(const oks_saml_sp_t *sp, apr_pool_t *pool)
+{
+    return apr_pstrcat(
+        pool, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<md:EntityDescriptor xmlns:md=\"" OKS_NS_METADATA "\" entityID=\"",
+        oks_html_escape(sp->entity_id, pool), "\">\n  <md:SPSSODescriptor AuthnRequestsSigned=\"false\" "
+        "WantAssertionsSigned=\"true\" protocolSupportEnumeration=\"" OKS_NS_PROTOCOL "\">\n"
+        "    <md:AssertionConsumerService Binding=\"" OKS_BINDING_POST "\" Location=\"",
+        oks_html_escape(sp->acs_url, pool), "\" index=\"0\" isDefault=\"true\"/>\n"
+        "  </md:SPSSODescriptor>\n</md:EntityDescriptor>\n", NULL);
+}

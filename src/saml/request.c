@@ -1,0 +1,44 @@
+/* AuthnRequest by HTTP-Redirect (SAML Core 3.4.1, Bindings 3.4.4). */
+#include <string.h>
+
+#include <apr_strings.h>
+#include <zlib.h>
+
+#include "saml_private.h"
+
+static oks_err_t *deflate_raw(oks_span_t *out, oks_span_t in, apr_pool_t *pool)
+{
+    z_stream stream;
+    memset(&stream, 0, sizeof stream);
+    if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return oks_err(pool, OKS_R_INTERNAL, "out of memory for DEFLATE");
+    uLong size = deflateBound(&stream, (uLong)in.len);
+    unsigned char *bytes = apr_palloc(pool, size);
+    stream.next_in = apr_pmemdup(pool, in.ptr, in.len); /* zlib's pointer is not const */
+    stream.avail_in = (uInt)in.len;
+    stream.next_out = bytes;
+    stream.avail_out = (uInt)size;
+    int status = deflate(&stream, Z_FINISH);
+    *out = oks_span((char *)bytes, stream.total_out);
+    deflateEnd(&stream);
+    return status == Z_STREAM_END ? NULL : oks_err(pool, OKS_R_INTERNAL, "DEFLATE failed");
+}
+
+oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_request_t *request,
+                                      const char *relay_state, apr_pool_t *pool)
+{
+    oks_span_t deflated;
+    /* No NameIDPolicy: Okta wants it equal to the application's setting, or absent (OKTA.md B.1.3). */
+    const char *xml = apr_pstrcat(
+        pool, "<samlp:AuthnRequest xmlns:samlp=\"" OKS_NS_PROTOCOL "\" xmlns:saml=\"" OKS_NS_ASSERTION "\" ID=\"", request->id,
+        "\" Version=\"2.0\" IssueInstant=\"", oks_time_format(request->issue_instant, pool), "\" Destination=\"",
+        oks_html_escape(request->destination, pool), "\" ProtocolBinding=\"" OKS_BINDING_POST
+        "\" AssertionConsumerServiceURL=\"", oks_html_escape(request->acs_url, pool),
+        request->force_authn ? "\" ForceAuthn=\"true\">" : "\">", "<saml:Issuer>", oks_html_escape(request->issuer, pool),
+        "</saml:Issuer></samlp:AuthnRequest>", NULL);
+    OKS_TRY(deflate_raw(&deflated, oks_span_z(xml), pool));
+    *url = apr_pstrcat(pool, request->destination, strchr(request->destination, '?') ? "&" : "?", "SAMLRequest=",
+                       oks_url_encode(oks_base64_encode(deflated, pool), pool), "&RelayState=",
+                       oks_url_encode(relay_state, pool), NULL);
+    return NULL;
+}

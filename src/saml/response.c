@@ -1,0 +1,108 @@
+/* Response -> identity: signatures first; then everything is read from signed bytes alone (SECURITY.md 16 to 20). */
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "saml_private.h"
+
+#define STATUS_SUCCESS "urn:oasis:names:tc:SAML:2.0:status:Success"
+
+static bool version_ok(const xmlNode *node, apr_pool_t *pool)
+{
+    const char *version = oks_xml_attribute(node, "Version", pool);
+    return version && strcmp(version, "2.0") == 0;
+}
+
+/* Status is looked at before the signature: a refusal is all that it can lead to, and Okta does not sign errors. */
+static oks_err_t *check_status(const xmlNode *response, apr_pool_t *pool)
+{
+    xmlNode *status, *code, *message;
+    if (oks_xml_children(&status, response, OKS_NS_PROTOCOL, "Status") != 1 ||
+        oks_xml_children(&code, status, OKS_NS_PROTOCOL, "StatusCode") != 1)
+        return oks_err(pool, OKS_R_SAML_RESPONSE_MALFORMED, "not exactly one Status with its StatusCode");
+    const char *value = oks_xml_attribute(code, "Value", pool), *text = NULL;
+    if (value && strcmp(value, STATUS_SUCCESS) == 0) return NULL;
+    if (oks_xml_children(&message, status, OKS_NS_PROTOCOL, "StatusMessage")) text = oks_xml_text(message, pool);
+    return oks_err(pool, OKS_R_SAML_STATUS_NOT_SUCCESS, "%s %s", oks_log_escape(oks_span_z(value), 120, pool),
+                   oks_log_escape(oks_span_z(text), 200, pool));
+}
+
+static oks_err_t *check_response(const xmlNode *response, const oks_saml_expect_t *expect, bool is_signed, apr_pool_t *pool)
+{
+    xmlNode *issuer;
+    const char *destination = oks_xml_attribute(response, "Destination", pool);
+    if (!oks_xml_is(response, OKS_NS_PROTOCOL, "Response") || !version_ok(response, pool))
+        return oks_err(pool, OKS_R_SAML_RESPONSE_MALFORMED, "not a Response of version 2.0");
+    OKS_TRY(check_status(response, pool));
+    /* SAML Bindings 3.5.5.2: a signed message says where it is meant to go. */
+    if (destination ? strcmp(destination, expect->acs_url) != 0 : is_signed)
+        return oks_err(pool, OKS_R_SAML_DESTINATION_MISMATCH, "wanted %s, got %s", expect->acs_url,
+                       destination ? oks_log_escape(oks_span_z(destination), 200, pool) : "none");
+    int issuers = oks_xml_children(&issuer, response, OKS_NS_ASSERTION, "Issuer");
+    const char *name = issuer ? oks_xml_text(issuer, pool) : NULL;
+    if (issuers > 1 || (issuer && (!name || strcmp(name, expect->idp->entity_id) != 0)))
+        return oks_err(pool, OKS_R_SAML_ISSUER_MISMATCH, "of the Response: wanted %s, got %s", expect->idp->entity_id,
+                       name ? oks_log_escape(oks_span_z(name), 200, pool) : "none");
+    return NULL;
+}
+
+/* The one Assertion of a Response. */
+static oks_err_t *find_assertion(xmlNode **assertion, const xmlNode *response, apr_pool_t *pool)
+{
+    xmlNode *encrypted;
+    int plain = oks_xml_children(assertion, response, OKS_NS_ASSERTION, "Assertion");
+    int hidden = oks_xml_children(&encrypted, response, OKS_NS_ASSERTION, "EncryptedAssertion");
+    if (plain + hidden != 1) return oks_err(pool, OKS_R_SAML_ASSERTION_COUNT, "%d", plain + hidden);
+    if (hidden) return oks_err(pool, OKS_R_SAML_ASSERTION_ENCRYPTED, NULL);
+    return NULL;
+}
+
+static bool has_signature(const xmlNode *node)
+{
+    xmlNode *signature;
+    return oks_xml_children(&signature, node, OKS_NS_DSIG, "Signature") > 0;
+}
+
+/* Parses what was signed. The root is what the signature was in. */
+static oks_err_t *parse_signed(xmlNode **root, oks_span_t bytes, apr_pool_t *pool)
+{
+    xmlDocPtr doc;
+    OKS_TRY(oks_xml_parse(&doc, bytes, OKS_SAML_RESPONSE_MAX * 2, pool));
+    *root = xmlDocGetRootElement(doc);
+    return NULL;
+}
+
+/* Every signature that is there must verify. The assertion is taken from the outermost signed bytes. */
+static oks_err_t *verify_signatures(xmlNode **assertion, xmlNode *response, const oks_saml_expect_t *expect,
+                                    apr_pool_t *pool)
+{
+    xmlNode *raw, *root;
+    oks_span_t response_bytes, assertion_bytes;
+    OKS_TRY(find_assertion(&raw, response, pool));
+    bool response_signed = has_signature(response), assertion_signed = has_signature(raw);
+    if (!response_signed && !assertion_signed) return oks_err(pool, OKS_R_SAML_RESPONSE_UNSIGNED, NULL);
+    if (oks_xml_count_signatures(response) != response_signed + assertion_signed)
+        return oks_err(pool, OKS_R_XML_SIGNATURE_MISPLACED, "a Signature elsewhere than in Response or Assertion");
+    if (assertion_signed) OKS_TRY(oks_xml_verify(&assertion_bytes, raw, expect->idp->certs, pool));
+    if (!response_signed) return parse_signed(assertion, assertion_bytes, pool);
+    OKS_TRY(oks_xml_verify(&response_bytes, response, expect->idp->certs, pool));
+    OKS_TRY(parse_signed(&root, response_bytes, pool));
+    OKS_TRY(check_response(root, expect, true, pool));
+    return find_assertion(assertion, root, pool);
+}
+
+oks_err_t *oks_saml_response_verify(oks_identity_t **identity, oks_span_t base64, const oks_saml_expect_t *expect,
+                                    apr_pool_t *pool)
+{
+    oks_span_t xml;
+    xmlDocPtr doc;
+    xmlNode *assertion;
+    if (base64.len > OKS_SAML_RESPONSE_MAX / 3 * 4 + OKS_SAML_RESPONSE_MAX / 32) /* line ends included */
+        return oks_err(pool, OKS_R_SAML_RESPONSE_TOO_LARGE, "%" APR_SIZE_T_FMT " bytes of base64", base64.len);
+    OKS_TRY(oks_base64_decode(&xml, base64, pool));
+    OKS_TRY(oks_xml_parse(&doc, xml, OKS_SAML_RESPONSE_MAX, pool));
+    xmlNode *response = xmlDocGetRootElement(doc);
+    OKS_TRY(check_response(response, expect, false, pool));
+    OKS_TRY(verify_signatures(&assertion, response, expect, pool));
+    return oks_saml_assertion_read(identity, assertion, expect, pool);
+}
