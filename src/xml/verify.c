@@ -1,172 +1,200 @@
-/* The values of signatures, by xmlsec1, with the keys that were pinned (SECURITY.md 17, 18). */
+/* Signature verification: our own look at the structure first, then xmlsec1 with a pinned key (SECURITY.md 16, 17). */
 #include <string.h>
 
 #include <apr_strings.h>
-#include <libxml/valid.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
-#include <xmlsec/buffer.h>
-#include <xmlsec/keys.h>
-#include <xmlsec/openssl/crypto.h>
-#include <xmlsec/openssl/evp.h>
+#include <xmlsec/xmlsec.h>
+#include <xmlsec/errors.h>
 #include <xmlsec/transforms.h>
 #include <xmlsec/xmldsig.h>
+#include <xmlsec/openssl/crypto.h>
+#include <xmlsec/openssl/evp.h>
 
-#include "xml_private.h"
+#include "oktasso/xml.h"
 
-#define OUTPUT_MAX (1024 * 1024) /* bytes of canonical XML that are read again */
+#define DSIG "http://www.w3.org/2000/09/xmldsig#"
+#define EXC_C14N "http://www.w3.org/2001/10/xml-exc-c14n#"
+#define ENVELOPED DSIG "enveloped-signature"
+#define DSIG_MORE "http://www.w3.org/2001/04/xmldsig-more#"
+#define XMLENC "http://www.w3.org/2001/04/xmlenc#"
 
-typedef enum verdict_t {
-    VERDICT_GOOD,
-    VERDICT_OTHER_KEY, /* the digest is right, the signature is not by this key */
-    VERDICT_BAD,       /* no key can make it good */
-} verdict_t;
+static const char *const signature_algorithms[] = {
+    DSIG_MORE "rsa-sha256", DSIG_MORE "rsa-sha384", DSIG_MORE "rsa-sha512",
+    DSIG_MORE "ecdsa-sha256", DSIG_MORE "ecdsa-sha384", DSIG_MORE "ecdsa-sha512", NULL
+};
+static const char *const digest_algorithms[] = { XMLENC "sha256", DSIG_MORE "sha384", XMLENC "sha512", NULL };
 
-/* The algorithms, as this OpenSSL backend's own: the library's process-wide list is not relied on, and an empty list
- * would mean every algorithm there is. */
-static bool allow_algorithms(xmlSecDSigCtxPtr ctx)
+oks_err_t *oks_xml_init(apr_pool_t *pool)
 {
-    const xmlSecTransformId signatures[] = {
-        xmlSecTransformExclC14NId, xmlSecOpenSSLTransformRsaSha256Id, xmlSecOpenSSLTransformRsaSha384Id,
-        xmlSecOpenSSLTransformRsaSha512Id, xmlSecOpenSSLTransformEcdsaSha256Id, xmlSecOpenSSLTransformEcdsaSha384Id,
-        xmlSecOpenSSLTransformEcdsaSha512Id,
-    };
-    const xmlSecTransformId references[] = {
-        xmlSecTransformEnvelopedId, xmlSecTransformExclC14NId, xmlSecOpenSSLTransformSha256Id,
-        xmlSecOpenSSLTransformSha384Id, xmlSecOpenSSLTransformSha512Id,
-    };
-    for (size_t i = 0; i < sizeof signatures / sizeof *signatures; i++)
-        if (xmlSecDSigCtxEnableSignatureTransform(ctx, signatures[i]) < 0) return false;
-    for (size_t i = 0; i < sizeof references / sizeof *references; i++)
-        if (xmlSecDSigCtxEnableReferenceTransform(ctx, references[i]) < 0) return false;
-    return true;
+    /* Another module may have been here before: a second xmlSecInit would empty its list of algorithms. */
+    if (xmlSecTransformIdListFindByHref(xmlSecTransformIdsGet(), (const xmlChar *)signature_algorithms[0],
+                                        xmlSecTransformUsageAny) != xmlSecTransformIdUnknown) return NULL;
+    xmlInitParser();
+    if (xmlSecInit() < 0 || xmlSecOpenSSLInit() < 0) return oks_err(pool, OKS_R_INTERNAL, "xmlsec1 cannot be initialised");
+    xmlSecErrorsDefaultCallbackEnableOutput(0); /* its messages would go to stderr; ours are in the verdict line */
+    return NULL;
 }
 
-/* No keys manager and no KeyInfo: the one key is the one given. */
-static xmlSecDSigCtxPtr new_context(xmlSecKeyPtr key)
+/* ---- Our own look ---- */
+
+static const char *algorithm(const xmlNode *node, apr_pool_t *pool)
 {
-    xmlSecDSigCtxPtr ctx = xmlSecDSigCtxCreate(NULL);
-    if (!ctx) return NULL;
-    ctx->flags = XMLSEC_DSIG_FLAGS_IGNORE_MANIFESTS | XMLSEC_DSIG_FLAGS_STORE_SIGNEDINFO_REFERENCES;
-    ctx->enabledReferenceUris = xmlSecTransformUriTypeSameDocument;
-    if (!allow_algorithms(ctx)) {
-        xmlSecDSigCtxDestroy(ctx);
-        return NULL;
+    const char *name = oks_xml_attribute(node, "Algorithm", pool);
+    return name ? name : "";
+}
+
+static bool listed(const char *name, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(name, *list) == 0) return true;
+    return false;
+}
+
+static oks_err_t *malformed(apr_pool_t *pool, const char *what)
+{
+    return oks_err(pool, OKS_R_XML_SIGNATURE_MALFORMED, "%s", what);
+}
+
+/* The next element must be this one; *node moves past it. */
+static oks_err_t *expect(xmlNode **found, xmlNode **node, const char *name, apr_pool_t *pool)
+{
+    if (!oks_xml_is(*node, DSIG, name)) return malformed(pool, apr_psprintf(pool, "%s is missing or misplaced", name));
+    *found = *node;
+    *node = oks_xml_next_element(*node);
+    return NULL;
+}
+
+/* enveloped-signature, then exclusive canonicalization: both, once, in this order. */
+static oks_err_t *check_transforms(const xmlNode *transforms, apr_pool_t *pool)
+{
+    static const char *const wanted[] = { ENVELOPED, EXC_C14N };
+    int count = 0;
+    for (xmlNode *node = oks_xml_first_element(transforms); node; node = oks_xml_next_element(node), count++) {
+        const char *name = algorithm(node, pool);
+        if (!oks_xml_is(node, DSIG, "Transform") || count > 1 || strcmp(name, wanted[count]) != 0)
+            return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "\"%s\"", oks_log_escape(oks_span_z(name), 120, pool));
+        if (count == 0 && oks_xml_first_element(node)) return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "content in a Transform");
     }
-    ctx->signKey = key;
-    return ctx;
+    if (count != 2) return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "%d of 2 transforms", count);
+    return NULL;
 }
 
-/* The certificate's key for xmlsec1: another reference to the same EVP_PKEY, not a copy. */
-static xmlSecKeyPtr borrow_key(const oks_cert_t *cert)
+static oks_err_t *check_reference(const xmlNode *reference, const char *id, apr_pool_t *pool)
+{
+    xmlNode *node = oks_xml_first_element(reference), *transforms, *method, *value;
+    const char *uri = oks_xml_attribute(reference, "URI", pool);
+    if (!uri || uri[0] != '#' || strcmp(uri + 1, id) != 0)
+        return oks_err(pool, OKS_R_XML_SIGNATURE_REFERENCE, "URI \"%s\" is not the parent's ID",
+                       oks_log_escape(oks_span_z(uri), 80, pool));
+    OKS_TRY(expect(&transforms, &node, "Transforms", pool));
+    OKS_TRY(check_transforms(transforms, pool));
+    OKS_TRY(expect(&method, &node, "DigestMethod", pool));
+    if (!listed(algorithm(method, pool), digest_algorithms))
+        return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "digest \"%s\"",
+                       oks_log_escape(oks_span_z(algorithm(method, pool)), 120, pool));
+    OKS_TRY(expect(&value, &node, "DigestValue", pool));
+    return node ? malformed(pool, "more than a DigestValue in Reference") : NULL;
+}
+
+static oks_err_t *check_signed_info(const xmlNode *info, const char *id, apr_pool_t *pool)
+{
+    xmlNode *node = oks_xml_first_element(info), *method, *reference;
+    OKS_TRY(expect(&method, &node, "CanonicalizationMethod", pool));
+    if (strcmp(algorithm(method, pool), EXC_C14N) != 0)
+        return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "canonicalization \"%s\"",
+                       oks_log_escape(oks_span_z(algorithm(method, pool)), 120, pool));
+    OKS_TRY(expect(&method, &node, "SignatureMethod", pool));
+    if (!listed(algorithm(method, pool), signature_algorithms))
+        return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "signature \"%s\"",
+                       oks_log_escape(oks_span_z(algorithm(method, pool)), 120, pool));
+    if (oks_xml_children(&reference, info, DSIG, "Reference") != 1)
+        return oks_err(pool, OKS_R_XML_SIGNATURE_REFERENCE, "not exactly one Reference");
+    OKS_TRY(expect(&reference, &node, "Reference", pool));
+    if (node) return malformed(pool, "more than a Reference in SignedInfo");
+    return check_reference(reference, id, pool);
+}
+
+static oks_err_t *check_signature(const xmlNode *signature, const char *id, apr_pool_t *pool)
+{
+    xmlNode *node = oks_xml_first_element(signature), *info, *value;
+    OKS_TRY(expect(&info, &node, "SignedInfo", pool));
+    OKS_TRY(expect(&value, &node, "SignatureValue", pool));
+    if (oks_xml_is(node, DSIG, "KeyInfo")) node = oks_xml_next_element(node); /* never a key (SECURITY.md 17) */
+    if (node) return malformed(pool, "an element that SAML does not use after SignatureValue");
+    return check_signed_info(info, id, pool);
+}
+
+/* ---- xmlsec1 ---- */
+
+/* The allow-lists once more: an empty list would mean "all". */
+static bool restrict_transforms(xmlSecDSigCtxPtr ctx)
+{
+    return xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecTransformEnvelopedId) == 0 &&
+           xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecTransformExclC14NId) == 0 &&
+           xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecOpenSSLTransformSha256Id) == 0 &&
+           xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecOpenSSLTransformSha384Id) == 0 &&
+           xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecOpenSSLTransformSha512Id) == 0 &&
+           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecTransformExclC14NId) == 0 &&
+           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformRsaSha256Id) == 0 &&
+           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformRsaSha384Id) == 0 &&
+           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformRsaSha512Id) == 0 &&
+           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformEcdsaSha256Id) == 0 &&
+           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformEcdsaSha384Id) == 0 &&
+           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformEcdsaSha512Id) == 0;
+}
+
+static bool pin_key(xmlSecDSigCtxPtr ctx, const oks_cert_t *cert)
 {
     EVP_PKEY *pkey = cert->pkey;
-    if (EVP_PKEY_up_ref(pkey) != 1) return NULL;
+    EVP_PKEY_up_ref(pkey);
     xmlSecKeyDataPtr data = xmlSecOpenSSLEvpKeyAdopt(pkey);
     if (!data) {
         EVP_PKEY_free(pkey);
-        return NULL;
+        return false;
     }
-    xmlSecKeyPtr key = xmlSecKeyCreate();
-    if (!key || xmlSecKeySetValue(key, data) < 0) {
-        xmlSecKeyDataDestroy(data);
-        if (key) xmlSecKeyDestroy(key);
-        return NULL;
-    }
-    return key;
+    ctx->signKey = xmlSecKeyCreate();
+    if (ctx->signKey && xmlSecKeySetValue(ctx->signKey, data) == 0) return true;
+    xmlSecKeyDataDestroy(data);
+    return false;
 }
 
-/* The one Reference's digested bytes, copied into `pool`. */
-static bool take_bytes(oks_span_t *bytes, xmlSecDSigCtxPtr ctx, apr_pool_t *pool)
+static bool copy_signed(oks_span_t *bytes, xmlSecDSigCtxPtr ctx, apr_pool_t *pool)
 {
     if (xmlSecPtrListGetSize(&ctx->signedInfoReferences) != 1) return false;
     xmlSecDSigReferenceCtxPtr reference = xmlSecPtrListGetItem(&ctx->signedInfoReferences, 0);
-    if (!reference || reference->status != xmlSecDSigStatusSucceeded) return false;
-    xmlSecBufferPtr buffer = xmlSecDSigReferenceCtxGetPreDigestBuffer(reference);
-    if (!buffer || !xmlSecBufferGetData(buffer) || !xmlSecBufferGetSize(buffer)) return false;
-    apr_size_t len = xmlSecBufferGetSize(buffer);
-    *bytes = oks_span(apr_pmemdup(pool, xmlSecBufferGetData(buffer), len), len);
+    xmlSecBufferPtr buffer = reference ? xmlSecDSigReferenceCtxGetPreDigestBuffer(reference) : NULL;
+    if (!buffer || !xmlSecBufferGetSize(buffer)) return false;
+    *bytes = oks_span(apr_pmemdup(pool, xmlSecBufferGetData(buffer), xmlSecBufferGetSize(buffer)),
+                      xmlSecBufferGetSize(buffer));
     return true;
 }
 
-static bool digest_was_wrong(xmlSecDSigCtxPtr ctx)
+static bool verify_with(oks_span_t *bytes, xmlNode *signature, const oks_cert_t *cert, apr_pool_t *pool)
 {
-    if (xmlSecPtrListGetSize(&ctx->signedInfoReferences) != 1) return true;
-    xmlSecDSigReferenceCtxPtr reference = xmlSecPtrListGetItem(&ctx->signedInfoReferences, 0);
-    return !reference || reference->status != xmlSecDSigStatusSucceeded;
+    xmlSecDSigCtxPtr ctx = xmlSecDSigCtxCreate(NULL);
+    if (!ctx) return false;
+    ctx->flags = XMLSEC_DSIG_FLAGS_IGNORE_MANIFESTS | XMLSEC_DSIG_FLAGS_STORE_SIGNEDINFO_REFERENCES;
+    ctx->enabledReferenceUris = xmlSecTransformUriTypeSameDocument;
+    bool ok = restrict_transforms(ctx) && pin_key(ctx, cert) && xmlSecDSigCtxVerify(ctx, signature) >= 0 &&
+              ctx->status == xmlSecDSigStatusSucceeded && copy_signed(bytes, ctx, pool);
+    xmlSecDSigCtxDestroy(ctx);
+    return ok;
 }
 
-static verdict_t verify_with(oks_span_t *bytes, const oks_xml_signature_t *one, const oks_cert_t *cert,
-                             apr_pool_t *pool)
+oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, apr_pool_t *pool)
 {
-    verdict_t verdict = VERDICT_BAD;
-    xmlSecKeyPtr key = borrow_key(cert);
-    if (!key) return VERDICT_OTHER_KEY;
-    xmlSecDSigCtxPtr ctx = new_context(key);
-    if (ctx) {
-        int status = xmlSecDSigCtxVerify(ctx, one->signature);
-        if (status >= 0 && ctx->status == xmlSecDSigStatusSucceeded)
-            verdict = take_bytes(bytes, ctx, pool) ? VERDICT_GOOD : VERDICT_BAD;
-        else
-            verdict = digest_was_wrong(ctx) ? VERDICT_BAD : VERDICT_OTHER_KEY;
-        ctx->signKey = NULL; /* it is ours */
-        xmlSecDSigCtxDestroy(ctx);
-    }
-    xmlSecKeyDestroy(key);
-    ERR_clear_error(); /* leave nothing for mod_ssl to find in this thread's queue */
-    return verdict;
-}
-
-/* For the time of one verification, the document knows one ID: the parent's. So "#id" can mean nothing else. */
-static verdict_t verify_one(oks_span_t *bytes, const oks_xml_signature_t *one, const oks_xml_trust_t *trust,
-                            apr_pool_t *pool)
-{
-    verdict_t verdict = VERDICT_OTHER_KEY;
-    xmlDocPtr tree = one->parent->doc;
-    const char *id = oks_xml_attr(one->parent, "ID", pool);
-    if (tree->ids || !id || !xmlAddID(NULL, tree, (const xmlChar *)id, one->id)) return VERDICT_BAD;
-    for (int i = 0; i < trust->certs->nelts && verdict == VERDICT_OTHER_KEY; i++)
-        verdict = verify_with(bytes, one, APR_ARRAY_IDX(trust->certs, i, const oks_cert_t *), pool);
-    xmlFreeIDTable(tree->ids);
-    tree->ids = NULL;
-    one->id->atype = (xmlAttributeType)0;
-    return verdict;
-}
-
-static bool same_element(const oks_xml_doc_t *doc, const oks_xml_signature_t *one, apr_pool_t *pool)
-{
-    const oks_xml_node_t *root = oks_xml_root(doc);
-    const char *id = oks_xml_attr(root, "ID", pool), *wanted = oks_xml_attr(one->parent, "ID", pool);
-    return one->parent->ns && oks_xml_is(root, (const char *)one->parent->ns->href, (const char *)one->parent->name)
-        && id && wanted && strcmp(id, wanted) == 0;
-}
-
-static oks_err_t *verify_part(const oks_xml_doc_t **result, const oks_xml_signature_t *one,
-                              const oks_xml_trust_t *trust, apr_pool_t *pool)
-{
-    oks_span_t bytes = oks_span(NULL, 0);
-    oks_xml_doc_t *doc;
-    if (!one->signature) return NULL;
-    verdict_t verdict = verify_one(&bytes, one, trust, pool);
-    if (verdict != VERDICT_GOOD)
-        return oks_err(pool, OKS_R_XML_SIGNATURE_INVALID, "of %s: %s", (const char *)one->parent->name,
-                       verdict == VERDICT_BAD ? "the content was changed" : "by none of the keys in the metadata");
-    OKS_TRY(oks_xml_parse(&doc, bytes, OUTPUT_MAX, 0, pool));
-    if (!same_element(doc, one, pool))
-        return oks_err(pool, OKS_R_XML_SIGNATURE_INVALID, "another element was digested than the one around it");
-    *result = doc;
-    return NULL;
-}
-
-oks_err_t *oks_xml_verify(oks_xml_signed_t *result, const oks_xml_doc_t *doc, const oks_xml_trust_t *trust,
-                          apr_pool_t *pool)
-{
-    oks_xml_signatures_t found;
-    result->root = result->part = NULL;
-    OKS_TRY(oks_xml_find_signatures(&found, doc, trust, pool));
-    oks_xml_signed_t verified = { NULL, NULL };
-    OKS_TRY(verify_part(&verified.root, &found.root, trust, pool));
-    OKS_TRY(verify_part(&verified.part, &found.part, trust, pool));
-    *result = verified;
-    return NULL;
+    xmlNode *signature;
+    xmlAttr *attr = xmlHasNsProp(element, (const xmlChar *)"ID", NULL);
+    const char *id = oks_xml_attribute(element, "ID", pool);
+    if (!attr || !id) return oks_err(pool, OKS_R_XML_ID_MALFORMED, "the signed element has no ID");
+    if (oks_xml_children(&signature, element, DSIG, "Signature") != 1)
+        return oks_err(pool, OKS_R_XML_SIGNATURE_MISPLACED, "not exactly one Signature in the element");
+    OKS_TRY(check_signature(signature, id, pool));
+    /* The only ID that xmlsec1 can resolve is this one. */
+    if (!xmlGetID(element->doc, (const xmlChar *)id)) xmlAddID(NULL, element->doc, (const xmlChar *)id, attr);
+    if (xmlGetID(element->doc, (const xmlChar *)id) != attr)
+        return oks_err(pool, OKS_R_XML_ID_DUPLICATE, "the ID leads to another element");
+    for (int i = 0; i < certs->nelts; i++)
+        if (verify_with(signed_bytes, signature, APR_ARRAY_IDX(certs, i, oks_cert_t *), pool)) return NULL;
+    return oks_err(pool, OKS_R_XML_SIGNATURE_INVALID, "none of %d certificates verifies it", certs->nelts);
 }
