@@ -1,0 +1,63 @@
+import contextlib
+import pathlib
+import subprocess
+import sys
+import threading
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import harness  # noqa: E402
+
+SMALLEST = """
+<Location "/">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    OktaSSOIdPMetadata "{okta}"
+    Require valid-user
+</Location>
+ProxyPass "/" "http://127.0.0.1:{backend}/"
+"""
+
+
+@pytest.fixture(scope="session")
+def backend_port():
+    """The sample backend; GET /headers.json answers with what it received."""
+    port = harness.free_port()
+    child = subprocess.Popen([sys.executable, str(harness.ROOT / "t/okta/backend.py"), "--listen", f"127.0.0.1:{port}",
+                              "--quiet"], stdout=subprocess.PIPE, text=True)
+    child.stdout.readline()
+    yield port
+    child.terminate()
+    child.wait(10)
+
+
+@pytest.fixture(scope="session")
+def okta_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("okta")
+
+
+@pytest.fixture
+def okta(okta_dir):
+    """A stand-in for Okta. Its app's ACS is set when a server starts (see `httpd`)."""
+    app = harness.config.default_app("http://127.0.0.1:1/sso/okta/acs/acme")
+    with harness.client.started(okta_dir, apps=[app]) as running:
+        yield running
+
+
+@pytest.fixture
+def httpd(okta, backend_port):
+    """httpd(conf=SMALLEST, **options): a started server whose metadata is there; closed, and its log judged, at the end."""
+    with contextlib.ExitStack() as stack:
+        def make(conf=SMALLEST, start=True, metadata=True, org="acme", base=None, **options):
+            server = harness.Httpd(conf, okta=okta, backend_port=backend_port, **options)
+            stack.callback(server.close)
+            base = base or f"http://127.0.0.1:{server.port}"
+            okta.control(apps=[vars(harness.config.default_app(f"{base}/sso/okta/acs/{org}"))])
+            if start:
+                server.expect(r"OKS0001: refused .*flow\.idp\.unavailable") if metadata else None
+                server.start()
+                if metadata:
+                    server.wait_for_metadata(org)
+            return server
+        yield make

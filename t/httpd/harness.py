@@ -1,0 +1,234 @@
+"""A real httpd for a test: its own directory and port, its error log read to the end, stopped by process id."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "t"))
+
+from okta import backend, client, config, saml  # noqa: E402,F401  (the stand-in, for the tests)
+
+MODULE = pathlib.Path(os.environ.get("OKTASSO_MODULE", ROOT / "build/test/mod_oktasso.so"))
+HTTPD = next((path for path in ("/usr/sbin/apache2", "/usr/sbin/httpd") if os.path.exists(path)), "apache2")
+MODULES = "unixd log_config watchdog authn_core authz_core authz_user authz_host authn_file auth_basic proxy " \
+          "proxy_http env setenvif headers rewrite alias dir mime include ssl unique_id".split()
+LIBEXEC = pathlib.Path("/usr/lib/apache2/modules")
+NAVIGATION = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+DEADLINE = 20
+
+# warn and worse; what httpd says about every start of a test server is not news.
+LOUD = re.compile(r"\[[\w]*:(warn|error|crit|alert|emerg)\]")
+USUAL = re.compile(r"AH00558|AH00112|AH01906|AH01909|AH02292")
+
+
+def wait_until(condition, what):
+    end = time.monotonic() + DEADLINE
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {DEADLINE} s for {what}")
+        time.sleep(0.02)
+    return value
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    def __getitem__(self, name):
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def all(self, name):
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def reason(self):
+        """The reason code of a refusal, from the page or the JSON."""
+        if (self["Content-Type"] or "").startswith("application/json"):
+            return self.json().get("error")
+        found = re.search(r"<dt>Reason</dt><dd>([a-z0-9_.]+)</dd>", self.text)
+        return found and found.group(1)
+
+
+class Browser:
+    """One visitor: cookies by name (values as the server set them), no redirects followed by itself."""
+
+    def __init__(self, port, tls=False):
+        self.port, self.tls, self.cookies = port, tls, {}
+
+    def request(self, method, path, headers=None, body=None, cookies=True, navigate=True, raw_headers=()):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            sent = dict(NAVIGATION if navigate else {})
+            if isinstance(body, dict):
+                body = urllib.parse.urlencode(body)
+                sent["Content-Type"] = "application/x-www-form-urlencoded"
+            sent.update(headers or {})
+            if cookies and self.cookies and "Cookie" not in sent:
+                sent["Cookie"] = "; ".join(f"{k}={v}" for k, v in self.cookies.items())
+            data = body.encode() if isinstance(body, str) else body
+            if data is not None and "Content-Length" not in sent and "Transfer-Encoding" not in sent:
+                sent["Content-Length"] = str(len(data))
+            for key, value in [*sent.items(), *raw_headers]:
+                if value is not None:
+                    connection.putheader(key, value)
+            connection.endheaders(data)
+            response = connection.getresponse()
+            answer = Answer(response.status, response.getheaders(), response.read())
+        finally:
+            connection.close()
+        if cookies:
+            for cookie in answer.all("Set-Cookie"):
+                name, _, rest = cookie.partition("=")
+                value = rest.split(";")[0]
+                if value and "Max-Age=0" not in rest:
+                    self.cookies[name] = value
+                else:
+                    self.cookies.pop(name, None)
+        return answer
+
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
+
+    def post(self, path, body=None, **options):
+        return self.request("POST", path, body=body, **options)
+
+    def session_cookie(self, org="acme"):
+        return next((v for k, v in self.cookies.items() if k.endswith(f"oktasso-session-{org}")), None)
+
+
+def post_fields(minted):
+    return {k: minted[k] for k in ("SAMLResponse", "RelayState") if minted.get(k) is not None}
+
+
+class Httpd:
+    """`conf` may use {port}, {dir}, {okta} (metadata URL of the first app) and {backend}."""
+
+    def __init__(self, conf, okta=None, backend_port=None, state=None, mpm="event", modules=(), loglevel="warn oktasso:info"):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="oktasso-test-"))
+        self.dir.chmod(0o755)
+        self.port = free_port()
+        self.okta = okta
+        self.expected = []
+        self.process = None
+        self.values = {"port": self.port, "dir": self.dir, "backend": backend_port,
+                       "okta": okta.metadata_url() if okta else None}
+        self.state = pathlib.Path(state) if state else self.dir / "state"
+        (self.dir / "htdocs").mkdir()
+        (self.dir / "htdocs/index.html").write_text("the start page\n")
+        self.log = self.dir / "error.log"
+        loads = "".join(f"LoadModule {m}_module {LIBEXEC}/mod_{m}.so\n" for m in [f"mpm_{mpm}", *MODULES, *modules]
+                        if (LIBEXEC / f"mod_{m}.so").exists())
+        user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
+        self.head = (f'ServerRoot "{self.dir}"\nServerName http://127.0.0.1:{self.port}\nPidFile "{self.dir}/pid"\n'
+                     f'DefaultRuntimeDir "{self.dir}"\nErrorLog "{self.log}"\nLogLevel {loglevel}\n'
+                     f'Listen 127.0.0.1:{self.port}\nDocumentRoot "{self.dir}/htdocs"\n{user}{loads}'
+                     f'LoadModule oktasso_module "{MODULE}"\nOktaSSOStateDir "{self.state}"\n')
+        self.file = self.dir / "httpd.conf"
+        self.configure(conf)
+
+    def configure(self, conf):
+        for key, value in self.values.items():
+            conf = conf.replace("{" + key + "}", str(value))
+        self.file.write_text(self.head + conf)
+
+    def configtest(self):
+        """(ok, what it said)"""
+        done = subprocess.run([HTTPD, "-f", str(self.file), "-t"], capture_output=True, text=True, timeout=60)
+        said = done.stdout + done.stderr + (self.log.read_text() if self.log.exists() else "")
+        return done.returncode == 0, said
+
+    def expect(self, *patterns):
+        """Announces log lines at warn or above."""
+        self.expected += patterns
+
+    def start(self):
+        environment = dict(os.environ)
+        if "OKTASSO_PRELOAD" in environment:
+            environment["LD_PRELOAD"] = environment["OKTASSO_PRELOAD"]
+        self.process = subprocess.Popen([HTTPD, "-f", str(self.file), "-D", "FOREGROUND"], env=environment)
+        wait_until(self.answers, "httpd to answer")
+        return self
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError("httpd ended: " + (self.log.read_text() if self.log.exists() else "no log"))
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
+
+    def wait_for_metadata(self, org="acme"):
+        """Until a login can start: the metadata was fetched."""
+        wait_until(lambda: Browser(self.port).get(f"/sso/okta/login/{org}").status == 303, "metadata")
+
+    def graceful(self):
+        before = self.log.read_text().count("resuming normal operations") if self.log.exists() else 0
+        self.process.send_signal(signal.SIGUSR1)
+        del before
+
+    def children(self):
+        out = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
+        return [int(pid) for pid in out.split()]
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(DEADLINE)
+
+    def loud_lines(self):
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return [line for line in lines if (LOUD.search(line) or "AddressSanitizer" in line or "runtime error" in line)
+                and not USUAL.search(line) and not any(re.search(p, line) for p in self.expected)]
+
+    def verdicts(self):
+        return [line for line in self.log.read_text(errors="replace").splitlines() if "OKS0001" in line]
+
+    def close(self):
+        self.stop()
+        loud = self.loud_lines()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        assert not loud, "log lines that the test did not announce:\n" + "\n".join(loud)
+
+    # ---- a login, without a browser ----
+
+    def browser(self):
+        return Browser(self.port)
+
+    def start_login(self, browser, path="/"):
+        """The redirect to the identity provider."""
+        answer = browser.get(path)
+        assert answer.status == 303, (answer.status, answer.reason, answer.text[:300])
+        return answer["Location"]
+
+    def login(self, browser=None, path="/", acs="/sso/okta/acs/acme", **fields):
+        """(browser, answer of the ACS)"""
+        browser = browser or self.browser()
+        fields.setdefault("user", "amelia.earhart@acme.example")
+        minted = self.okta.answer(self.start_login(browser, path), **fields)
+        return browser, browser.post(acs, post_fields(minted))
