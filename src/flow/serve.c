@@ -71,7 +71,7 @@ static void json_add(json_t *object, const char *name, const char *value)
     if (value && *value) json_object_set_new(object, name, json_string(value));
 }
 
-/* /session?org=NAME: what we know of the visitor, for the visitor's own scripts. */
+/* /session[?org=NAME]: what we know of the visitor, for the visitor's own scripts. */
 oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                   const oks_request_t *request, apr_pool_t *pool)
 {
@@ -123,6 +123,19 @@ static oks_err_t *find_org(const oks_org_t **org, const oks_flow_t *flow, oks_sp
     return NULL;
 }
 
+/* The organization that the visitor's session cookie names; the first one of several. */
+static bool org_of_cookies(oks_span_t *name, const oks_request_t *request, apr_pool_t *pool)
+{
+    oks_span_t pair, cookie, rest = request->cookies, prefix = oks_span_z(oks_flow_cookie_name(request->tls, "session-", pool));
+    while (oks_span_next(&pair, &rest, ';')) {
+        pair = oks_span_trim(pair);
+        if (!oks_span_next(&cookie, &pair, '=') || cookie.len <= prefix.len) continue;
+        *name = oks_span(cookie.ptr + prefix.len, cookie.len - prefix.len);
+        if (oks_span_eq(oks_span(cookie.ptr, prefix.len), prefix) && oks_org_name_ok(*name)) return true;
+    }
+    return false;
+}
+
 static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const oks_org_t **org, const oks_flow_t *flow,
                            const oks_request_t *request, apr_pool_t *pool)
 {
@@ -138,6 +151,7 @@ static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const o
         if (rest.ptr) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
         OKS_TRY(oks_form_parse(&params, request->query, pool));
         OKS_TRY(oks_form_get(&org_name, params, "org", pool));
+        if (!org_name.len && !org_of_cookies(&org_name, request, pool)) return oks_err(pool, OKS_R_FLOW_SESSION_NONE, NULL);
     }
     OKS_TRY(find_org(org, flow, org_name, pool));
     return (*route)->serve(answer, flow, *org, request, pool);

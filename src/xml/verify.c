@@ -27,8 +27,9 @@ static const char *const digest_algorithms[] = { XMLENC "sha256", DSIG_MORE "sha
 oks_err_t *oks_xml_init(apr_pool_t *pool)
 {
     /* Another module may have been here before: a second xmlSecInit would empty its list of algorithms. */
-    if (xmlSecTransformIdListFindByHref(xmlSecTransformIdsGet(), (const xmlChar *)signature_algorithms[0],
-                                        xmlSecTransformUsageAny) != xmlSecTransformIdUnknown) return NULL;
+    xmlSecPtrListPtr known = xmlSecTransformIdsGet();
+    if (known->id && xmlSecTransformIdListFindByHref(known, (const xmlChar *)signature_algorithms[0],
+                                                     xmlSecTransformUsageAny) != xmlSecTransformIdUnknown) return NULL;
     xmlInitParser();
     if (xmlSecInit() < 0 || xmlSecOpenSSLInit() < 0) return oks_err(pool, OKS_R_INTERNAL, "xmlsec1 cannot be initialised");
     xmlSecErrorsDefaultCallbackEnableOutput(0); /* its messages would go to stderr; ours are in the verdict line */
