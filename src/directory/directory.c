@@ -1,0 +1,246 @@
+/* Schema, sessions, documents, the change log and background work. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "directory_private.h"
+
+#define CHANGES_KEPT apr_time_from_sec(600)
+
+/* ---- Schema ---- */
+
+oks_err_t *oks_conn_version(int *version, oks_conn_t *conn, apr_pool_t *pool)
+{
+    const char *value;
+    OKS_TRY(oks_conn_run(conn, oks_directory_meta_table, pool));
+    OKS_TRY(oks_conn_value(&value, conn, oks_directory_version_sql, pool));
+    *version = value ? atoi(value) : 0;
+    return NULL;
+}
+
+static oks_err_t *migrate(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    int version;
+    if (oks_conn_dialect(conn)->migrate_lock) OKS_TRY(oks_conn_run(conn, oks_conn_dialect(conn)->migrate_lock, pool));
+    OKS_TRY(oks_conn_version(&version, conn, pool));
+    if (version > OKS_SCHEMA_VERSION)
+        return oks_err(pool, OKS_R_DIRECTORY_SCHEMA_NEWER, "schema version %d, known %d", version, OKS_SCHEMA_VERSION);
+    for (; version < OKS_SCHEMA_VERSION; version++)
+        for (const char *const *sql = oks_directory_migrations[version]; *sql; sql++) OKS_TRY(oks_conn_run(conn, *sql, pool));
+    return NULL;
+}
+
+oks_err_t *oks_directory_migrate(oks_directory_t *directory, apr_pool_t *pool)
+{
+    return oks_directory_bare(directory, migrate, NULL, pool);
+}
+
+/* ---- The change log ---- */
+
+/* Session and user ids are their own key; a document's is a hash. */
+oks_err_t *oks_change_log(oks_conn_t *conn, oks_change_t kind, const char *key, apr_pool_t *pool)
+{
+    static const char *const names[] = { "session", "user", "document" };
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGE_NEXT, NULL, 0, pool));
+    return oks_conn_query(NULL, conn, OKS_S_CHANGE_INSERT,
+                          OKS_ARGS(names[kind], key, oks_directory_number(apr_time_now(), pool)), pool);
+}
+
+const char *oks_document_hash(const char *key, apr_pool_t *pool)
+{
+    return oks_directory_hash("document", key, pool);
+}
+
+/* ---- Sessions ---- */
+
+typedef struct session_work_t {
+    const oks_id_t *id;
+    apr_time_t now;
+    oks_session_t *session;
+} session_work_t;
+
+static oks_err_t *read_session(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    session_work_t *work = baton;
+    apr_dbd_results_t *results;
+    OKS_TRY(oks_conn_select(&results, conn, OKS_S_SESSION_READ, OKS_ARGS(oks_directory_id(work->id, pool)), pool));
+    apr_dbd_row_t *row = oks_conn_row(conn, results, pool);
+    if (!row) return oks_err(pool, OKS_R_DIRECTORY_SESSION_ABSENT, NULL);
+    oks_session_t *s = apr_pcalloc(pool, sizeof *s);
+    s->id = *work->id;
+    OKS_TRY(oks_conn_id(&s->user, conn, row, OKS_C_SESSION_COLUMNS + OKS_C_USER_ID, pool));
+    s->org = apr_pstrdup(pool, oks_conn_text(conn, row, OKS_C_ORG));
+    s->vhost = apr_pstrdup(pool, oks_conn_text(conn, row, OKS_C_VHOST));
+    s->protocol = apr_pstrdup(pool, oks_conn_text(conn, row, OKS_C_PROTOCOL));
+    s->subject_format = apr_pstrdup(pool, oks_conn_text(conn, row, OKS_C_SUBJECT_FORMAT));
+    s->session_index = apr_pstrdup(pool, oks_conn_text_or_null(conn, row, OKS_C_SESSION_INDEX));
+    s->authn_context = apr_pstrdup(pool, oks_conn_text_or_null(conn, row, OKS_C_AUTHN_CONTEXT));
+    s->authn_instant = oks_conn_number(conn, row, OKS_C_AUTHN_INSTANT);
+    s->created = oks_conn_number(conn, row, OKS_C_CREATED);
+    s->expires = oks_conn_number(conn, row, OKS_C_EXPIRES);
+    int64_t active = oks_conn_number(conn, row, OKS_C_SESSION_COLUMNS + OKS_C_USER_ACTIVE);
+    OKS_TRY(oks_profile_decode(&s->profile, conn, row, OKS_C_SESSION_COLUMNS, pool));
+    if (s->expires <= work->now) return oks_err(pool, OKS_R_DIRECTORY_SESSION_ABSENT, "expired");
+    if (!active) return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, NULL);
+    work->session = s;
+    return NULL;
+}
+
+oks_err_t *oks_directory_session(oks_session_t **session, oks_directory_t *directory, const oks_id_t *id,
+                                 apr_time_t now, apr_pool_t *pool)
+{
+    session_work_t work = { .id = id, .now = now };
+    OKS_TRY(oks_directory_read(directory, read_session, &work, pool));
+    *session = work.session;
+    return NULL;
+}
+
+static oks_err_t *end_session(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    const char *id = oks_directory_id(baton, pool);
+    int rows;
+    OKS_TRY(oks_conn_query(&rows, conn, OKS_S_SESSION_DELETE, OKS_ARGS(id), pool));
+    return rows ? oks_change_log(conn, OKS_CHANGE_SESSION, id, pool) : NULL;
+}
+
+oks_err_t *oks_directory_session_end(oks_directory_t *directory, const oks_id_t *id, apr_pool_t *pool)
+{
+    oks_id_t copy = *id;
+    OKS_TRY(oks_directory_write(directory, end_session, &copy, pool));
+    oks_counter_add(oks_directory_counters(directory), oks_counter_of_session(id));
+    return NULL;
+}
+
+/* ---- Users switched on and off ---- */
+
+typedef struct active_work_t {
+    const char *org, *user;
+    bool active;
+    apr_time_t now;
+} active_work_t;
+
+static oks_err_t *set_active(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    const active_work_t *work = baton;
+    int rows;
+    OKS_TRY(oks_conn_query(&rows, conn, OKS_S_USER_SET_ACTIVE,
+                           OKS_ARGS(work->active ? "1" : "0", oks_directory_number(work->now, pool), work->user, work->org), pool));
+    if (!rows) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    if (!work->active) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->user), pool));
+    return oks_change_log(conn, OKS_CHANGE_USER, work->user, pool);
+}
+
+oks_err_t *oks_directory_user_set_active(oks_directory_t *directory, const char *org, const oks_id_t *user, bool active,
+                                         apr_time_t now, apr_pool_t *pool)
+{
+    active_work_t work = { .org = org, .user = oks_directory_id(user, pool), .active = active, .now = now };
+    OKS_TRY(oks_directory_write(directory, set_active, &work, pool));
+    oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(user));
+    return NULL;
+}
+
+/* ---- Documents ---- */
+
+typedef struct document_work_t {
+    const char *key;
+    const oks_document_t *put;
+    oks_document_t *found;
+    bool changed;
+} document_work_t;
+
+static oks_err_t *read_document(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    document_work_t *work = baton;
+    apr_dbd_results_t *results;
+    OKS_TRY(oks_conn_select(&results, conn, OKS_S_DOCUMENT_READ, OKS_ARGS(oks_document_hash(work->key, pool)), pool));
+    apr_dbd_row_t *row = oks_conn_row(conn, results, pool);
+    work->found = NULL;
+    if (!row) return NULL;
+    oks_document_t *document = apr_pcalloc(pool, sizeof *document);
+    const char *etag = oks_conn_text_or_null(conn, row, 1);
+    document->etag = etag ? apr_pstrdup(pool, etag) : NULL;
+    document->fetched = oks_conn_number(conn, row, 2);
+    if (oks_base64_decode(&document->content, oks_span_z(apr_pstrdup(pool, oks_conn_text(conn, row, 0))), pool))
+        return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "a broken document");
+    work->found = document;
+    return NULL;
+}
+
+static oks_err_t *write_document(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    document_work_t *work = baton;
+    const char *hash = oks_document_hash(work->key, pool);
+    OKS_TRY(read_document(conn, work, pool));
+    work->changed = !work->found || !oks_span_eq(work->found->content, work->put->content);
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_DOCUMENT_WRITE,
+                           OKS_ARGS(hash, work->key, oks_base64_encode(work->put->content, pool), work->put->etag,
+                                    oks_directory_number(work->put->fetched, pool)), pool));
+    return work->changed ? oks_change_log(conn, OKS_CHANGE_DOCUMENT, hash, pool) : NULL;
+}
+
+oks_err_t *oks_directory_document(oks_document_t **document, oks_directory_t *directory, const char *key, apr_pool_t *pool)
+{
+    document_work_t work = { .key = key };
+    OKS_TRY(oks_directory_read(directory, read_document, &work, pool));
+    *document = work.found;
+    return NULL;
+}
+
+oks_err_t *oks_directory_document_put(oks_directory_t *directory, const char *key, const oks_document_t *document,
+                                      apr_pool_t *pool)
+{
+    document_work_t work = { .key = key, .put = document };
+    OKS_TRY(oks_directory_write(directory, write_document, &work, pool));
+    if (work.changed) oks_counter_add(oks_directory_counters(directory), oks_counter_of_document(key));
+    return NULL;
+}
+
+/* ---- Background work ---- */
+
+typedef struct follow_work_t {
+    int64_t *sequence;
+    oks_counters_t *counters;
+} follow_work_t;
+
+/* The first bytes of an id or hash lead to its counter: see counters.c. */
+static oks_err_t *follow(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    const follow_work_t *work = baton;
+    apr_dbd_results_t *results;
+    const char *head;
+    OKS_TRY(oks_conn_value(&head, conn, oks_directory_sql[OKS_S_CHANGE_HEAD], pool));
+    int64_t last = head ? apr_strtoi64(head, NULL, 10) : 0;
+    if (*work->sequence >= 0 && last > *work->sequence) {
+        OKS_TRY(oks_conn_select(&results, conn, OKS_S_CHANGES_BETWEEN,
+                                OKS_ARGS(oks_directory_number(*work->sequence, pool), oks_directory_number(last, pool)), pool));
+        for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
+            oks_id_t id;
+            oks_span_t hash = oks_span_z(oks_conn_text(conn, row, 0));
+            if (hash.len >= 2 * OKS_ID_LEN && oks_hex_decode_into(id.bytes, OKS_ID_LEN, oks_span(hash.ptr, 2 * OKS_ID_LEN)))
+                oks_counter_add(work->counters, oks_counter_of_session(&id));
+        }
+    }
+    *work->sequence = last;
+    return NULL;
+}
+
+oks_err_t *oks_directory_follow(oks_directory_t *directory, int64_t *sequence, apr_pool_t *pool)
+{
+    follow_work_t work = { .sequence = sequence, .counters = oks_directory_counters(directory) };
+    return oks_directory_read(directory, follow, &work, pool);
+}
+
+static oks_err_t *sweep(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    apr_time_t now = *(const apr_time_t *)baton;
+    const char *expired = oks_directory_number(now, pool), *old = oks_directory_number(now - CHANGES_KEPT, pool);
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SWEEP_SESSIONS, OKS_ARGS(expired), pool));
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SWEEP_CLAIMS, OKS_ARGS(expired), pool));
+    return oks_conn_query(NULL, conn, OKS_S_SWEEP_CHANGES, OKS_ARGS(old), pool);
+}
+
+oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_pool_t *pool)
+{
+    return oks_directory_write(directory, sweep, &now, pool);
+}

@@ -1,0 +1,184 @@
+/* A sign-in: claim, user and session in one transaction; and profiles as text. */
+#include <string.h>
+
+#include <apr_strings.h>
+#include <jansson.h>
+
+#include "directory_private.h"
+
+/* ---- Profiles as text ---- */
+
+static const char *dump(json_t *json, apr_pool_t *pool)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    const char *copy = text ? apr_pstrdup(pool, text) : NULL;
+    free(text);
+    json_decref(json);
+    return copy;
+}
+
+oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks_profile_t *profile, apr_pool_t *pool)
+{
+    json_t *list = json_array(), *pairs = json_array();
+    for (int i = 0; i < profile->groups->nelts; i++)
+        json_array_append_new(list, json_string(APR_ARRAY_IDX(profile->groups, i, const char *)));
+    const apr_array_header_t *entries = profile->extra ? apr_table_elts(profile->extra) : NULL;
+    for (int i = 0; entries && i < entries->nelts; i++) {
+        const apr_table_entry_t *entry = &APR_ARRAY_IDX(entries, i, apr_table_entry_t);
+        json_array_append_new(pairs, json_pack("[ss]", entry->key, entry->val));
+    }
+    *groups = dump(list, pool);
+    *extra = dump(pairs, pool);
+    return *groups && *extra ? NULL : oks_err(pool, OKS_R_INTERNAL, "out of memory for a profile");
+}
+
+oks_err_t *oks_profile_decode(const oks_profile_t **profile, oks_conn_t *conn, apr_dbd_row_t *row, int first,
+                              apr_pool_t *pool)
+{
+    oks_profile_t *p = apr_pcalloc(pool, sizeof *p);
+    json_t *groups = json_loads(oks_conn_text(conn, row, first + OKS_C_GROUPS), 0, NULL), *group;
+    json_t *extra = json_loads(oks_conn_text(conn, row, first + OKS_C_EXTRA), 0, NULL), *pair;
+    size_t i;
+    p->subject = apr_pstrdup(pool, oks_conn_text(conn, row, first + OKS_C_SUBJECT));
+    p->email = apr_pstrdup(pool, oks_conn_text(conn, row, first + OKS_C_EMAIL));
+    p->first_name = apr_pstrdup(pool, oks_conn_text(conn, row, first + OKS_C_FIRST_NAME));
+    p->last_name = apr_pstrdup(pool, oks_conn_text(conn, row, first + OKS_C_LAST_NAME));
+    p->name = apr_pstrdup(pool, oks_conn_text(conn, row, first + OKS_C_NAME));
+    p->groups = apr_array_make(pool, 8, sizeof(const char *));
+    p->extra = apr_table_make(pool, 4);
+    bool ok = json_is_array(groups) && json_is_array(extra);
+    json_array_foreach(groups, i, group)
+        if (json_is_string(group)) APR_ARRAY_PUSH(p->groups, const char *) = apr_pstrdup(pool, json_string_value(group));
+    json_array_foreach(extra, i, pair) {
+        const char *name = json_string_value(json_array_get(pair, 0)), *value = json_string_value(json_array_get(pair, 1));
+        if (name && value) apr_table_set(p->extra, name, value);
+    }
+    json_decref(groups);
+    json_decref(extra);
+    *profile = p;
+    return ok ? NULL : oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "a user record that cannot be read");
+}
+
+/* ---- The sign-in ---- */
+
+typedef struct login_work_t {
+    const oks_login_t *login;
+    const char *subject_key, *email_key; /* email_key: NULL when there is no address */
+    const char *groups, *extra;
+    oks_id_t user;
+    bool user_changed;
+} login_work_t;
+
+typedef struct found_t {
+    bool present, active, same; /* same: nothing of the profile would change */
+    oks_id_t id;
+} found_t;
+
+static bool same_profile(const login_work_t *work, oks_conn_t *conn, apr_dbd_row_t *row)
+{
+    const oks_profile_t *profile = work->login->profile;
+    return !strcmp(oks_conn_text(conn, row, OKS_C_SUBJECT), profile->subject) &&
+           !strcmp(oks_conn_text(conn, row, OKS_C_EMAIL), profile->email) &&
+           !strcmp(oks_conn_text(conn, row, OKS_C_FIRST_NAME), profile->first_name) &&
+           !strcmp(oks_conn_text(conn, row, OKS_C_LAST_NAME), profile->last_name) &&
+           !strcmp(oks_conn_text(conn, row, OKS_C_NAME), profile->name) &&
+           !strcmp(oks_conn_text(conn, row, OKS_C_GROUPS), work->groups) &&
+           !strcmp(oks_conn_text(conn, row, OKS_C_EXTRA), work->extra);
+}
+
+static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *conn, oks_statement_t by, const char *key,
+                       apr_pool_t *pool)
+{
+    apr_dbd_results_t *results;
+    memset(found, 0, sizeof *found);
+    if (!key) return NULL;
+    OKS_TRY(oks_conn_select(&results, conn, by, OKS_ARGS(work->login->org, key), pool));
+    apr_dbd_row_t *row = oks_conn_row(conn, results, pool);
+    if (!row) return NULL;
+    found->present = true;
+    found->active = oks_conn_number(conn, row, OKS_C_USER_ACTIVE) != 0;
+    found->same = same_profile(work, conn, row);
+    return oks_conn_id(&found->id, conn, row, OKS_C_USER_ID, pool);
+}
+
+static oks_err_t *create_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
+{
+    const oks_login_t *login = work->login;
+    const oks_profile_t *p = login->profile;
+    const char *now = oks_directory_number(login->now, pool);
+    int rows;
+    if (login->provisioning != OKS_PROVISIONING_JIT) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    work->user = login->new_user;
+    OKS_TRY(oks_conn_query(&rows, conn, OKS_S_USER_INSERT,
+                           OKS_ARGS(p->subject, work->subject_key, p->email, work->email_key, p->first_name, p->last_name,
+                                    p->name, work->groups, work->extra, now, oks_directory_id(&work->user, pool),
+                                    login->org, now), pool));
+    return rows ? NULL : oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "the user record was made by somebody else just now");
+}
+
+static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
+{
+    const oks_profile_t *p = work->login->profile;
+    const char *id = oks_directory_id(&work->user, pool);
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_UPDATE,
+                           OKS_ARGS(p->subject, work->subject_key, p->email, work->email_key, p->first_name, p->last_name,
+                                    p->name, work->groups, work->extra, oks_directory_number(work->login->now, pool), id), pool));
+    work->user_changed = true;
+    return oks_change_log(conn, OKS_CHANGE_USER, id, pool);
+}
+
+/* The user with that subject, else the one with that email, else a new one. */
+static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
+{
+    found_t by_subject, by_email;
+    OKS_TRY(find(&by_subject, work, conn, OKS_S_USER_BY_SUBJECT, work->subject_key, pool));
+    OKS_TRY(find(&by_email, work, conn, OKS_S_USER_BY_EMAIL, work->email_key, pool));
+    if (by_subject.present && by_email.present && memcmp(&by_subject.id, &by_email.id, sizeof by_email.id) != 0)
+        return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, NULL);
+    const found_t *found = by_subject.present ? &by_subject : &by_email;
+    if (!found->present) return create_user(work, conn, pool);
+    if (!found->active) return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, NULL); /* nothing resurrects (SECURITY.md 33) */
+    work->user = found->id;
+    return found->same ? NULL : update_user(work, conn, pool);
+}
+
+static oks_err_t *claim(const login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
+{
+    const oks_login_t *login = work->login;
+    int rows;
+    OKS_TRY(oks_conn_query(&rows, conn, OKS_S_CLAIM_INSERT,
+                           OKS_ARGS(oks_directory_hash(login->org, login->claim, pool),
+                                    oks_directory_number(login->claim_until, pool)), pool));
+    return rows ? NULL : oks_err(pool, OKS_R_DIRECTORY_CLAIM_USED, NULL);
+}
+
+static oks_err_t *write_login(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    login_work_t *work = baton;
+    const oks_login_t *login = work->login;
+    OKS_TRY(claim(work, conn, pool));
+    OKS_TRY(settle_user(work, conn, pool));
+    const char *index_key = login->session_index ? oks_directory_hash(login->org, login->session_index, pool) : NULL;
+    return oks_conn_query(NULL, conn, OKS_S_SESSION_INSERT,
+                          OKS_ARGS(oks_directory_id(&login->session, pool), oks_directory_id(&work->user, pool), login->org,
+                                   login->vhost, login->protocol, login->subject_format ? login->subject_format : "",
+                                   login->session_index, index_key, login->authn_context,
+                                   oks_directory_number(login->authn_instant, pool), oks_directory_number(login->now, pool),
+                                   oks_directory_number(login->expires, pool)), pool);
+}
+
+static const char *key_of(const char *scope, const char *text, apr_pool_t *pool)
+{
+    return *text ? oks_directory_hash(scope, oks_fold_key(text, pool), pool) : NULL;
+}
+
+oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const oks_login_t *login, apr_pool_t *pool)
+{
+    login_work_t work = { .login = login, .subject_key = key_of("subject", login->profile->subject, pool),
+                          .email_key = key_of("email", login->profile->email, pool) };
+    OKS_TRY(oks_profile_encode(&work.groups, &work.extra, login->profile, pool));
+    OKS_TRY(oks_directory_write(directory, write_login, &work, pool));
+    if (work.user_changed) oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(&work.user));
+    *user = work.user;
+    return NULL;
+}
