@@ -148,7 +148,7 @@ class Httpd:
         user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
         self.head = (f'ServerRoot "{self.dir}"\nServerName http://127.0.0.1:{self.port}\nPidFile "{self.dir}/pid"\n'
                      f'DefaultRuntimeDir "{self.dir}"\nErrorLog "{self.log}"\nLogLevel {loglevel}\n'
-                     f'Listen 127.0.0.1:{self.port}\nDocumentRoot "{self.dir}/htdocs"\n{user}{loads}'
+                     f'Listen 127.0.0.1:{self.port}\nDocumentRoot "{self.dir}/htdocs"\n{user}{loads}TypesConfig /dev/null\n'
                      f'LoadModule oktasso_module "{MODULE}"\nOktaSSOStateDir "{self.state}"\n')
         self.file = self.dir / "httpd.conf"
         self.configure(conf)
