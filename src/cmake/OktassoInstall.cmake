@@ -1,2 +1,11 @@
 # cmake --install: the module, oktasso.load and oktasso.conf where this httpd expects them.
 install(TARGETS mod_oktasso LIBRARY DESTINATION ${HTTPD_LIBEXECDIR})
+configure_file(${CMAKE_SOURCE_DIR}/conf.d/oktasso.load.in ${CMAKE_BINARY_DIR}/oktasso.load @ONLY)
+if(EXISTS ${HTTPD_SYSCONFDIR}/mods-available)
+    # Debian: a2enmod oktasso
+    install(FILES ${CMAKE_BINARY_DIR}/oktasso.load ${CMAKE_SOURCE_DIR}/conf.d/oktasso.conf
+            DESTINATION ${HTTPD_SYSCONFDIR}/mods-available)
+else()
+    install(FILES ${CMAKE_BINARY_DIR}/oktasso.load DESTINATION /etc/httpd/conf.modules.d RENAME 10-oktasso.conf)
+    install(FILES ${CMAKE_SOURCE_DIR}/conf.d/oktasso.conf DESTINATION /etc/httpd/conf.d)
+endif()
