@@ -124,7 +124,11 @@ oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_p
 
 /* ---- The record cache: one per child, bounded, sharded ------------------------------------------------------ */
 
-typedef struct oks_record_field_t { const char *name; const char *value; } oks_record_field_t;
+typedef struct oks_record_field_t {
+    const char *name;
+    const char *variable; /* of the environment: "OKTASSO_FIRSTNAME" */
+    const char *value;
+} oks_record_field_t;
 
 /* What a request needs of a session: immutable, reference-counted, one block of memory. Field values are rendered
  * once: header values as they go out. */

@@ -11,6 +11,8 @@
 #define OKS_XML_DEPTH_MAX 32         /* nested elements */
 #define OKS_XML_TAGS_MAX 20000       /* tags in one document */
 #define OKS_XML_ID_MAX 128           /* bytes of an ID */
+#define OKS_XML_NAMESPACE_MAX 256    /* bytes of a namespace URI: canonical XML repeats it at every use */
+#define OKS_XML_PREFIX_LIST_MAX 256  /* bytes of a PrefixList: each prefix is looked up at every element */
 
 /* Prepares libxml2 and xmlsec1: see oks_saml_init. */
 oks_err_t *oks_xml_init(apr_pool_t *pool) OKS_MUST_USE;

@@ -78,7 +78,7 @@ void oks_record_release(const oks_record_t *record)
 const char *oks_record_field(const oks_record_t *record, const char *name)
 {
     for (int i = 0; i < record->nfields; i++)
-        if (strcmp(record->fields[i].name, name) == 0) return record->fields[i].value;
+        if (record->fields[i].name[0] == name[0] && strcmp(record->fields[i].name, name) == 0) return record->fields[i].value;
     return NULL;
 }
 
@@ -99,7 +99,10 @@ static apr_size_t size_of(const oks_record_t *draft)
 {
     apr_size_t size = sizeof(block_t) + (apr_size_t)draft->nfields * sizeof(oks_record_field_t) +
                       (apr_size_t)draft->ngroups * sizeof(char *);
-    for (int i = 0; i < draft->nfields; i++) size += text_size(draft->fields[i].name) + text_size(draft->fields[i].value);
+    for (int i = 0; i < draft->nfields; i++) {
+        const oks_record_field_t *field = &draft->fields[i];
+        size += text_size(field->name) + text_size(field->variable) + text_size(field->value);
+    }
     for (int i = 0; i < draft->ngroups; i++) size += text_size(draft->groups[i]);
     return size + text_size(draft->org) + text_size(draft->vhost) + text_size(draft->protocol) + text_size(draft->authn_context);
 }
@@ -121,6 +124,7 @@ static block_t *pack(const oks_record_t *draft)
     block->record.authn_context = put_text(&at, draft->authn_context);
     for (int i = 0; i < draft->nfields; i++) {
         fields[i].name = put_text(&at, draft->fields[i].name);
+        fields[i].variable = put_text(&at, draft->fields[i].variable);
         fields[i].value = put_text(&at, draft->fields[i].value);
     }
     for (int i = 0; i < draft->ngroups; i++) groups[i] = put_text(&at, draft->groups[i]);

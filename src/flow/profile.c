@@ -1,6 +1,7 @@
 /* From what an identity provider said to what a backend reads. */
 #include <string.h>
 
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "flow_private.h"
@@ -170,6 +171,9 @@ static void add_field(apr_array_header_t *fields, const char *name, const char *
     oks_record_field_t *field = apr_array_push(fields);
     field->name = name;
     field->value = value;
+    char *variable = apr_pstrcat(fields->pool, "OKTASSO_", name, NULL);
+    for (char *p = variable; *p; p++) *p = (char)apr_toupper(*p);
+    field->variable = variable;
 }
 
 static const char *field_value(const apr_array_header_t *fields, const char *name)

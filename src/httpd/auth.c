@@ -17,7 +17,7 @@ static bool is_ours(request_rec *r)
 
 static int refuse(request_rec *r, oks_request_t *value, const oks_org_t *org, const oks_err_t *err)
 {
-    value->id = oks_httpd_request_id(r);
+    oks_httpd_value_rest(value, r);
     oks_answer_t *answer = oks_flow_refuse(value, err, NULL, r->pool);
     answer->org = org ? org->name : NULL;
     return oks_httpd_send(r, answer, value->id);
@@ -72,7 +72,7 @@ int oks_httpd_check_authn(request_rec *r)
     oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
     err = oks_flow_check(pass, flow, org, &value, r->pool);
     if (!err) return accept_pass(r, org, pass);
-    value.id = oks_httpd_request_id(r);
+    oks_httpd_value_rest(&value, r);
     return oks_httpd_send(r, oks_flow_challenge(flow, org, mode_of(r, org), &value, err, r->pool), value.id);
 }
 
@@ -125,7 +125,7 @@ int oks_httpd_check_authz(request_rec *r)
     note->judging = false;
     if (status != HTTP_UNAUTHORIZED && status != HTTP_FORBIDDEN) return status;
     oks_httpd_value(&value, r);
-    value.id = oks_httpd_request_id(r);
+    oks_httpd_value_rest(&value, r);
     oks_answer_t *answer = oks_flow_refuse(&value, oks_err(r->pool, OKS_R_HTTPD_REQUEST_DENIED, NULL), NULL, r->pool);
     answer->org = oks_httpd_dir_conf(r)->org;
     answer->user = r->user;

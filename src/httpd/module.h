@@ -29,8 +29,9 @@ void oks_httpd_scrub(request_rec *r);
 void oks_httpd_apply(request_rec *r, const oks_request_note_t *note);
 
 /* value.c: request -> value, answer -> request */
+/* What the check of a session needs (the hot path); the rest is for answers of ours. */
 void oks_httpd_value(oks_request_t *value, request_rec *r);
-const char *oks_httpd_request_id(request_rec *r);
+void oks_httpd_value_rest(oks_request_t *value, request_rec *r);
 void oks_httpd_log(request_rec *r, const oks_answer_t *answer, const char *id);
 /* Writes the answer; DONE, or the bare status for a sub-request (which must not write). */
 int oks_httpd_send(request_rec *r, const oks_answer_t *answer, const char *id);

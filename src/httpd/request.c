@@ -1,7 +1,6 @@
 /* Every request passes here first: scrub, own URLs, and the headers for the backend. */
 #include <string.h>
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "module.h"
@@ -114,21 +113,19 @@ int oks_httpd_map_to_storage(request_rec *r)
     return oks_httpd_note(r)->own ? OK : DECLINED;
 }
 
-/* Sets each header once, and the same values as environment variables. */
+/* Sets each header once, and the same values as environment variables. The scrub has just removed what stood there, so
+ * that adding is setting, and cheaper. */
 void oks_httpd_apply(request_rec *r, const oks_request_note_t *note)
 {
     const oks_record_t *record = note->pass->record;
     for (int i = 0; i < note->headers->nelts; i++) {
         const oks_header_t *row = &APR_ARRAY_IDX(note->headers, i, oks_header_t);
         const char *value = row->field ? oks_record_field(record, row->field) : NULL;
-        if (value) apr_table_setn(r->headers_in, row->header, value);
+        if (value) apr_table_addn(r->headers_in, row->header, value);
     }
-    for (int i = 0; i < record->nfields; i++) {
-        const char *name = record->fields[i].name;
-        char *variable = apr_pstrcat(r->pool, "OKTASSO_", name, NULL);
-        for (char *p = variable; *p; p++) *p = (char)apr_toupper(*p);
-        apr_table_setn(r->subprocess_env, variable, record->fields[i].value);
-    }
+    bool again = apr_table_get(r->subprocess_env, "OKTASSO_ORG") != NULL; /* a sub-request has a copy of the environment */
+    for (int i = 0; i < record->nfields; i++)
+        (again ? apr_table_setn : apr_table_addn)(r->subprocess_env, record->fields[i].variable, record->fields[i].value);
 }
 
 /* httpd skips authentication where a sub-request or redirect falls under the same configuration, and keeps r->user: then
@@ -187,7 +184,7 @@ int oks_httpd_handle(request_rec *r)
     if (!note->own || strcmp(r->handler, HANDLER) != 0) return DECLINED;
     if (!flow) return HTTP_SERVICE_UNAVAILABLE;
     oks_httpd_value(&value, r);
-    value.id = oks_httpd_request_id(r);
+    oks_httpd_value_rest(&value, r);
     value.local_path = note->own;
     if (strcmp(r->method, "POST") == 0) err = read_body(&value.body, r);
     const oks_answer_t *answer = err ? oks_flow_refuse(&value, err, NULL, r->pool) : oks_flow_serve(flow, &value, r->pool);

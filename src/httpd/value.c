@@ -16,30 +16,49 @@ static const char *header(const request_rec *r, const char *name)
     return value ? value : "";
 }
 
+/* Do browsers reach this virtual host by https? Behind a proxy that ends TLS, the outside URL says so. */
+static bool is_https(const oks_server_conf_t *conf, const request_rec *r)
+{
+    if (conf->base_url) return strncmp(conf->base_url, "https:", 6) == 0;
+    if (r->server->server_scheme && strcmp(r->server->server_scheme, "https") == 0) return true;
+    return ap_ssl_conn_is_ssl(r->connection->master ? r->connection->master : r->connection);
+}
+
 /* OktaSSOBaseURL, else ServerName with the connection's scheme and port. Never from Host or X-Forwarded-*. */
-static const char *base_url(const oks_server_conf_t *conf, const request_rec *r, bool tls)
+static const char *base_url(const oks_server_conf_t *conf, const request_rec *r, bool https)
 {
     const server_rec *s = r->server;
     if (conf->base_url) return conf->base_url;
-    bool https = tls || (s->server_scheme && strcmp(s->server_scheme, "https") == 0);
     int port = s->port ? s->port : r->connection->local_addr->port;
     if (port == (https ? 443 : 80)) return apr_pstrcat(r->pool, https ? "https://" : "http://", s->server_hostname, NULL);
     return apr_psprintf(r->pool, "%s://%s:%d", https ? "https" : "http", s->server_hostname, port);
 }
 
+/* mod_unique_id's where it is loaded, so that all logs agree; else our own. */
+static const char *request_id(request_rec *r)
+{
+    const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
+    unsigned char bytes[REQUEST_ID_BYTES];
+    if (id) return id;
+    if (oks_random_bytes(bytes, sizeof bytes, r->pool) != NULL) return "-";
+    return oks_base64url_encode(oks_span((char *)bytes, sizeof bytes), r->pool);
+}
+
 void oks_httpd_value(oks_request_t *value, request_rec *r)
 {
-    const oks_request_note_t *note = oks_httpd_note(r);
     const oks_server_conf_t *conf = oks_httpd_server_conf(r->server);
     memset(value, 0, sizeof *value);
-    bool encrypted = ap_ssl_conn_is_ssl(r->connection->master ? r->connection->master : r->connection);
     value->method = r->header_only ? "HEAD" : r->method;
-    value->base_url = base_url(conf, r, encrypted);
-    /* Behind a proxy that ends TLS, the outside URL says what browsers see. */
-    value->tls = strncmp(value->base_url, "https:", 6) == 0;
+    value->tls = is_https(conf, r);
+    value->cookies = oks_span_z(oks_httpd_note(r)->cookies);
+    value->now = r->request_time;
+}
+
+void oks_httpd_value_rest(oks_request_t *value, request_rec *r)
+{
+    value->base_url = base_url(oks_httpd_server_conf(r->server), r, value->tls);
     value->query = oks_span_z(r->args);
     value->target = oks_span_z(r->unparsed_uri);
-    value->cookies = oks_span_z(note->cookies);
     value->content_type = header(r, "Content-Type");
     value->accept = header(r, "Accept");
     value->sec_fetch_mode = header(r, "Sec-Fetch-Mode");
@@ -47,18 +66,7 @@ void oks_httpd_value(oks_request_t *value, request_rec *r)
     value->sec_fetch_site = header(r, "Sec-Fetch-Site");
     value->requested_with = header(r, "X-Requested-With");
     value->local_path = "";
-    value->id = "";
-    value->now = r->request_time;
-}
-
-/* mod_unique_id's where it is loaded, so that all logs agree; else our own. */
-const char *oks_httpd_request_id(request_rec *r)
-{
-    const char *id = apr_table_get(r->subprocess_env, "UNIQUE_ID");
-    unsigned char bytes[REQUEST_ID_BYTES];
-    if (id) return id;
-    if (oks_random_bytes(bytes, sizeof bytes, r->pool) != NULL) return "-";
-    return oks_base64url_encode(oks_span((char *)bytes, sizeof bytes), r->pool);
+    value->id = request_id(r);
 }
 
 static int log_level(const oks_answer_t *answer)

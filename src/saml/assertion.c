@@ -22,12 +22,15 @@ static const char *shown(const reader_t *reader, const char *text)
     return text ? oks_log_escape(oks_span_z(text), 200, reader->pool) : "none";
 }
 
-/* An optional time attribute: 0 when absent. */
+/* An optional time attribute: 0 when absent, and never 0 when it is there. */
 static oks_err_t *read_time(apr_time_t *when, const reader_t *reader, const xmlNode *node, const char *name)
 {
     const char *text = oks_xml_attribute(node, name, reader->pool);
     *when = 0;
-    return text ? oks_time_parse(when, oks_span_z(text), reader->pool) : NULL;
+    if (!text) return NULL;
+    OKS_TRY(oks_time_parse(when, oks_span_z(text), reader->pool));
+    if (*when == 0) *when = 1; /* 1970-01-01T00:00:00Z */
+    return NULL;
 }
 
 /* NotBefore and NotOnOrAfter of an element, tolerance included (SAML Core 2.5.1.2). */
@@ -102,7 +105,18 @@ static oks_err_t *check_confirmation(const reader_t *reader, const xmlNode *conf
     if (answered && (!expect->request_id || strcmp(answered, expect->request_id) != 0))
         return oks_err(pool, OKS_R_SAML_IN_RESPONSE_TO_MISMATCH, "%s", expect->request_id ? "another request" : "no request known");
     reader->identity->in_response_to = answered;
-    reader->identity->claim_until = until + expect->skew;
+    return NULL;
+}
+
+/* The claim must last as long as any confirmation could let the assertion in again. */
+static oks_err_t *keep_claim(const reader_t *reader, const xmlNode *confirmation)
+{
+    xmlNode *data;
+    apr_time_t until;
+    if (!oks_xml_children(&data, confirmation, OKS_NS_ASSERTION, "SubjectConfirmationData")) return NULL;
+    OKS_TRY(read_time(&until, reader, data, "NotOnOrAfter"));
+    if (until + reader->expect->skew > reader->identity->claim_until)
+        reader->identity->claim_until = until + reader->expect->skew;
     return NULL;
 }
 
@@ -111,16 +125,20 @@ static oks_err_t *read_subject(const reader_t *reader, const xmlNode *assertion)
 {
     xmlNode *subject;
     oks_err_t *first = NULL;
+    bool confirmed = false;
     if (oks_xml_children(&subject, assertion, OKS_NS_ASSERTION, "Subject") != 1)
         return oks_err(reader->pool, OKS_R_SAML_SUBJECT_MISSING, "not exactly one Subject");
     OKS_TRY(read_name_id(reader, subject));
     for (xmlNode *node = oks_xml_first_element(subject); node; node = oks_xml_next_element(node)) {
         const char *method = oks_xml_attribute(node, "Method", reader->pool);
         if (!oks_xml_is(node, OKS_NS_ASSERTION, "SubjectConfirmation") || !method || strcmp(method, METHOD_BEARER) != 0) continue;
+        OKS_TRY(keep_claim(reader, node));
+        if (confirmed) continue;
         oks_err_t *err = check_confirmation(reader, node);
-        if (!err) return NULL;
-        if (!first) first = err;
+        if (!err) confirmed = true;
+        else if (!first) first = err;
     }
+    if (confirmed) return NULL;
     return first ? first : oks_err(reader->pool, OKS_R_SAML_CONFIRMATION_MISSING, "no bearer SubjectConfirmation");
 }
 

@@ -40,7 +40,8 @@ static oks_err_t *check_response(const xmlNode *response, const oks_saml_expect_
                        destination ? oks_log_escape(oks_span_z(destination), 200, pool) : "none");
     int issuers = oks_xml_children(&issuer, response, OKS_NS_ASSERTION, "Issuer");
     const char *name = issuer ? oks_xml_text(issuer, pool) : NULL;
-    if (issuers > 1 || (issuer && (!name || strcmp(name, expect->idp->entity_id) != 0)))
+    /* SAML Profiles 4.1.4.2: a signed Response names its Issuer. */
+    if (issuers > 1 || (issuer ? !name || strcmp(name, expect->idp->entity_id) != 0 : is_signed))
         return oks_err(pool, OKS_R_SAML_ISSUER_MISMATCH, "of the Response: wanted %s, got %s", expect->idp->entity_id,
                        name ? oks_log_escape(oks_span_z(name), 200, pool) : "none");
     return NULL;
@@ -54,6 +55,33 @@ static oks_err_t *find_assertion(xmlNode **assertion, const xmlNode *response, a
     int hidden = oks_xml_children(&encrypted, response, OKS_NS_ASSERTION, "EncryptedAssertion");
     if (plain + hidden != 1) return oks_err(pool, OKS_R_SAML_ASSERTION_COUNT, "%d", plain + hidden);
     if (hidden) return oks_err(pool, OKS_R_SAML_ASSERTION_ENCRYPTED, NULL);
+    return NULL;
+}
+
+static int count_everywhere(const xmlNode *node, const char *name)
+{
+    int count = oks_xml_is(node, OKS_NS_ASSERTION, name) ? 1 : 0;
+    for (const xmlNode *child = oks_xml_first_element(node); child; child = oks_xml_next_element(child))
+        count += count_everywhere(child, name);
+    return count;
+}
+
+/* Exactly one, and none in Extensions or Advice either (SECURITY.md 19). */
+static oks_err_t *check_only_assertion(const xmlNode *response, apr_pool_t *pool)
+{
+    int count = count_everywhere(response, "Assertion") + count_everywhere(response, "EncryptedAssertion");
+    return count == 1 ? NULL : oks_err(pool, OKS_R_SAML_ASSERTION_COUNT, "%d in the whole message", count);
+}
+
+/* A Response to a request is one to this request, and its Assertion says so too (SAML Core 3.2.2, Profiles 4.1.4.3). */
+static oks_err_t *check_answer(const xmlNode *response, const oks_identity_t *identity, const oks_saml_expect_t *expect,
+                               apr_pool_t *pool)
+{
+    const char *answered = oks_xml_attribute(response, "InResponseTo", pool);
+    if (!answered) return NULL;
+    if (!expect->request_id || strcmp(answered, expect->request_id) != 0 || !identity->in_response_to)
+        return oks_err(pool, OKS_R_SAML_IN_RESPONSE_TO_MISMATCH, "of the Response: %s",
+                       expect->request_id ? "another request, or the Assertion has none" : "no request known");
     return NULL;
 }
 
@@ -104,5 +132,10 @@ oks_err_t *oks_saml_response_verify(oks_identity_t **identity, oks_span_t base64
     xmlNode *response = xmlDocGetRootElement(doc);
     OKS_TRY(check_response(response, expect, false, pool));
     OKS_TRY(verify_signatures(&assertion, response, expect, pool));
-    return oks_saml_assertion_read(identity, assertion, expect, pool);
+    OKS_TRY(check_only_assertion(response, pool));
+    oks_identity_t *read;
+    OKS_TRY(oks_saml_assertion_read(&read, assertion, expect, pool));
+    OKS_TRY(check_answer(response, read, expect, pool));
+    *identity = read;
+    return NULL;
 }

@@ -65,6 +65,16 @@ static oks_err_t *expect(xmlNode **found, xmlNode **node, const char *name, apr_
     return NULL;
 }
 
+/* What exclusive canonicalization may hold: one InclusiveNamespaces, as Okta sends it (OKTA.md B.1.4). */
+static bool c14n_content_ok(const xmlNode *node, apr_pool_t *pool)
+{
+    const xmlNode *list = oks_xml_first_element(node);
+    if (!list) return true;
+    const char *prefixes = oks_xml_attribute(list, "PrefixList", pool);
+    return oks_xml_is(list, EXC_C14N, "InclusiveNamespaces") && !list->children && !oks_xml_next_element(list) &&
+           prefixes && strlen(prefixes) <= OKS_XML_PREFIX_LIST_MAX;
+}
+
 /* enveloped-signature, then exclusive canonicalization: both, once, in this order. */
 static oks_err_t *check_transforms(const xmlNode *transforms, apr_pool_t *pool)
 {
@@ -74,7 +84,7 @@ static oks_err_t *check_transforms(const xmlNode *transforms, apr_pool_t *pool)
         const char *name = algorithm(node, pool);
         if (!oks_xml_is(node, DSIG, "Transform") || count > 1 || strcmp(name, wanted[count]) != 0)
             return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "\"%s\"", oks_log_escape(oks_span_z(name), 120, pool));
-        if (count == 0 && oks_xml_first_element(node)) return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "content in a Transform");
+        if (count == 0 ? oks_xml_first_element(node) != NULL : !c14n_content_ok(node, pool)) return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "content in a Transform");
     }
     if (count != 2) return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "%d of 2 transforms", count);
     return NULL;
@@ -104,6 +114,8 @@ static oks_err_t *check_signed_info(const xmlNode *info, const char *id, apr_poo
     if (strcmp(algorithm(method, pool), EXC_C14N) != 0)
         return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "canonicalization \"%s\"",
                        oks_log_escape(oks_span_z(algorithm(method, pool)), 120, pool));
+    if (!c14n_content_ok(method, pool))
+        return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "content in CanonicalizationMethod");
     OKS_TRY(expect(&method, &node, "SignatureMethod", pool));
     if (!listed(algorithm(method, pool), signature_algorithms))
         return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "signature \"%s\"",

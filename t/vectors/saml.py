@@ -404,22 +404,23 @@ def wrapping_cases():
         put = lambda new: document.replace(assertion, new)  # noqa: E731
         case(f"xsw3-{kind}", put(naked + assertion), "saml.assertion.count")
         case(f"xsw3-after-{kind}", put(assertion + naked), "saml.assertion.count")
-        case(f"xsw4-{kind}", put(body + assertion + "</saml2:Assertion>"),
-             "saml.assertion.count")
+        elsewhere = "xml.signature.misplaced" if kind == "both" else "saml.response.unsigned"
+        case(f"xsw4-{kind}", put(body + assertion + "</saml2:Assertion>"), elsewhere)
         case(f"xsw5-{kind}", put(dressed + bare), "saml.assertion.count")
-        case(f"xsw6-{kind}", put(dressed.replace("</ds:Signature>", bare + "</ds:Signature>")), "saml.assertion.count")
-        case(f"xsw7-{kind}", put(f"<saml2p:Extensions>{naked}</saml2p:Extensions>{assertion}"), "saml.assertion.count")
+        case(f"xsw6-{kind}", put(dressed.replace("</ds:Signature>", bare + "</ds:Signature>")), "xml.signature.malformed")
+        case(f"xsw7-{kind}", put(f"<saml2p:Extensions>{naked}</saml2p:Extensions>{assertion}"),
+             "xml.signature.invalid" if kind == "both" else "saml.assertion.count")
         case(f"xsw8-{kind}", put(dressed.replace("</ds:Signature>", f"<ds:Object>{bare}</ds:Object></ds:Signature>")),
-             "saml.assertion.count")
+             "xml.signature.malformed")
         case(f"wrapped-original-in-extensions-{kind}",
-             put(f"<saml2p:Extensions>{assertion}</saml2p:Extensions>{naked}"), "saml.assertion.count")
+             put(f"<saml2p:Extensions>{assertion}</saml2p:Extensions>{naked}"), elsewhere)
         case(f"wrapped-original-in-advice-{kind}",
-             put(body + f"<saml2:Advice>{assertion}</saml2:Advice></saml2:Assertion>"), "saml.assertion.count")
+             put(body + f"<saml2:Advice>{assertion}</saml2:Advice></saml2:Assertion>"), elsewhere)
         case(f"wrapped-original-in-status-detail-{kind}",
              put(naked).replace("</saml2p:Status>", f"<saml2p:StatusDetail>{assertion}</saml2p:StatusDetail>"
-                                "</saml2p:Status>"), "saml.assertion.count")
+                                "</saml2p:Status>"), elsewhere)
         case(f"wrapped-original-in-attribute-{kind}",
-             put(swap_once(naked, ">Alice<", f">{assertion}<")), "saml.assertion.count")
+             put(swap_once(naked, ">Alice<", f">{assertion}<")), elsewhere)
     # The evil part is no Assertion by name, so that counting those does not help.
     document = text_of(good(sign="assertion", prolog=""))
     assertion, signature = split(document)
@@ -427,7 +428,7 @@ def wrapping_cases():
         signature, ""))).replace(saml.NS_SAML2, "urn:oasis:names:tc:SAML:1.0:assertion")), identity())
     nested = text_of(good(sign="both", prolog=""))
     case("wrapped-response-in-response", nested.replace("<saml2p:Status ", nested.replace(
-        RESPONSE_ID, "idr2").replace(ASSERTION_ID, "ida2") + "<saml2p:Status ", 1), "saml.assertion.count")
+        RESPONSE_ID, "idr2").replace(ASSERTION_ID, "ida2") + "<saml2p:Status ", 1), "xml.signature.misplaced")
 
 
 def signature_cases():

@@ -1,0 +1,418 @@
+/* The room xml: what the parse refuses and where its limits are, what reading sees, what verification returns. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <libxml/parser.h>
+#include <libxml/xmlerror.h>
+
+#include "oktasso/saml.h"
+#include "oktasso/xml.h"
+
+#define BYTES_MAX (256 * 1024)
+#define P "urn:oasis:names:tc:SAML:2.0:protocol"
+#define A "urn:oasis:names:tc:SAML:2.0:assertion"
+
+static apr_pool_t *global;
+static apr_pool_t *pool; /* of one test */
+
+static int set_up_test(void **state)
+{
+    return apr_pool_create(&pool, global);
+}
+
+static int tear_down_test(void **state)
+{
+    apr_pool_destroy(pool);
+    return 0;
+}
+
+static const char *outcome_of(const char *text)
+{
+    xmlDocPtr doc;
+    oks_err_t *err = oks_xml_parse(&doc, oks_span_z(text), BYTES_MAX, pool);
+    return err ? oks_reason_info(err->reason)->code : "good";
+}
+
+#define assert_parses(text) assert_string_equal(outcome_of(text), "good")
+#define assert_refuses(text, code) assert_string_equal(outcome_of(text), code)
+
+static const char *repeat(const char *unit, int times)
+{
+    size_t len = strlen(unit);
+    char *text = apr_palloc(pool, len * (size_t)times + 1);
+    for (int i = 0; i < times; i++) memcpy(text + (size_t)i * len, unit, len);
+    text[len * (size_t)times] = '\0';
+    return text;
+}
+
+static xmlNode *root_of(const char *text)
+{
+    xmlDocPtr doc;
+    oks_err_t *err = oks_xml_parse(&doc, oks_span_z(text), BYTES_MAX, pool);
+    if (err) fail_msg("%s", oks_err_text(err, pool));
+    return xmlDocGetRootElement(doc);
+}
+
+static const char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    char *text = apr_pcalloc(pool, BYTES_MAX);
+    assert_non_null(file);
+    assert_true(fread(text, 1, BYTES_MAX - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+static const char *response(const char *name)
+{
+    return read_file(apr_pstrcat(pool, OKS_SOURCE_DIR "/t/vectors/saml/", name, "/response.xml", NULL));
+}
+
+static const oks_saml_idp_t *idp(void)
+{
+    oks_saml_idp_t *made;
+    oks_err_t *err = oks_saml_metadata_parse(&made, oks_span_z(read_file(OKS_SOURCE_DIR "/t/vectors/saml/metadata.xml")),
+                                             pool);
+    if (err) fail_msg("%s", oks_err_text(err, pool));
+    return made;
+}
+
+/* ---- The parse -------------------------------------------------------------------------------------------- */
+
+static void starts_that_are_tolerated(void **state)
+{
+    assert_parses("<a/>");
+    assert_parses(" \n\t<a/>\n");
+    assert_parses("\xef\xbb\xbf<a/>");
+    assert_parses("\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?><a/>");
+    assert_parses("<?xml version='1.0'?><a/>");
+    assert_parses("<?xml version=\"1.0\" encoding='UTF-8' standalone=\"yes\"?>\n<a/>");
+}
+
+static void other_encodings_are_refused(void **state)
+{
+    assert_refuses("<?xml version=\"1.0\" encoding=\"UTF-16\"?><a/>", "xml.encoding.refused");
+    assert_refuses("<?xml version=\"1.0\" encoding = 'iso-8859-1'?><a/>", "xml.encoding.refused");
+    assert_refuses("<?xml version=\"1.0\" encoding=\"UTF-8859\"?><a/>", "xml.encoding.refused");
+    assert_refuses("<a>\xff</a>", "xml.encoding.refused");
+    assert_refuses("<a>\xc0\xaf</a>", "xml.encoding.refused");
+    assert_refuses("<a>\xed\xa0\x80</a>", "xml.encoding.refused");
+    assert_refuses("\xfe\xff", "xml.encoding.refused");
+}
+
+/* SECURITY.md 13: refused before anything in it is looked at, wherever it stands. */
+static void document_types_are_refused(void **state)
+{
+    assert_refuses("<!DOCTYPE a><a/>", "xml.dtd.refused");
+    assert_refuses("<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "xml.dtd.refused");
+    assert_refuses("<?xml version=\"1.0\"?>\n<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><a/>", "xml.dtd.refused");
+    assert_refuses("<a><!DOCTYPE b></a>", "xml.dtd.refused");
+    assert_refuses("<a><!ENTITY x 'y'></a>", "xml.dtd.refused");
+    assert_refuses("<!doctype html>", "xml.dtd.refused");
+    assert_refuses("<a>&x;</a>", "xml.document.malformed");
+    assert_parses("<a>&amp;&lt;&gt;&quot;&apos;&#65;&#x42;</a>");
+}
+
+static void comments_and_instructions_are_refused(void **state)
+{
+    assert_refuses("<!-- x --><a/>", "xml.comment.refused");
+    assert_refuses("<a>x<!---->y</a>", "xml.comment.refused");
+    assert_refuses("<a/><!-- x -->", "xml.comment.refused");
+    assert_refuses("<a><?x?></a>", "xml.comment.refused");
+    assert_refuses("<?x?><a/>", "xml.comment.refused");
+    assert_refuses("<a/><?xml version=\"1.0\"?>", "xml.comment.refused");
+    assert_parses("<a><![CDATA[<!-- x --><?y?><!DOCTYPE z>]]></a>");
+}
+
+static void what_is_not_well_formed_is_refused(void **state)
+{
+    static const char *const broken[] = {
+        "", " ", "x", "<", "<a", "<a>", "<a/", "</a>", "<a></b>", "<a/><b/>", "<a b/>", "<a b=c/>", "<a b='<'/>",
+        "<a b='1' b='2'/>", "<a b='1\"/>", "<a>]]></a>", "<a>&</a>", "<a>&#0;</a>", "<a>&#xd800;</a>", "<a>\x01</a>",
+        "<1/>", "<a:b/>", "<a xmlns:b=''/>", "<a b:c=''/>", "<a xmlns:p='u:p' xmlns:q='u:p' p:x='' q:x=''/>",
+        "<a><![CDATA[x</a>", "<a/>x", "<?xml version='1.0'", "<![CDATA[x]]>", "<a><b></a></b>", "<a>\xef\xbf\xbf</a>",
+    };
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
+        if (strcmp(outcome_of(broken[i]), "xml.document.malformed") != 0)
+            fail_msg("%s: %s", broken[i], outcome_of(broken[i]));
+}
+
+/* SECURITY.md 14: on these canonicalization fails, and the empty string gets digested elsewhere. */
+static void relative_namespaces_are_refused(void **state)
+{
+    static const char *const relative[] = { "x", "x/y", "/x", "../x", "#x", "?x", "./a:b", "1:x", ":", "//h/x", " u:x" };
+    for (size_t i = 0; i < sizeof relative / sizeof *relative; i++) {
+        assert_refuses(apr_psprintf(pool, "<a xmlns='%s'/>", relative[i]), "xml.document.malformed");
+        assert_refuses(apr_psprintf(pool, "<a><b xmlns:p='%s'/></a>", relative[i]), "xml.document.malformed");
+    }
+    assert_parses("<a xmlns='urn:x'><b xmlns=''/></a>");
+}
+
+static void ids_are_checked(void **state)
+{
+    assert_parses("<a ID='x'><b ID='y'/></a>");
+    assert_refuses("<a ID='x'><b ID='x'/></a>", "xml.id.duplicate");
+    assert_refuses("<a ID=''/>", "xml.id.malformed");
+    assert_refuses("<a ID='1'/>", "xml.id.malformed");
+    assert_refuses("<a ID='a b'/>", "xml.id.malformed");
+    assert_refuses("<a ID=\"a')|id('b\"/>", "xml.id.malformed");
+    assert_refuses("<a ID='\xc3\xa4'/>", "xml.id.malformed");
+    assert_refuses("<a xml:id='x'/>", "xml.id.malformed");
+    assert_refuses("<a xmlns:p='u:p' p:Id='x'/>", "xml.id.malformed");
+    assert_parses(apr_pstrcat(pool, "<a ID='", repeat("x", OKS_XML_ID_MAX), "'/>", NULL));
+    assert_refuses(apr_pstrcat(pool, "<a ID='", repeat("x", OKS_XML_ID_MAX + 1), "'/>", NULL), "xml.id.malformed");
+}
+
+/* Each limit on both sides. */
+static void limits(void **state)
+{
+    const char *opened = repeat("<a>", OKS_XML_DEPTH_MAX), *closed = repeat("</a>", OKS_XML_DEPTH_MAX);
+    assert_parses(apr_pstrcat(pool, opened, closed, NULL));
+    assert_refuses(apr_pstrcat(pool, opened, "<a>", closed, "</a>", NULL), "xml.document.too_deep");
+    assert_refuses(repeat("<a>", 50000), "xml.document.too_deep");
+
+    assert_parses(apr_pstrcat(pool, "<a b='", repeat("x", OKS_XML_TAG_MAX - 16), "'/>", NULL));
+    assert_refuses(apr_pstrcat(pool, "<a b='", repeat("x", OKS_XML_TAG_MAX), "'/>", NULL), "xml.document.too_large");
+    assert_refuses(apr_pstrcat(pool, "<a ", repeat("b ", OKS_XML_TAG_MAX), NULL), "xml.document.too_large");
+    assert_refuses(apr_pstrcat(pool, "<a></a", repeat(" ", OKS_XML_TAG_MAX), ">", NULL), "xml.document.too_large");
+
+    assert_parses(apr_pstrcat(pool, "<a>", repeat("<b/>", OKS_XML_TAGS_MAX - 2), "</a>", NULL));
+    assert_refuses(apr_pstrcat(pool, "<a>", repeat("<b/>", OKS_XML_TAGS_MAX), "</a>", NULL), "xml.document.too_large");
+
+    assert_parses(apr_pstrcat(pool, "<a xmlns='u:", repeat("x", OKS_XML_NAMESPACE_MAX - 2), "'/>", NULL));
+    assert_refuses(apr_pstrcat(pool, "<a xmlns='u:", repeat("x", OKS_XML_NAMESPACE_MAX - 1), "'/>", NULL),
+                   "xml.document.too_large");
+
+    assert_parses(apr_pstrcat(pool, "<a>", repeat("x", BYTES_MAX - 7), "</a>", NULL));
+    assert_refuses(apr_pstrcat(pool, "<a>", repeat("x", BYTES_MAX - 6), "</a>", NULL), "xml.document.too_large");
+}
+
+/* The bytes need not end in NUL, and nothing behind them is read (ASan looks on). */
+static void bytes_without_end(void **state)
+{
+    static const char text[] = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><a b='c'>d<![CDATA[e]]></a>";
+    for (size_t len = 0; len < sizeof text - 1; len++) {
+        char *exact = malloc(len ? len : 1);
+        xmlDocPtr doc;
+        memcpy(exact, text, len);
+        assert_non_null(oks_xml_parse(&doc, oks_span(exact, len), BYTES_MAX, pool));
+        free(exact);
+    }
+    assert_parses(text);
+}
+
+/* ---- Beside other modules (SECURITY.md 23) ---------------------------------------------------------------- */
+
+static int heard;
+
+static void hear(void *context, const char *format, ...)
+{
+    heard++;
+}
+
+#if LIBXML_VERSION >= 21200
+static void hear_structured(void *context, const xmlError *error)
+#else
+static void hear_structured(void *context, xmlErrorPtr error)
+#endif
+{
+    heard++;
+}
+
+static void handlers_and_defaults_of_others_do_not_matter(void **state)
+{
+    heard = 0;
+    xmlSetGenericErrorFunc(NULL, hear);
+    xmlSetStructuredErrorFunc(NULL, hear_structured);
+    int blanks = xmlKeepBlanksDefault(0), entities = xmlSubstituteEntitiesDefault(1);
+    assert_refuses("<a><b></a>", "xml.document.malformed");
+    assert_refuses("<a>&x;</a>", "xml.document.malformed");
+    assert_refuses("<a:b/>", "xml.document.malformed");
+    const xmlNode *root = root_of("<a> <b/> </a>");
+    assert_int_equal(root->children->type, XML_TEXT_NODE);
+    xmlKeepBlanksDefault(blanks);
+    xmlSubstituteEntitiesDefault(entities);
+    assert_ptr_equal(xmlStructuredError, hear_structured);
+    assert_ptr_equal(xmlGenericError, hear);
+    xmlSetStructuredErrorFunc(NULL, NULL);
+    xmlSetGenericErrorFunc(NULL, NULL);
+    assert_int_equal(heard, 0);
+}
+
+/* Nothing that a visitor sends makes a library write into the error log. */
+static void refusals_are_silent(void **state)
+{
+    static const char *const names[] = {
+        "value-broken-response", "digest-broken-assertion", "other-key", "relative-namespace-unused", "not-well-formed",
+        "relative-namespace-void-digest", "sha-1", "hmac-with-public-key", "uri-injection", "okta-real-indented",
+        "good-ecdsa", "signature-value-empty", "unbound-prefix",
+    };
+    oks_saml_expect_t expect = { .idp = idp(), .audiences = (const char *const[]){ "x", NULL },
+                                 .acs_url = "https://app.example.com/sso/okta/acs/acme" };
+    char path[] = "/tmp/test_xml_XXXXXX";
+    int file = mkstemp(path), saved = dup(2);
+    assert_true(file >= 0 && saved >= 0);
+    fflush(stderr);
+    dup2(file, 2);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        oks_identity_t *identity;
+        const char *value = oks_base64_encode(oks_span_z(response(names[i])), pool);
+        oks_err_t *err = oks_saml_response_verify(&identity, oks_span_z(value), &expect, pool);
+        if (!err) abort(); /* the audience is another */
+    }
+    fflush(stderr);
+    dup2(saved, 2);
+    close(saved);
+    off_t said = lseek(file, 0, SEEK_END);
+    close(file);
+    unlink(path);
+    assert_int_equal(said, 0);
+}
+
+/* ---- Reading ---------------------------------------------------------------------------------------------- */
+
+static void text_is_the_whole_text(void **state)
+{
+    assert_string_equal(oks_xml_text(root_of("<a/>"), pool), "");
+    assert_string_equal(oks_xml_text(root_of("<a>x</a>"), pool), "x");
+    assert_string_equal(oks_xml_text(root_of("<a> x\r\ny </a>"), pool), " x\ny ");
+    assert_string_equal(oks_xml_text(root_of("<a>x<![CDATA[.y]]>&#46;z</a>"), pool), "x.y.z");
+    assert_string_equal(oks_xml_text(root_of("<a><![CDATA[]]><![CDATA[x]]><![CDATA[]]></a>"), pool), "x");
+    assert_null(oks_xml_text(root_of("<a>x<b/></a>"), pool));
+    assert_null(oks_xml_text(root_of("<a><b>x</b></a>"), pool));
+}
+
+/* 17,000 CDATA sections in 229 KB: joined pair by pair they took 340 MB. */
+static void text_of_many_pieces_costs_its_length(void **state)
+{
+    const xmlNode *root = root_of(apr_pstrcat(pool, "<a>", repeat("<![CDATA[]]>b", 17000), "</a>", NULL));
+    assert_string_equal(oks_xml_text(root, pool), repeat("b", 17000));
+}
+
+static void attributes_and_names_mind_the_namespace(void **state)
+{
+    const xmlNode *root = root_of("<p:a xmlns:p='u:p' p:b='1' b='2' c='&lt;&#10;'><b/><p:b/>x<p:b/></p:a>");
+    xmlNode *first;
+    assert_string_equal(oks_xml_attribute(root, "b", pool), "2");
+    assert_string_equal(oks_xml_attribute(root, "c", pool), "<\n");
+    assert_null(oks_xml_attribute(root, "B", pool));
+    assert_null(oks_xml_attribute(root_of("<p:a xmlns:p='u:p' p:b='1'/>"), "b", pool));
+    assert_true(oks_xml_is(root, "u:p", "a"));
+    assert_false(oks_xml_is(root, "u:q", "a"));
+    assert_false(oks_xml_is(root_of("<a/>"), "u:p", "a"));
+    assert_int_equal(oks_xml_children(&first, root, "u:p", "b"), 2);
+    assert_ptr_equal(first, oks_xml_next_element(oks_xml_first_element(root)));
+    assert_int_equal(oks_xml_children(&first, root, "u:p", "c"), 0);
+    assert_null(first);
+}
+
+/* ---- Verification ----------------------------------------------------------------------------------------- */
+
+static xmlNode *assertion_in(xmlNode *root)
+{
+    xmlNode *assertion;
+    assert_int_equal(oks_xml_children(&assertion, root, A, "Assertion"), 1);
+    return assertion;
+}
+
+static const char *verify(oks_span_t *bytes, xmlNode *element)
+{
+    oks_err_t *err = oks_xml_verify(bytes, element, idp()->certs, pool);
+    return err ? oks_reason_info(err->reason)->code : "good";
+}
+
+static void what_was_signed_comes_back_and_no_more(void **state)
+{
+    oks_span_t bytes;
+    xmlDocPtr doc;
+    xmlNode *root = root_of(response("good-both-signed"));
+    assert_string_equal(verify(&bytes, assertion_in(root)), "good");
+    assert_null(oks_xml_parse(&doc, bytes, BYTES_MAX, pool));
+    xmlNode *verified = xmlDocGetRootElement(doc);
+    assert_true(oks_xml_is(verified, A, "Assertion"));
+    assert_int_equal(oks_xml_count_signatures(verified), 0);
+
+    assert_string_equal(verify(&bytes, root), "good");
+    assert_null(oks_xml_parse(&doc, bytes, BYTES_MAX, pool));
+    verified = xmlDocGetRootElement(doc);
+    assert_true(oks_xml_is(verified, P, "Response"));
+    assert_int_equal(oks_xml_count_signatures(verified), 1); /* the Assertion's: the Response's covers it */
+}
+
+static void an_element_without_its_own_signature_is_refused(void **state)
+{
+    oks_span_t bytes;
+    xmlNode *root = root_of(response("good-response-signed"));
+    assert_string_equal(verify(&bytes, assertion_in(root)), "xml.signature.misplaced");
+    root = root_of(response("good-assertion-signed"));
+    assert_string_equal(verify(&bytes, root), "xml.signature.misplaced");
+    assert_string_equal(verify(&bytes, root_of("<a/>")), "xml.id.malformed");
+}
+
+/* The same content with the same digest under another ID is another element. */
+static void the_id_must_be_the_parent_s(void **state)
+{
+    oks_span_t bytes;
+    xmlNode *root = root_of(response("xsw5-assertion")), *evil;
+    assert_int_equal(oks_xml_children(&evil, root, A, "Assertion"), 2);
+    assert_string_equal(verify(&bytes, evil), "xml.signature.reference");
+}
+
+static void no_certificate_verifies_nothing(void **state)
+{
+    oks_span_t bytes;
+    apr_array_header_t *none = apr_array_make(pool, 1, sizeof(oks_cert_t *));
+    oks_err_t *err = oks_xml_verify(&bytes, root_of(response("good-both-signed")), none, pool);
+    assert_non_null(err);
+    assert_int_equal(err->reason, OKS_R_XML_SIGNATURE_INVALID);
+}
+
+static int set_up(void **state)
+{
+    apr_initialize();
+    apr_pool_create(&global, NULL);
+    return oks_xml_init(global) ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    apr_pool_destroy(global);
+    apr_terminate();
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_test, tear_down_test)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(starts_that_are_tolerated),
+        TEST(other_encodings_are_refused),
+        TEST(document_types_are_refused),
+        TEST(comments_and_instructions_are_refused),
+        TEST(what_is_not_well_formed_is_refused),
+        TEST(relative_namespaces_are_refused),
+        TEST(ids_are_checked),
+        TEST(limits),
+        TEST(bytes_without_end),
+        TEST(handlers_and_defaults_of_others_do_not_matter),
+        TEST(refusals_are_silent),
+        TEST(text_is_the_whole_text),
+        TEST(text_of_many_pieces_costs_its_length),
+        TEST(attributes_and_names_mind_the_namespace),
+        TEST(what_was_signed_comes_back_and_no_more),
+        TEST(an_element_without_its_own_signature_is_refused),
+        TEST(the_id_must_be_the_parent_s),
+        TEST(no_certificate_verifies_nothing),
+    };
+    return cmocka_run_group_tests_name("xml", tests, set_up, tear_down);
+}
