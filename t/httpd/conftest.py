@@ -37,17 +37,15 @@ def okta_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("okta")
 
 
-@pytest.fixture
-def okta(okta_dir):
-    """A stand-in for Okta. Its app's ACS is set when a server starts (see `httpd`)."""
+@contextlib.contextmanager
+def running_okta(directory):
     app = harness.config.default_app("http://127.0.0.1:1/sso/okta/acs/acme")
-    with harness.client.started(okta_dir, apps=[app]) as running:
+    with harness.client.started(directory, apps=[app]) as running:
         yield running
 
 
-@pytest.fixture
-def httpd(okta, backend_port):
-    """httpd(conf=SMALLEST, **options): a started server whose metadata is there; closed, and its log judged, at the end."""
+@contextlib.contextmanager
+def servers(okta, backend_port):
     with contextlib.ExitStack() as stack:
         def make(conf=SMALLEST, start=True, metadata=True, org="acme", base=None, **options):
             server = harness.Httpd(conf, okta=okta, backend_port=backend_port, **options)
@@ -61,3 +59,32 @@ def httpd(okta, backend_port):
                     server.wait_for_metadata(org)
             return server
         yield make
+
+
+@pytest.fixture
+def okta(okta_dir):
+    """A stand-in for Okta. Its app's ACS is set when a server starts (see `httpd`)."""
+    with running_okta(okta_dir) as running:
+        yield running
+
+
+@pytest.fixture
+def httpd(okta, backend_port):
+    """httpd(conf=SMALLEST, **options): a started server whose metadata is there; closed, and its log judged, at the end."""
+    with servers(okta, backend_port) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared(okta_dir, backend_port, request):
+    """One server for a file's tests, with the file's CONF (or the smallest set-up), and its own stand-in."""
+    with running_okta(okta_dir) as okta, servers(okta, backend_port) as make:
+        yield make(getattr(request.module, "CONF", SMALLEST))
+
+
+@pytest.fixture
+def site(shared):
+    """The shared server; the log lines of a test are judged when it ends."""
+    shared.okta.control(clear=True)
+    with shared.judge():
+        yield shared

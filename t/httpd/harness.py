@@ -136,6 +136,7 @@ class Httpd:
         self.port = free_port()
         self.okta = okta
         self.expected = []
+        self.judged = 0                  # bytes of the log that are judged already
         self.process = None
         self.values = {"port": self.port, "dir": self.dir, "backend": backend_port,
                        "okta": okta.metadata_url() if okta else None}
@@ -201,13 +202,26 @@ class Httpd:
             self.process.terminate()
             self.process.wait(DEADLINE)
 
+    def log_since(self, offset):
+        return self.log.read_bytes()[offset:].decode(errors="replace") if self.log.exists() else ""
+
     def loud_lines(self):
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        lines = self.log_since(self.judged).splitlines()
         return [line for line in lines if (LOUD.search(line) or "AddressSanitizer" in line or "runtime error" in line)
                 and not USUAL.search(line) and not any(re.search(p, line) for p in self.expected)]
 
     def verdicts(self):
         return [line for line in self.log.read_text(errors="replace").splitlines() if "OKS0001" in line]
+
+    @contextlib.contextmanager
+    def judge(self):
+        """One test on a server that several use: its log lines are its own."""
+        self.expected.clear()
+        self.judged = self.log.stat().st_size if self.log.exists() else 0
+        yield self
+        loud = self.loud_lines()
+        self.judged = self.log.stat().st_size if self.log.exists() else 0
+        assert not loud, "log lines that the test did not announce:\n" + "\n".join(loud)
 
     def close(self):
         self.stop()

@@ -1,0 +1,241 @@
+/* The room base: each promise of its header, and each refusal with its reason. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <cmocka.h>
+
+#include "oktasso/base.h"
+
+static apr_pool_t *pool;
+
+static int set_up(void **state)
+{
+    apr_initialize();
+    return apr_pool_create(&pool, NULL);
+}
+
+static int tear_down(void **state)
+{
+    apr_pool_destroy(pool);
+    apr_terminate();
+    return 0;
+}
+
+#define REASON(call, wanted) do { oks_err_t *err_ = (call); assert_non_null(err_); assert_int_equal(err_->reason, wanted); } while (0)
+#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
+
+static void reasons_have_unique_codes(void **state)
+{
+    for (int i = 1; i < OKS_R_COUNT_; i++) {
+        const oks_reason_info_t *info = oks_reason_info((oks_reason_t)i);
+        assert_true(info->http_status >= 400 && info->http_status < 600);
+        for (int k = i + 1; k < OKS_R_COUNT_; k++) assert_string_not_equal(info->code, oks_reason_info((oks_reason_t)k)->code);
+    }
+    assert_string_equal(oks_reason_info((oks_reason_t)9999)->code, "base.internal.error");
+}
+
+static void error_text_is_one_safe_line(void **state)
+{
+    oks_err_t *cause = oks_err(pool, OKS_R_XML_DTD_REFUSED, "%s", "a\nb\x1b[31m");
+    oks_err_t *err = oks_err_from(pool, OKS_R_FLOW_LOGIN_LOOP, APR_ENOENT, cause, NULL);
+    const char *text = oks_err_text(err, pool);
+    assert_non_null(strstr(text, "flow.login.loop: "));
+    assert_non_null(strstr(text, "xml.dtd.refused: a\\x0ab\\x1b[31m"));
+    assert_null(strpbrk(text, "\n\x1b"));
+}
+
+static void spans(void **state)
+{
+    oks_span_t piece, rest = oks_span_z("a,,b");
+    assert_true(oks_span_next(&piece, &rest, ',') && oks_span_eq_z(piece, "a"));
+    assert_true(oks_span_next(&piece, &rest, ',') && piece.len == 0);
+    assert_true(oks_span_next(&piece, &rest, ',') && oks_span_eq_z(piece, "b"));
+    assert_false(oks_span_next(&piece, &rest, ','));
+    assert_true(oks_span_eq_z(oks_span_trim(oks_span_z(" \t x y\r\n")), "x y"));
+    assert_false(oks_span_eq_z(oks_span(NULL, 0), NULL));
+    assert_true(oks_span_case_eq_z(oks_span_z("AcMe"), "acme"));
+}
+
+static void base64(void **state)
+{
+    static const char *const bad[] = { "QQ=", "Q", "QQ==Q", "Q=Q=", "QQ-_", "QQ===", "QR==", "Q\001==", "QQ" };
+    oks_span_t out;
+    GOOD(oks_base64_decode(&out, oks_span_z("aGVs\r\n bG8="), pool));
+    assert_true(oks_span_eq_z(out, "hello"));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        REASON(oks_base64_decode(&out, oks_span_z(bad[i]), pool), OKS_R_BASE_BASE64_MALFORMED);
+    for (int len = 0; len < 70; len++) {
+        char bytes[70];
+        for (int i = 0; i < len; i++) bytes[i] = (char)(i * 37 + len);
+        GOOD(oks_base64_decode(&out, oks_span_z(oks_base64_encode(oks_span(bytes, (apr_size_t)len), pool)), pool));
+        assert_true(oks_span_eq(out, oks_span(bytes, (apr_size_t)len)));
+        GOOD(oks_base64url_decode(&out, oks_span_z(oks_base64url_encode(oks_span(bytes, (apr_size_t)len), pool)), pool));
+        assert_true(oks_span_eq(out, oks_span(bytes, (apr_size_t)len)));
+    }
+    REASON(oks_base64url_decode(&out, oks_span_z("QQ=="), pool), OKS_R_BASE_BASE64_MALFORMED);
+    REASON(oks_base64url_decode(&out, oks_span_z("QR"), pool), OKS_R_BASE_BASE64_MALFORMED); /* not canonical */
+    unsigned char small[4];
+    assert_int_equal(oks_base64url_decode_into(small, 4, oks_span_z("QUJDREU")), -1);
+    assert_int_equal(oks_base64url_decode_into(small, 4, oks_span_z("QUJDRA")), 4);
+    assert_false(oks_hex_decode_into(small, 4, oks_span_z("0011223g")));
+    assert_true(oks_hex_decode_into(small, 4, oks_span_z("00112233")) && small[3] == 0x33);
+}
+
+static void times(void **state)
+{
+    static const char *const bad[] = {
+        "", "2024-04-25", "2024-04-25T20:31:55", "2024-04-25T20:31:55+00:00", "2024-02-30T00:00:00Z", "2023-02-29T00:00:00Z",
+        "2024-04-25T24:00:00Z", "2024-04-25T20:60:00Z", "2024-04-25T20:31:60Z", "1969-12-31T23:59:59Z", "2024-4-25T20:31:55Z",
+        " 2024-04-25T20:31:55Z", "2024-04-25T20:31:55.Z", "2024-04-25T20:31:55.1234567890Z", "2024-04-25 20:31:55Z", "12024-04-25T20:31:55Z" };
+    apr_time_t t;
+    GOOD(oks_time_parse(&t, oks_span_z("2024-04-25T20:31:55.494Z"), pool));
+    assert_true(t == (apr_time_t)1714077115494000);
+    assert_string_equal(oks_time_format(t, pool), "2024-04-25T20:31:55Z");
+    GOOD(oks_time_parse(&t, oks_span_z("9999-12-31T23:59:59Z"), pool));
+    assert_true(t == (apr_time_t)253402300799 * APR_USEC_PER_SEC); /* SECURITY.md 12: 64 bits */
+    GOOD(oks_time_parse(&t, oks_span_z("2024-02-29T00:00:00Z"), pool));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        REASON(oks_time_parse(&t, oks_span_z(bad[i]), pool), OKS_R_BASE_TIME_MALFORMED);
+}
+
+static void intervals(void **state)
+{
+    static const char *const bad[] = { "", "8", "h", "8 h", "-1h", "1.5h", "8H", "99999999999999w", "11000d", "8hh" };
+    apr_interval_time_t i;
+    GOOD(oks_interval_parse(&i, "8h", pool));
+    assert_true(i == apr_time_from_sec(8 * 3600));
+    assert_string_equal(oks_interval_format(i, pool), "8h");
+    GOOD(oks_interval_parse(&i, "250ms", pool));
+    assert_true(i == 250000);
+    for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) REASON(oks_interval_parse(&i, bad[k], pool), OKS_R_BASE_INTERVAL_MALFORMED);
+    assert_non_null(strstr(oks_interval_parse(&i, "8", pool)->detail, "90s, 15m, 8h or 7d"));
+}
+
+static void names_of_organizations_and_people(void **state)
+{
+    assert_true(oks_org_name_ok(oks_span_z("acme-corp2")));
+    static const char *const bad_orgs[] = { "", "Acme", "acme_corp", "-acme", "acme-", "a b", "a.b" };
+    for (size_t i = 0; i < sizeof bad_orgs / sizeof bad_orgs[0]; i++) assert_false(oks_org_name_ok(oks_span_z(bad_orgs[i])));
+    static const char *const good[] = { "a@b.c", "o'brien+x@acme.com", "zoë@münchen.example", "a@localhost" };
+    static const char *const bad[] = { "", "a", "@b.c", "a@", "a@b@c.d", "a b@c.d", "a@b..c", "a@-b.c", "a,b@c.d", "a@b.c\n", "a\x01@b.c", "<a@b.c>" };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(oks_email_ok(oks_span_z(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(oks_email_ok(oks_span_z(bad[i])));
+    assert_string_equal(oks_fold_key("ÄMELIA@Acme.COM", pool), oks_fold_key("ämelia@acme.com", pool));
+}
+
+static void sanitizer(void **state)
+{
+    assert_string_equal(oks_name_sanitize("#John Do`e¥", pool), "John Doe"); /* FEATURES.md 40 */
+    assert_string_equal(oks_name_sanitize("Zoë", pool), "Zoë");
+    assert_string_equal(oks_name_sanitize("Zoe\xcc\x88", pool), "Zoë"); /* composed */
+    assert_string_equal(oks_name_sanitize("山田", pool), "山田");
+    assert_string_equal(oks_name_sanitize("O'Brien & Sons <x>", pool), "O'Brien & Sons x");
+    assert_string_equal(oks_name_sanitize(" a \t\xc2\xa0 b\r\nX-Evil: 1 ", pool), "a bX-Evil 1");
+    assert_string_equal(oks_name_sanitize("a\xe2\x80\xae" "b", pool), "ab"); /* right-to-left override */
+    assert_string_equal(oks_name_sanitize("\xff\xfe", pool), "");
+    assert_string_equal(oks_value_sanitize(" a\r\nb\x7f#` ", pool), "ab#`");
+    assert_string_equal(oks_html_escape("<a href=\"x\">'&", pool), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
+    assert_string_equal(oks_log_escape(oks_span_z("a\nb\xff\\"), 99, pool), "a\\x0ab\\xff\\x5c");
+    assert_string_equal(oks_log_escape(oks_span_z("abcdef"), 3, pool), "abc...");
+    assert_false(oks_utf8_ok(oks_span("a\0b", 3)));
+    assert_false(oks_utf8_ok(oks_span_z("\xed\xa0\x80"))); /* a surrogate */
+    assert_false(oks_utf8_ok(oks_span_z("\xc0\xaf")));      /* overlong */
+}
+
+static void return_paths(void **state)
+{
+    static const struct { const char *in, *out; } good[] = {
+        { "/", "/" }, { "/a/b?x=1&y=%2F", "/a/b?x=1&y=%2F" }, { "/a b\"<>", "/a%20b%22%3C%3E" }, { "/a#frag", "/a" },
+        { "/zo\xc3\xab", "/zo%C3%AB" }, { "/a?next=http://evil.example/", "/a?next=http://evil.example/" }, { "/a%2fb", "/a%2Fb" } };
+    static const char *const bad[] = {
+        "", "a", "//evil.example", "/\\evil.example", "/a\\b", "https://evil.example/", "javascript:alert(1)", "/a\nb", "/a\tb",
+        "/%0d%0aSet-Cookie:x", "/%5cevil.example", "/%", "/%zz", "/%2", "/a/../b", "/..", "/%2e%2e/a", "/./a", " /a", "\t//evil", "/\x7f" };
+    const char *path;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        GOOD(oks_return_path(&path, oks_span_z(good[i].in), pool));
+        assert_string_equal(path, good[i].out);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (!oks_return_path(&path, oks_span_z(bad[i]), pool)) fail_msg("accepted %s", bad[i]);
+    char *big = apr_palloc(pool, OKS_RETURN_MAX + 2);
+    memset(big, 'a', OKS_RETURN_MAX + 1);
+    big[0] = '/';
+    REASON(oks_return_path(&path, oks_span(big, OKS_RETURN_MAX + 1), pool), OKS_R_BASE_RETURN_REFUSED);
+    GOOD(oks_return_path(&path, oks_span(big, OKS_RETURN_MAX), pool));
+}
+
+static void urls(void **state)
+{
+    static const char *const bad[] = { "", "ftp://a/", "https://", "https://a:0/", "https://a:70000/", "https://u@a/", "https://a b/",
+                                       "https://a/#x", "https://[::1", "https://a/\n", "//a/" };
+    oks_url_t url;
+    GOOD(oks_url_parse(&url, oks_span_z("HTTPS://Acme.Okta.com:8443/app?x=1"), pool));
+    assert_string_equal(url.host, "acme.okta.com");
+    assert_int_equal(url.port, 8443);
+    assert_string_equal(url.path, "/app?x=1");
+    GOOD(oks_url_parse(&url, oks_span_z("http://[::1]:80"), pool));
+    assert_true(oks_url_is_loopback(&url));
+    GOOD(oks_url_parse(&url, oks_span_z("http://127.evil.example/"), pool));
+    assert_false(oks_url_is_loopback(&url));
+    GOOD(oks_url_parse(&url, oks_span_z("http://localhost.evil.example/"), pool));
+    assert_false(oks_url_is_loopback(&url));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) REASON(oks_url_parse(&url, oks_span_z(bad[i]), pool), OKS_R_BASE_URL_MALFORMED);
+    assert_string_equal(oks_url_encode("a b/ü", pool), "a%20b%2F%C3%BC");
+}
+
+static void forms(void **state)
+{
+    apr_array_header_t *params;
+    oks_span_t value;
+    GOOD(oks_form_parse(&params, oks_span_z("a=1+2&b=%3D&c&&d="), pool));
+    GOOD(oks_form_get(&value, params, "a", pool));
+    assert_true(oks_span_eq_z(value, "1 2"));
+    GOOD(oks_form_get(&value, params, "b", pool));
+    assert_true(oks_span_eq_z(value, "="));
+    GOOD(oks_form_get(&value, params, "absent", pool));
+    assert_null(value.ptr);
+    GOOD(oks_form_parse(&params, oks_span_z("a=1&a=1"), pool));
+    REASON(oks_form_get(&value, params, "a", pool), OKS_R_BASE_FORM_REPEATED);
+    GOOD(oks_form_parse(&params, oks_span_z("a&a=1"), pool));
+    REASON(oks_form_get(&value, params, "a", pool), OKS_R_BASE_FORM_REPEATED); /* an empty one counts too */
+    REASON(oks_form_parse(&params, oks_span_z("a=%0"), pool), OKS_R_BASE_FORM_MALFORMED);
+    REASON(oks_form_parse(&params, oks_span_z("a=%00"), pool), OKS_R_BASE_FORM_MALFORMED);
+    const char *many = "";
+    for (int i = 0; i <= OKS_FORM_FIELDS_MAX; i++) many = apr_pstrcat(pool, many, "a=1&", NULL);
+    REASON(oks_form_parse(&params, oks_span_z(many), pool), OKS_R_BASE_FORM_TOO_MANY);
+    GOOD(oks_form_parse(&params, oks_span(NULL, 0), pool));
+    assert_int_equal(params->nelts, 0);
+}
+
+static void cookies(void **state)
+{
+    oks_span_t value;
+    assert_true(oks_cookie_get(&value, oks_span_z("x=1; __Host-a=v=w ;y"), "__Host-a") && oks_span_eq_z(value, "v=w"));
+    assert_false(oks_cookie_get(&value, oks_span_z("__Host-a=1; __Host-a=2"), "__Host-a")); /* which one is ours? */
+    assert_false(oks_cookie_get(&value, oks_span_z("__Host-ab=1"), "__Host-a"));
+    assert_false(oks_cookie_get(&value, oks_span_z("__Host-a"), "__Host-a"));
+    assert_false(oks_cookie_get(&value, oks_span(NULL, 0), "a"));
+    assert_true(oks_cookie_get(&value, oks_span("a=bXXXX", 3), "a") && oks_span_eq_z(value, "b")); /* no NUL at the end */
+}
+
+static void header_names(void **state)
+{
+    assert_string_equal(oks_header_fold("x_remote-USER", pool), oks_header_fold("X-Remote-User", pool));
+    assert_true(oks_header_name_ok("X-Remote-User"));
+    assert_false(oks_header_name_ok("") || oks_header_name_ok("a b") || oks_header_name_ok("a:b") || oks_header_name_ok("--"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reasons_have_unique_codes), cmocka_unit_test(error_text_is_one_safe_line), cmocka_unit_test(spans),
+        cmocka_unit_test(base64), cmocka_unit_test(times), cmocka_unit_test(intervals),
+        cmocka_unit_test(names_of_organizations_and_people), cmocka_unit_test(sanitizer), cmocka_unit_test(return_paths),
+        cmocka_unit_test(urls), cmocka_unit_test(forms), cmocka_unit_test(cookies), cmocka_unit_test(header_names),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
