@@ -71,7 +71,7 @@ void oks_httpd_value_rest(oks_request_t *value, request_rec *r)
 
 static int log_level(const oks_answer_t *answer)
 {
-    if (!answer->err) return APLOG_INFO;
+    if (!answer->err || answer->status < 400) return APLOG_INFO; /* a login that starts again is no refusal */
     switch (oks_reason_info(answer->err->reason)->level) {
     case OKS_LEVEL_ERROR: return APLOG_ERR;
     case OKS_LEVEL_WARN: return APLOG_WARNING;

@@ -31,7 +31,7 @@ DEADLINE = 20
 
 # warn and worse; what httpd says about every start of a test server is not news.
 LOUD = re.compile(r"\[[\w]*:(warn|error|crit|alert|emerg)\]")
-USUAL = re.compile(r"AH00558|AH00112|AH01906|AH01909|AH02292")
+USUAL = re.compile(r"AH00558|AH00112|AH01873|AH01906|AH01909|AH02292")
 
 
 def wait_until(condition, what):
@@ -70,7 +70,8 @@ class Answer:
     def reason(self):
         """The reason code of a refusal, from the page or the JSON."""
         if (self["Content-Type"] or "").startswith("application/json"):
-            return self.json().get("error")
+            body = self.json()
+            return body.get("error") if isinstance(body, dict) else None
         found = re.search(r"<dt>Reason</dt><dd>([a-z0-9_.]+)</dd>", self.text)
         return found and found.group(1)
 
@@ -189,9 +190,10 @@ class Httpd:
         wait_until(lambda: Browser(self.port).get(f"/sso/okta/login/{org}").status == 303, "metadata")
 
     def graceful(self):
-        before = self.log.read_text().count("resuming normal operations") if self.log.exists() else 0
+        """A graceful restart; returns when the new generation runs."""
+        offset = self.log.stat().st_size if self.log.exists() else 0
         self.process.send_signal(signal.SIGUSR1)
-        del before
+        wait_until(lambda: "resuming normal operations" in self.log_since(offset), "the graceful restart")
 
     def children(self):
         out = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout

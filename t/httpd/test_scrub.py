@@ -1,0 +1,178 @@
+"""SECURITY.md rule 1: what a client sends under one of our names never reaches anything behind httpd, on any path."""
+
+import pytest
+
+import harness
+
+NAMES = ["X-Remote-User", "x_remote_USER", "X.Remote.User", "XRemoteUser", "x-remote-user", "X--Remote__User", "X!Remote~User",
+         "X-Remote-Email", "X-Remote-FirstName", "X_Remote_LastName", "X-Remote-Name", "X-Remote-Groups", "X-Remote-Role",
+         "x-remote-org", "X-Our-Special", "x_our_special", "X-In-Location"]
+FORGED = [(name, "forged-value") for name in NAMES] + [("X-Remote-User", "forged-value-again")]
+
+CONF = """
+OktaSSOIdPMetadata "{okta}"
+<OktaSSOOrg acme>
+    OktaSSOHeader X-Our-Special name
+</OktaSSOOrg>
+<Location "/app">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    Require valid-user
+</Location>
+<Location "/location">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    OktaSSOHeader X-In-Location email
+    Require valid-user
+</Location>
+<Location "/optional">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    OktaSSOUnauthorized pass
+    Require valid-user
+</Location>
+ProxyPass "/app" "http://127.0.0.1:{backend}"
+ProxyPass "/location" "http://127.0.0.1:{backend}"
+ProxyPass "/optional" "http://127.0.0.1:{backend}"
+ProxyPass "/open" "http://127.0.0.1:{backend}"
+ProxyPass "/errors" "http://127.0.0.1:{backend}"
+ErrorDocument 404 /errors/headers.json
+RewriteEngine On
+RewriteRule "^/redirected/app$" "/app/headers.json" [PT]
+RewriteRule "^/proxied$" "http://127.0.0.1:{backend}/headers.json" [P]
+<Directory "{dir}/htdocs">
+    Options +Includes
+    AllowOverride FileInfo
+    Require all granted
+    AddType text/html .shtml
+    AddOutputFilter INCLUDES .shtml
+    RewriteEngine On
+    RewriteRule "^internal$" "/open/headers.json" [L]
+    RewriteRule "^internal-app$" "/app/headers.json" [L]
+</Directory>
+<VirtualHost *:*>
+    ServerName other.example
+    ProxyPass "/" "http://127.0.0.1:{backend}/"
+</VirtualHost>
+"""
+CONF = CONF.replace("<VirtualHost *:*>", "<VirtualHost 127.0.0.1:1>")
+
+
+@pytest.fixture(scope="module")
+def signed_in(shared):
+    """The cookies of somebody who is signed in, made once."""
+    browser = shared.browser()
+    minted = shared.okta.answer(browser.get("/app/").headers and shared.start_login(browser, "/app/"),
+                                user="amelia.earhart@acme.example")
+    assert browser.post("/sso/okta/acs/acme", harness.post_fields(minted)).status == 303
+    return browser.cookies
+
+
+def visitor(site, cookies=None):
+    browser = site.browser()
+    browser.cookies = dict(cookies or {})
+    return browser
+
+
+def assert_clean(answer, status=200):
+    assert answer.status == status, (answer.status, answer.text[:200])
+    assert b"forged-value" not in answer.body
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "PROPFIND", "PUT"])
+@pytest.mark.parametrize("path", ["/open/headers.json", "/optional/headers.json", "/proxied"])
+def test_forged_headers_go_where_nobody_is_signed_in(site, method, path):
+    answer = visitor(site).request(method, path, raw_headers=FORGED, body="x" if method != "GET" else None)
+    assert_clean(answer)
+    assert not [name for name, _ in answer.json() if name.lower().startswith(("x-remote", "x_remote", "x.remote"))]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/app/headers.json", "/location/headers.json", "/optional/headers.json"])
+def test_each_header_once_where_somebody_is(site, signed_in, method, path):
+    answer = visitor(site, signed_in).request(method, path, raw_headers=FORGED, body="x" if method == "POST" else None)
+    assert_clean(answer)
+    names = [name.lower() for name, _ in answer.json()]
+    assert len(names) == len(set(names)), "a header twice"
+    got = {name.lower(): value for name, value in answer.json()}
+    assert got["x-remote-user"] == "amelia.earhart@acme.example"
+    assert got["x-our-special"] == "Amelia Earhart"
+    assert got.get("x-in-location") == (got["x-remote-email"] if path.startswith("/location") else None)
+
+
+def test_forged_headers_do_not_sign_anybody_in(site):
+    for path in ("/app/headers.json", "/location/headers.json"):
+        assert visitor(site).get(path, raw_headers=FORGED).status == 303
+        assert visitor(site).request("OPTIONS", path, raw_headers=FORGED).status == 401
+
+
+def test_error_documents(site, signed_in):
+    for cookies in ({}, signed_in):
+        assert_clean(visitor(site, cookies).get("/nothing-here", raw_headers=FORGED), 404)
+
+
+def test_internal_redirects(site, signed_in):
+    for cookies in ({}, signed_in):
+        assert_clean(visitor(site, cookies).get("/internal", raw_headers=FORGED))
+    assert visitor(site).get("/internal-app", raw_headers=FORGED).status == 303
+    for path in ("/internal-app", "/redirected/app"):
+        answer = visitor(site, signed_in).get(path, raw_headers=FORGED)
+        assert_clean(answer)
+        names = [name.lower() for name, _ in answer.json()]
+        assert names.count("x-remote-user") == 1
+
+
+def test_sub_requests(site, signed_in):
+    page = site.dir / "htdocs/page.shtml"
+    page.write_text('open <!--#include virtual="/open/headers.json" --> app <!--#include virtual="/app/headers.json" -->\n')
+    answer = visitor(site, signed_in).get("/page.shtml", raw_headers=FORGED)
+    assert_clean(answer)
+    opened, _, app = answer.text.partition(" app ")
+    assert "X-Remote-User" not in opened, "the identity of a sub-request is its own"
+    assert app.count('"X-Remote-User"') == 1
+    site.expect(r"AH01426: unable to include|mod_include|include")
+    answer = visitor(site).get("/page.shtml", raw_headers=FORGED)
+    assert_clean(answer)
+    assert "X-Remote-User" not in answer.text
+
+
+@pytest.mark.parametrize("connection", [
+    "X-Remote-User", "close, X-Remote-User", "x-remote-user ,X-Remote-Groups", "X_Remote_User, x-remote-email",
+    '"X-Remote-User"', "X-Remote-User,,X-Remote-Role"])
+def test_connection_cannot_take_our_headers_away(site, signed_in, connection):
+    answer = visitor(site, signed_in).get("/app/headers.json", raw_headers=[("Connection", connection)])
+    assert answer.status == 200
+    got = {name for name, _ in answer.json()}
+    assert {"X-Remote-User", "X-Remote-Email", "X-Remote-Groups", "X-Remote-Role"} <= got
+
+
+def test_two_connection_headers(site, signed_in):
+    answer = visitor(site, signed_in).get("/app/headers.json", raw_headers=[
+        ("Connection", "close"), ("Connection", "X-Remote-User"), ("connection", "X-Remote-Role")])
+    assert {"X-Remote-User", "X-Remote-Role"} <= {name for name, _ in answer.json()}
+
+
+@pytest.mark.parametrize("path", ["/app/headers.json", "/open/headers.json", "/optional/headers.json", "/errors-please"])
+def test_our_cookies_stay_here_and_others_go_on(site, signed_in, path):
+    ours = "; ".join(f"{k}={v}" for k, v in signed_in.items())
+    cookie = f"first=1; {ours}; __Host-oktasso-session-acme=x; oktasso-restart=1; middle=a=b; __Host-other=2; oktas=3"
+    answer = visitor(site).get(path, headers={"Cookie": cookie})
+    assert answer.status in (200, 404)
+    sent = [value for name, value in answer.json() if name == "Cookie"]
+    assert len(sent) == 1
+    pairs = [pair.strip() for pair in sent[0].split(";")]
+    assert pairs == ["first=1", "middle=a=b", "__Host-other=2", "oktas=3"]
+
+
+def test_no_cookie_header_when_only_ours_came(site, signed_in):
+    answer = visitor(site, signed_in).get("/app/headers.json")
+    assert "Cookie" not in [name for name, _ in answer.json()]
+    answer = visitor(site).get("/open/headers.json", raw_headers=[
+        ("Cookie", "a=1"), ("Cookie", "oktasso-session-acme=x"), ("Cookie", "b=2")])
+    assert "oktasso" not in answer.text and "a=1" in answer.text and "b=2" in answer.text
+
+
+def test_other_headers_are_left_alone(site, signed_in):
+    mine = [("X-Remote", "1"), ("X-Remote-Users", "2"), ("Remote-User", "3"), ("X-Forwarded-User", "4")]
+    answer = visitor(site, signed_in).get("/app/headers.json", raw_headers=mine)
+    assert [list(pair) for pair in mine if list(pair) in answer.json()] == [list(pair) for pair in mine]
