@@ -17,16 +17,34 @@ static bool is_our_cookie(oks_span_t pair)
     return pair.len >= sizeof prefix - 1 && !memcmp(pair.ptr, prefix, sizeof prefix - 1);
 }
 
-/* The module's own cookies are not for the backend. */
+/* Cuts the next piece off, with the separator that ended it. httpd joins repeated Cookie fields by commas. */
+static bool next_cookie(oks_span_t *pair, char *separator, oks_span_t *rest)
+{
+    apr_size_t len = 0;
+    if (!rest->len) return false;
+    while (len < rest->len && rest->ptr[len] != ';' && rest->ptr[len] != ',') len++;
+    *pair = oks_span(rest->ptr, len);
+    *separator = len < rest->len ? rest->ptr[len++] : ';';
+    *rest = oks_span(rest->ptr + len, rest->len - len);
+    return true;
+}
+
+/* The module's own cookies are not for the backend. Several Cookie fields arrive here joined by a comma. */
 static void strip_cookies(request_rec *r, const char *cookies)
 {
-    oks_span_t pair, rest = oks_span_z(cookies);
+    bool dropped = false;
     if (!strstr(cookies, OKS_COOKIE_PREFIX)) return;
-    char *kept = apr_palloc(r->pool, rest.len + 1), *p = kept;
-    while (oks_span_next(&pair, &rest, ';')) {
-        if (is_our_cookie(pair)) continue;
-        if (p > kept) *p++ = ';';
-        memcpy(p, pair.ptr, pair.len), p += pair.len;
+    char *kept = apr_palloc(r->pool, strlen(cookies) + 1), *p = kept;
+    for (const char *pair = cookies, *end;; pair = end + 1) {
+        end = pair + strcspn(pair, ";,");
+        if (is_our_cookie(oks_span(pair, (apr_size_t)(end - pair)))) {
+            dropped = true;
+        } else {
+            if (p > kept) *p++ = dropped ? ';' : pair[-1];
+            memcpy(p, pair, (apr_size_t)(end - pair)), p += end - pair;
+            dropped = false;
+        }
+        if (!*end) break;
     }
     *p = '\0';
     while (*kept == ' ') kept++;

