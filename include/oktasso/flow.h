@@ -9,7 +9,7 @@
 #include "oktasso/identity.h"
 #include "oktasso/saml.h"
 
-#define OKS_FLOW_FORM_MAX (512 * 1024)      /* bytes of a form body: a Response of OKS_SAML_RESPONSE_MAX in base64, and RelayState */
+#define OKS_FLOW_FORM_MAX (512 * 1024)      /* bytes of a form body: the largest Response in base64, and RelayState */
 #define OKS_FLOW_FIELD_MAX (8 * 1024)       /* bytes of one rendered field; httpd backends refuse header fields above 8190 */
 #define OKS_FLOW_GROUPS_MAX 1000            /* groups of one user */
 #define OKS_FLOW_PENDING_LIFETIME apr_time_from_sec(60 * 60) /* of a sealed RelayState */

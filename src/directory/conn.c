@@ -139,7 +139,8 @@ static oks_err_t *connect_one(oks_conn_t **conn, oks_directory_t *directory, boo
     apr_status_t status = apr_dbd_open_ex(directory->driver, own, directory->params, &made->handle, &message);
     oks_err_t *err = NULL;
     if (status != APR_SUCCESS) {
-        err = oks_err_from(pool, OKS_R_DIRECTORY_UNAVAILABLE, status, NULL, "%s", message ? apr_pstrdup(pool, message) : "cannot open");
+        err = oks_err_from(pool, OKS_R_DIRECTORY_UNAVAILABLE, status, NULL, "%s",
+                           message ? apr_pstrdup(pool, message) : "cannot open");
     } else {
         apr_pool_cleanup_register(own, made, close_handle, apr_pool_cleanup_null);
         err = set_up(made, pool);
@@ -251,7 +252,8 @@ oks_err_t *oks_conn_select(apr_dbd_results_t **results, oks_conn_t *conn, oks_st
                            apr_size_t nargs, apr_pool_t *pool)
 {
     *results = NULL;
-    int code = apr_dbd_pselect(conn->directory->driver, pool, conn->handle, results, conn->prepared[statement], 0, (int)nargs, args);
+    int code = apr_dbd_pselect(conn->directory->driver, pool, conn->handle, results,
+                               conn->prepared[statement], 0, (int)nargs, args);
     return code ? failed(conn, code, pool) : NULL;
 }
 

@@ -7,13 +7,15 @@
 
 static const char style[] =
     ":root{color-scheme:light dark;--ink:#1b2430;--dim:#5b6675;--line:#dde3ea;--card:#fff;--ground:#f3f5f8;--act:#1f5fd6}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e8edf3;--dim:#9aa7b6;--line:#323c48;--card:#1b222b;--ground:#11161c;--act:#7fb0ff}}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e8edf3;--dim:#9aa7b6;--line:#323c48;--card:#1b222b;--ground:#11161c;"
+    "--act:#7fb0ff}}"
     "*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;background:var(--ground);"
     "color:var(--ink);font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif;padding:1.25rem}"
     "main{width:100%;max-width:34rem;background:var(--card);border:1px solid var(--line);border-radius:14px;padding:2rem 2.25rem;"
     "box-shadow:0 8px 30px rgba(16,24,40,.07)}h1{font-size:1.35rem;line-height:1.3;margin:0 0 .75rem}p{margin:.5rem 0}"
     ".who{color:var(--dim)}a.button{display:inline-block;margin-top:1rem;padding:.6rem 1.15rem;border-radius:9px;"
-    "background:var(--act);color:var(--card);text-decoration:none;font-weight:600}a.button:focus-visible{outline:3px solid var(--act);"
+    "background:var(--act);color:var(--card);text-decoration:none;font-weight:600}"
+    "a.button:focus-visible{outline:3px solid var(--act);"
     "outline-offset:3px}dl{margin:1.5rem 0 0;padding-top:1rem;border-top:1px solid var(--line);display:grid;"
     "grid-template-columns:auto 1fr;gap:.25rem 1rem;font-size:.875rem}dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere;"
     "font-family:ui-monospace,Menlo,Consolas,monospace}";

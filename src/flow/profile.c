@@ -130,7 +130,10 @@ oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const
     p->first_name = oks_name_sanitize(first_value(org, "firstName", identity, pool), pool);
     p->last_name = oks_name_sanitize(first_value(org, "lastName", identity, pool), pool);
     p->name = oks_name_sanitize(first_value(org, "name", identity, pool), pool);
-    if (!*p->name) p->name = oks_span_dup(oks_span_trim(oks_span_z(apr_pstrcat(pool, p->first_name, " ", p->last_name, NULL))), pool);
+    if (!*p->name) {
+        const char *both = apr_pstrcat(pool, p->first_name, " ", p->last_name, NULL);
+        p->name = oks_span_dup(oks_span_trim(oks_span_z(both)), pool);
+    }
     OKS_TRY(read_groups(&p->groups, org, identity, pool));
     read_extra(p, org, identity, pool);
     *profile = p;

@@ -190,7 +190,8 @@ static const char *set_session(cmd_parms *cmd, void *dir, int argc, char *const 
     for (int i = 0; i < argc; i++) {
         apr_interval_time_t *target = !strncmp(argv[i], "lifetime=", 9) ? &limits->lifetime
                                     : !strncmp(argv[i], "idle=", 5) ? &limits->idle : NULL;
-        if (!target || *target) return "OktaSSOSession takes lifetime=… and idle=…, each once: OktaSSOSession lifetime=8h idle=1h";
+        if (!target || *target)
+            return "OktaSSOSession takes lifetime=… and idle=…, each once: OktaSSOSession lifetime=8h idle=1h";
         oks_err_t *err = oks_interval_parse(target, strchr(argv[i], '=') + 1, cmd->temp_pool);
         if (err) return interval_error(err, "OktaSSOSession", cmd->pool);
         if (*target < apr_time_from_sec(1)) return "OktaSSOSession: at least 1s";

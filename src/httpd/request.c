@@ -13,7 +13,8 @@ static bool is_our_cookie(oks_span_t pair)
 {
     static const char host[] = "__Host-", prefix[] = OKS_COOKIE_PREFIX;
     pair = oks_span_trim(pair);
-    if (pair.len > sizeof host && !memcmp(pair.ptr, host, sizeof host - 1)) pair.ptr += sizeof host - 1, pair.len -= sizeof host - 1;
+    if (pair.len > sizeof host && !memcmp(pair.ptr, host, sizeof host - 1))
+        pair = oks_span(pair.ptr + sizeof host - 1, pair.len - (sizeof host - 1));
     return pair.len >= sizeof prefix - 1 && !memcmp(pair.ptr, prefix, sizeof prefix - 1);
 }
 

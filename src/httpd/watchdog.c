@@ -40,7 +40,8 @@ static void run_fetch(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool
 {
     oks_err_t *err = oks_flow_fetch(oks_httpd_runtime.directory, &job->fetch, now, pool);
     if (!err) {
-        if (job->retry) ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, watch->server, "OKS0031: metadata %s fetched again", job->fetch.url);
+        if (job->retry)
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, watch->server, "OKS0031: metadata %s fetched again", job->fetch.url);
         job->retry = 0;
         job->due = now + apr_time_from_sec(REFRESH_SECONDS);
         return;

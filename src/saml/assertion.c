@@ -44,7 +44,8 @@ static oks_err_t *check_window(apr_time_t *until, const reader_t *reader, const 
         return oks_err(reader->pool, OKS_R_SAML_TIME_EARLY, "%s NotBefore %s", node->name, oks_time_format(from, reader->pool));
     if (!*until && end_required) return oks_err(reader->pool, OKS_R_SAML_TIME_EXPIRED, "%s has no NotOnOrAfter", node->name);
     if (*until && expect->now - expect->skew >= *until)
-        return oks_err(reader->pool, OKS_R_SAML_TIME_EXPIRED, "%s NotOnOrAfter %s", node->name, oks_time_format(*until, reader->pool));
+        return oks_err(reader->pool, OKS_R_SAML_TIME_EXPIRED, "%s NotOnOrAfter %s", node->name,
+                       oks_time_format(*until, reader->pool));
     return NULL;
 }
 

@@ -41,10 +41,12 @@ static oks_err_t *scan_tag(scan_t *scan)
             return oks_err(scan->pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "a tag of more than %d bytes", OKS_XML_TAG_MAX);
     }
     if (scan->p == scan->end) return oks_err(scan->pool, OKS_R_XML_DOCUMENT_MALFORMED, "an open tag at the end");
-    if (++scan->tags > OKS_XML_TAGS_MAX) return oks_err(scan->pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "more than %d tags", OKS_XML_TAGS_MAX);
+    if (++scan->tags > OKS_XML_TAGS_MAX)
+        return oks_err(scan->pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "more than %d tags", OKS_XML_TAGS_MAX);
     if (closing) scan->depth--;
     else if (scan->p[-1] != '/') scan->depth++;
-    if (scan->depth > OKS_XML_DEPTH_MAX) return oks_err(scan->pool, OKS_R_XML_DOCUMENT_TOO_DEEP, "more than %d levels", OKS_XML_DEPTH_MAX);
+    if (scan->depth > OKS_XML_DEPTH_MAX)
+        return oks_err(scan->pool, OKS_R_XML_DOCUMENT_TOO_DEEP, "more than %d levels", OKS_XML_DEPTH_MAX);
     scan->p++;
     return NULL;
 }

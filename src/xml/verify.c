@@ -84,7 +84,8 @@ static oks_err_t *check_transforms(const xmlNode *transforms, apr_pool_t *pool)
         const char *name = algorithm(node, pool);
         if (!oks_xml_is(node, DSIG, "Transform") || count > 1 || strcmp(name, wanted[count]) != 0)
             return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "\"%s\"", oks_log_escape(oks_span_z(name), 120, pool));
-        if (count == 0 ? oks_xml_first_element(node) != NULL : !c14n_content_ok(node, pool)) return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "content in a Transform");
+        if (count == 0 ? oks_xml_first_element(node) != NULL : !c14n_content_ok(node, pool))
+            return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "content in a Transform");
     }
     if (count != 2) return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "%d of 2 transforms", count);
     return NULL;
