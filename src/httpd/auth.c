@@ -87,16 +87,23 @@ int oks_httpd_check_access(request_rec *r)
     if (!org || mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;
     oks_httpd_value(&value, r);
     oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
-    if (!oks_flow_check(pass, flow, org, &value, r->pool)) accept_pass(r, org, pass);
-    return DECLINED;
+    if (oks_flow_check(pass, flow, org, &value, r->pool)) return DECLINED;
+    accept_pass(r, org, pass);
+    /* With a user, mod_authz_core refuses in this phase already, and by its own page: judge before it. */
+    int status = oks_httpd_check_authz(r);
+    return status == OK ? DECLINED : status;
 }
 
 /* Would a nameless user satisfy the Require lines? `Require valid-user` says yes, `user`, `group` and ours say no. */
 static bool admits_nobody(request_rec *r)
 {
+    static const struct ap_logconf quiet = { NULL, APLOG_EMERG }; /* a "no" is no failure of anybody */
+    const struct ap_logconf *log = r->log;
     char nobody[] = "";
     r->user = nobody;
+    r->log = &quiet;
     int status = ap_run_auth_checker(r);
+    r->log = log;
     r->user = NULL;
     return status == OK;
 }

@@ -18,18 +18,6 @@ static bool is_our_cookie(oks_span_t pair)
     return pair.len >= sizeof prefix - 1 && !memcmp(pair.ptr, prefix, sizeof prefix - 1);
 }
 
-/* Cuts the next piece off, with the separator that ended it. httpd joins repeated Cookie fields by commas. */
-static bool next_cookie(oks_span_t *pair, char *separator, oks_span_t *rest)
-{
-    apr_size_t len = 0;
-    if (!rest->len) return false;
-    while (len < rest->len && rest->ptr[len] != ';' && rest->ptr[len] != ',') len++;
-    *pair = oks_span(rest->ptr, len);
-    *separator = len < rest->len ? rest->ptr[len++] : ';';
-    *rest = oks_span(rest->ptr + len, rest->len - len);
-    return true;
-}
-
 /* The module's own cookies are not for the backend. Several Cookie fields arrive here joined by a comma. */
 static void strip_cookies(request_rec *r, const char *cookies)
 {

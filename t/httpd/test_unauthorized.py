@@ -130,9 +130,12 @@ def test_mode_pass_does_not_open_what_needs_somebody(site, path):
     for headers in (harness.NAVIGATION, PROGRAMS["curl"]):
         answer = program(site, path, headers)
         assert answer.status in (303, 401, 403) and b"Host" not in answer.body, "nobody is in a group"
+    assert not site.loud_lines(), "nobody's request is no error"
+    site.expect(r"AH0163[01]")
     browser, _ = site.login(path="/auto/")
     assert browser.get("/pass-group/headers.json").status == 200
-    assert browser.get("/pass-user/headers.json").status == 403
+    answer = browser.get("/pass-user/headers.json")
+    assert (answer.status, answer.reason) == (403, "httpd.request.denied")
 
 
 def test_options_does_not_pass_a_group(site):

@@ -1,0 +1,141 @@
+"""Require lines: who may, who may not, and that a refusal is a 403 page and no loop. Issue 2, point 6."""
+
+import pytest
+
+import harness
+
+AMELIA, JOHN, ZOE = "amelia.earhart@acme.example", "john.doe@acme.example", "zoe.gruen@acme.example"
+
+LINES = {
+    "valid": "Require valid-user",
+    "user": f"Require user {AMELIA} somebody@else.example",
+    "org": "Require okta-org acme",
+    "other-org": "Require okta-org globex",
+    "orgs": "Require okta-org globex acme",
+    "group": "Require okta-group Engineering",
+    "groups": 'Require okta-group Support "Köln, Büro"',
+    "part": "Require okta-group Engineer ngineering engineering",
+    "role": "Require okta-role admin",
+    "roles": "Require okta-role owner member",
+    "attribute": 'Require okta-attribute department "Flight School"',
+    "attribute-group": "Require okta-attribute groups Sales",
+    "attribute-email": f"Require okta-attribute email {ZOE}",
+    "absent": "Require okta-attribute nothing \"\" x",
+    "all": "<RequireAll>\nRequire okta-group Engineering\nRequire okta-role admin\n</RequireAll>",
+    "not": "<RequireAll>\nRequire valid-user\nRequire not okta-group Sales\n</RequireAll>",
+    "any": "<RequireAny>\nRequire okta-group Sales\nRequire okta-role admin\n</RequireAny>",
+    "denied": "Require all denied",
+    "ip-and-user": "<RequireAll>\nRequire ip 10.9.8.7\nRequire valid-user\n</RequireAll>",
+}
+CONF = """
+OktaSSOIdPMetadata "{okta}"
+<OktaSSOOrg acme>
+    OktaSSORole admin Okta-Admins
+    OktaSSOAttribute department department dept
+</OktaSSOOrg>
+""" + "".join(f"""
+<Location "/{name}">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    {line}
+</Location>
+ProxyPass "/{name}" "http://127.0.0.1:{{backend}}"
+""" for name, line in LINES.items())
+
+
+@pytest.fixture(scope="module")
+def browsers(shared):
+    made = {}
+    for user, extra in ((AMELIA, {"department": "Flight School"}), (JOHN, {"dept": "Sales"}), (ZOE, {})):
+        made[user] = shared.browser()
+        location = shared.start_login(made[user], "/valid/")
+        minted = shared.okta.answer(location, user=user, attributes_merge=extra)
+        assert made[user].post("/sso/okta/acs/acme", harness.post_fields(minted)).status == 303
+    return made
+
+
+@pytest.mark.parametrize("line, allowed", [
+    ("valid", {AMELIA, JOHN, ZOE}), ("user", {AMELIA}), ("org", {AMELIA, JOHN, ZOE}), ("other-org", set()),
+    ("orgs", {AMELIA, JOHN, ZOE}), ("group", {AMELIA, ZOE}), ("groups", {ZOE}), ("part", set()), ("role", {AMELIA}),
+    ("roles", {JOHN, ZOE}), ("attribute", {AMELIA}), ("attribute-group", {JOHN}), ("attribute-email", {ZOE}),
+    ("absent", set()), ("all", {AMELIA}), ("not", {AMELIA, ZOE}), ("any", {AMELIA, JOHN})])
+def test_who_may(site, browsers, line, allowed):
+    site.expect(r"AH01631: user \S+: authorization failure")
+    assert site.browser().get(f"/{line}/").status == 303, "without a session: to the sign-in"
+    for user, browser in browsers.items():
+        answer = browser.get(f"/{line}/headers.json")
+        if user in allowed:
+            assert answer.status == 200 and dict(answer.json())["X-Remote-User"] == user
+        else:
+            assert (answer.status, answer.reason) == (403, "httpd.request.denied"), user
+            assert not answer["Location"] and not answer["WWW-Authenticate"]
+
+
+def test_the_refusal_is_a_page_or_json(site, browsers):
+    site.expect(r"AH01631")
+    page = browsers[JOHN].get("/role/")
+    assert page["Content-Type"] == "text/html; charset=utf-8" and "default-src 'none'" in page["Content-Security-Policy"]
+    assert "may not see this page" in page.text
+    answer = browsers[JOHN].get("/role/", navigate=False, headers={"Accept": "*/*"})
+    assert answer.status == 403 and answer.json()["error"] == "httpd.request.denied"
+    assert f"user={JOHN}" in site.verdicts()[-1] and "status=403" in site.verdicts()[-1]
+    assert browsers[JOHN].get("/valid/").status == 200, "the session goes on"
+
+
+@pytest.mark.parametrize("line", ["denied", "ip-and-user"])
+def test_what_httpd_refuses_to_everybody(site, browsers, line):
+    site.expect(r"AH0163[01]")
+    assert site.browser().get(f"/{line}/").status == 403
+    answer = browsers[AMELIA].get(f"/{line}/")
+    assert answer.status == 403 and not answer["Location"]
+
+
+OWN_URLS = """
+OktaSSOIdPMetadata "{okta}"
+<Location "/">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    %s
+</Location>
+ProxyPass "/" "http://127.0.0.1:{backend}/"
+"""
+
+
+@pytest.mark.parametrize("line", ["Require valid-user", "Require user somebody@else.example", "Require okta-group Nobody",
+                                  "<RequireAll>\nRequire valid-user\nRequire ip 127.0.0.1\n</RequireAll>"])
+def test_own_urls_need_no_user(httpd, line):
+    server = httpd(OWN_URLS % line)
+    browser = server.browser()
+    assert browser.get("/sso/okta/metadata/acme").status == 200
+    assert browser.get("/sso/okta/session").reason == "flow.session.none"
+    minted = server.okta.answer(server.start_login(browser, "/x"), user=AMELIA)
+    assert browser.post("/sso/okta/acs/acme", harness.post_fields(minted)).status == 303
+    assert browser.get("/sso/okta/session").status == 200
+    assert browser.get("/sso/okta/logout/acme").status == 200
+
+
+@pytest.mark.parametrize("line", ["Require ip 10.9.8.7", "Require all denied",
+                                  "<RequireAll>\nRequire valid-user\nRequire ip 10.9.8.7\n</RequireAll>"])
+def test_own_urls_honour_require_ip(httpd, line):
+    server = httpd(OWN_URLS % line, metadata=False)
+    server.expect(r"AH01630: client denied by server configuration")
+    for path in ("/sso/okta/metadata/acme", "/sso/okta/session", "/sso/okta/login/acme"):
+        assert server.browser().get(path).status == 403
+    assert server.browser().post("/sso/okta/acs/acme", {"SAMLResponse": "x"}).status == 403
+
+
+@pytest.mark.parametrize("line, mend", [
+    ("Require okta-group", "one name or more"), ("Require okta-org", "one name or more"),
+    ("Require okta-role", "one name or more"), ("Require okta-attribute department", "a field and one value or more")])
+def test_incomplete_lines_are_told_at_configtest(httpd, line, mend):
+    server = httpd(OWN_URLS % line, start=False, metadata=False)
+    ok, said = server.configtest()
+    assert not ok and mend in said and f"{server.file}" in said
+
+
+def test_auth_type_without_an_organization(httpd):
+    server = httpd('OktaSSOIdPMetadata "{okta}"\n<OktaSSOOrg acme>\n</OktaSSOOrg>\n'
+                   '<Location "/">\nAuthType OktaSSO\nRequire valid-user\n</Location>')
+    server.expect(r"httpd\.org\.unset")
+    answer = server.browser().get("/")
+    assert (answer.status, answer.reason) == (500, "httpd.org.unset")

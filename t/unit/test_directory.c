@@ -1,0 +1,367 @@
+/* The room directory on real SQLite files: sign-ins, sessions, documents, counters, cache. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_general.h>
+#include <apr_strings.h>
+#include <apr_thread_proc.h>
+#include <cmocka.h>
+
+#include "oktasso/directory.h"
+
+#define NOW apr_time_from_sec(1700000000)
+#define HOUR apr_time_from_sec(3600)
+#define REASON(call, wanted) do { oks_err_t *err_ = (call); assert_non_null(err_); if (err_->reason != (wanted)) \
+    fail_msg("%s", oks_err_text(err_, pool)); } while (0)
+#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
+
+static apr_pool_t *pool;
+static char folder[] = "/tmp/oktasso-directory-XXXXXX";
+static oks_counters_t *counters;
+static oks_directory_t *directory;
+static const char *spec;
+static int number; /* makes ids and claims distinct */
+
+static int set_up(void **state)
+{
+    apr_initialize();
+    apr_pool_create(&pool, NULL);
+    if (!mkdtemp(folder)) return -1;
+    counters = apr_pcalloc(pool, sizeof *counters);
+    spec = apr_pstrcat(pool, "sqlite3:", folder, "/directory.db", NULL);
+    if (oks_directory_open(&directory, spec, 4, counters, pool)) return -1;
+    return oks_directory_migrate(directory, pool) || oks_directory_migrate(directory, pool) ? -1 : 0; /* twice is once */
+}
+
+static int tear_down(void **state)
+{
+    int status = system(apr_pstrcat(pool, "rm -rf ", folder, NULL));
+    apr_pool_destroy(pool);
+    apr_terminate();
+    return status;
+}
+
+static oks_id_t fresh_id(void)
+{
+    oks_id_t id;
+    memset(&id, 0, sizeof id);
+    number++;
+    for (int i = 0; i < OKS_ID_LEN; i++) id.bytes[i] = (unsigned char)(number * (i + 7) + i);
+    memcpy(id.bytes + 8, &number, sizeof number);
+    return id;
+}
+
+static oks_profile_t *person(const char *subject, const char *email)
+{
+    oks_profile_t *profile = apr_pcalloc(pool, sizeof *profile);
+    profile->subject = subject;
+    profile->email = email;
+    profile->first_name = "Amelia";
+    profile->last_name = "O'Brien; DROP TABLE users --";
+    profile->name = "Amelia %s %lld";
+    profile->groups = apr_array_make(pool, 2, sizeof(const char *));
+    profile->extra = apr_table_make(pool, 2);
+    APR_ARRAY_PUSH(profile->groups, const char *) = "Köln, \"Büro\"";
+    apr_table_set(profile->extra, "department", "R&D");
+    return profile;
+}
+
+static oks_login_t login_of(oks_profile_t *profile)
+{
+    oks_login_t login = { .org = "acme", .vhost = "app:443", .profile = profile, .protocol = "saml",
+                          .subject_format = "f", .session_index = "i", .authn_instant = NOW, .now = NOW, .expires = NOW + HOUR };
+    login.session = fresh_id();
+    login.new_user = fresh_id();
+    login.claim = apr_psprintf(pool, "claim%d", number);
+    login.claim_until = NOW + HOUR;
+    return login;
+}
+
+static void a_login_makes_a_session(void **state)
+{
+    oks_id_t user;
+    oks_session_t *session;
+    oks_login_t login = login_of(person("sub-1", "one@acme.example"));
+    GOOD(oks_directory_login(&user, directory, &login, pool));
+    GOOD(oks_directory_session(&session, directory, &login.session, NOW, pool));
+    assert_memory_equal(&session->user, &user, sizeof user);
+    assert_string_equal(session->profile->last_name, "O'Brien; DROP TABLE users --");
+    assert_string_equal(session->profile->name, "Amelia %s %lld");
+    assert_string_equal(APR_ARRAY_IDX(session->profile->groups, 0, const char *), "Köln, \"Büro\"");
+    assert_string_equal(apr_table_get(session->profile->extra, "department"), "R&D");
+    assert_true(session->expires == NOW + HOUR && session->authn_instant == NOW);
+    REASON(oks_directory_session(&session, directory, &login.session, NOW + HOUR, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+    GOOD(oks_directory_session_end(directory, &login.session, pool));
+    REASON(oks_directory_session(&session, directory, &login.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+    GOOD(oks_directory_session_end(directory, &login.session, pool));
+}
+
+static void a_replay_changes_nothing(void **state)
+{
+    oks_id_t user;
+    oks_session_t *session;
+    oks_login_t first = login_of(person("sub-2", "two@acme.example")), second = login_of(person("sub-2", "changed@acme.example"));
+    second.claim = first.claim;
+    GOOD(oks_directory_login(&user, directory, &first, pool));
+    REASON(oks_directory_login(&user, directory, &second, pool), OKS_R_DIRECTORY_CLAIM_USED);
+    REASON(oks_directory_session(&session, directory, &second.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+    GOOD(oks_directory_session(&session, directory, &first.session, NOW, pool));
+    assert_string_equal(session->profile->email, "two@acme.example");
+    second.org = "globex"; /* another organization's claims are its own */
+    GOOD(oks_directory_login(&user, directory, &second, pool));
+}
+
+static void users_are_matched_and_updated(void **state)
+{
+    oks_id_t first, again, other;
+    oks_session_t *session;
+    oks_login_t login = login_of(person("sub-3", "three@acme.example"));
+    GOOD(oks_directory_login(&first, directory, &login, pool));
+    oks_profile_t *moved = person("SUB-3", "Three.New@acme.example");
+    APR_ARRAY_PUSH(moved->groups, const char *) = "New";
+    oks_login_t later = login_of(moved);
+    uint32_t before = oks_counter_get(counters, oks_counter_of_user(&first));
+    GOOD(oks_directory_login(&again, directory, &later, pool));
+    assert_memory_equal(&first, &again, sizeof first);
+    assert_int_not_equal(before, oks_counter_get(counters, oks_counter_of_user(&first)));
+    GOOD(oks_directory_session(&session, directory, &login.session, NOW, pool)); /* the older session sees it too */
+    assert_int_equal(session->profile->groups->nelts, 2);
+    oks_login_t by_email = login_of(person("sub-3-renamed", "THREE.NEW@acme.example"));
+    GOOD(oks_directory_login(&again, directory, &by_email, pool));
+    assert_memory_equal(&first, &again, sizeof first);
+    oks_login_t elsewhere = login_of(person("sub-3-renamed", "three.new@acme.example"));
+    elsewhere.org = "globex"; /* the same address in another organization is another user */
+    GOOD(oks_directory_login(&other, directory, &elsewhere, pool));
+    assert_memory_not_equal(&first, &other, sizeof first);
+}
+
+static void who_may_not(void **state)
+{
+    oks_id_t user, other;
+    oks_session_t *session;
+    oks_login_t login = login_of(person("sub-4", "four@acme.example"));
+    login.provisioning = OKS_PROVISIONING_SCIM;
+    REASON(oks_directory_login(&user, directory, &login, pool), OKS_R_DIRECTORY_USER_UNKNOWN);
+    login.provisioning = OKS_PROVISIONING_OFF;
+    REASON(oks_directory_login(&user, directory, &login, pool), OKS_R_DIRECTORY_USER_UNKNOWN);
+    login.provisioning = OKS_PROVISIONING_JIT; /* the claim was not spent by the refusals */
+    GOOD(oks_directory_login(&user, directory, &login, pool));
+
+    oks_login_t five = login_of(person("sub-5", "five@acme.example")), mixed = login_of(person("sub-5", "four@acme.example"));
+    GOOD(oks_directory_login(&other, directory, &five, pool));
+    REASON(oks_directory_login(&other, directory, &mixed, pool), OKS_R_DIRECTORY_USER_CONFLICT);
+
+    GOOD(oks_directory_user_set_active(directory, "acme", &user, false, NOW, pool)); /* SECURITY.md 33 */
+    REASON(oks_directory_session(&session, directory, &login.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+    oks_login_t again = login_of(person("sub-4", "four@acme.example"));
+    REASON(oks_directory_login(&other, directory, &again, pool), OKS_R_DIRECTORY_USER_INACTIVE);
+    GOOD(oks_directory_user_set_active(directory, "acme", &user, true, NOW, pool));
+    GOOD(oks_directory_login(&other, directory, &again, pool));
+    assert_memory_equal(&user, &other, sizeof user);
+    REASON(oks_directory_user_set_active(directory, "globex", &user, false, NOW, pool), OKS_R_DIRECTORY_USER_UNKNOWN);
+}
+
+static void documents_count_only_changes(void **state)
+{
+    oks_document_t *found, put = { .content = oks_span("a\0b", 3), .etag = "\"1\"", .fetched = NOW };
+    uint32_t index = oks_counter_of_document("https://x/"), before = oks_counter_get(counters, index);
+    GOOD(oks_directory_document(&found, directory, "https://x/", pool));
+    assert_null(found);
+    GOOD(oks_directory_document_put(directory, "https://x/", &put, pool));
+    assert_int_equal(oks_counter_get(counters, index), before + 1);
+    put.fetched = NOW + HOUR;
+    GOOD(oks_directory_document_put(directory, "https://x/", &put, pool));
+    assert_int_equal(oks_counter_get(counters, index), before + 1);
+    GOOD(oks_directory_document(&found, directory, "https://x/", pool));
+    assert_true(oks_span_eq(found->content, put.content) && found->fetched == NOW + HOUR);
+}
+
+static void another_server_follows(void **state)
+{
+    oks_counters_t *theirs = apr_pcalloc(pool, sizeof *theirs);
+    oks_directory_t *other;
+    oks_id_t user;
+    int64_t sequence = -1;
+    GOOD(oks_directory_open(&other, spec, 1, theirs, pool));
+    GOOD(oks_directory_follow(other, &sequence, pool));
+    oks_login_t login = login_of(person("sub-6", "six@acme.example"));
+    GOOD(oks_directory_login(&user, directory, &login, pool));
+    GOOD(oks_directory_session_end(directory, &login.session, pool));
+    assert_int_equal(oks_counter_get(theirs, oks_counter_of_session(&login.session)), 0);
+    GOOD(oks_directory_follow(other, &sequence, pool));
+    assert_int_equal(oks_counter_get(theirs, oks_counter_of_session(&login.session)), 1);
+    GOOD(oks_directory_user_set_active(directory, "acme", &user, false, NOW, pool));
+    oks_document_t put = { .content = oks_span_z("x"), .fetched = NOW };
+    GOOD(oks_directory_document_put(directory, "https://followed/", &put, pool));
+    GOOD(oks_directory_follow(other, &sequence, pool));
+    assert_int_equal(oks_counter_get(theirs, oks_counter_of_user(&user)), 1);
+    assert_int_equal(oks_counter_get(theirs, oks_counter_of_document("https://followed/")), 1);
+}
+
+static void expired_rows_are_swept(void **state)
+{
+    oks_id_t user;
+    oks_login_t login = login_of(person("sub-7", "seven@acme.example")), again = login_of(person("sub-7", "seven@acme.example"));
+    again.claim = login.claim;
+    GOOD(oks_directory_login(&user, directory, &login, pool));
+    GOOD(oks_directory_sweep(directory, NOW, pool));
+    REASON(oks_directory_login(&user, directory, &again, pool), OKS_R_DIRECTORY_CLAIM_USED);
+    GOOD(oks_directory_sweep(directory, NOW + 2 * HOUR, pool));
+    GOOD(oks_directory_login(&user, directory, &again, pool)); /* the assertion itself has long expired by then */
+}
+
+static void a_broken_database_is_not_an_empty_one(void **state)
+{
+    oks_directory_t *broken;
+    oks_session_t *session;
+    oks_document_t *document;
+    oks_id_t id = fresh_id();
+    const char *path = apr_pstrcat(pool, folder, "/broken.db", NULL);
+    apr_file_t *file;
+    apr_file_open(&file, path, APR_FOPEN_WRITE | APR_FOPEN_CREATE, APR_FPROT_OS_DEFAULT, pool);
+    apr_file_puts("this is no database, and it is long enough to tell: this is no database, and it is long enough to tell", file);
+    apr_file_close(file);
+    GOOD(oks_directory_open(&broken, apr_pstrcat(pool, "sqlite3:", path, NULL), 2, counters, pool));
+    REASON(oks_directory_session(&session, broken, &id, NOW, pool), OKS_R_DIRECTORY_UNAVAILABLE);
+    REASON(oks_directory_document(&document, broken, "k", pool), OKS_R_DIRECTORY_UNAVAILABLE);
+    REASON(oks_directory_open(&broken, "mysql:x", 1, counters, pool), OKS_R_DIRECTORY_UNAVAILABLE);
+    const char *newer = apr_pstrcat(pool, folder, "/newer.db", NULL);
+    assert_int_equal(system(apr_pstrcat(pool, "sqlite3 ", newer, " \"CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT);"
+                                        " INSERT INTO meta VALUES ('schema_version','999')\"", NULL)), 0);
+    GOOD(oks_directory_open(&broken, apr_pstrcat(pool, "sqlite3:", newer, NULL), 2, counters, pool));
+    REASON(oks_directory_migrate(broken, pool), OKS_R_DIRECTORY_SCHEMA_NEWER);
+    REASON(oks_directory_session(&session, broken, &id, NOW, pool), OKS_R_DIRECTORY_SCHEMA_NEWER);
+}
+
+/* ---- Many at once ---- */
+
+#define THREADS 8
+static oks_login_t race[THREADS];
+static oks_reason_t raced[THREADS];
+
+static void *APR_THREAD_FUNC run_race(apr_thread_t *thread, void *at)
+{
+    apr_pool_t *own;
+    oks_id_t user;
+    int i = *(int *)at;
+    apr_pool_create_unmanaged_ex(&own, NULL, NULL);
+    oks_err_t *err = oks_directory_login(&user, directory, &race[i], own);
+    raced[i] = err ? err->reason : OKS_R_NONE;
+    apr_pool_destroy(own);
+    return NULL;
+}
+
+static int start_race(void)
+{
+    apr_thread_t *threads[THREADS];
+    int numbers[THREADS], won = 0;
+    apr_status_t status;
+    for (int i = 0; i < THREADS; i++) {
+        numbers[i] = i;
+        assert_int_equal(apr_thread_create(&threads[i], NULL, run_race, &numbers[i], pool), APR_SUCCESS);
+    }
+    for (int i = 0; i < THREADS; i++) apr_thread_join(&status, threads[i]);
+    for (int i = 0; i < THREADS; i++) won += raced[i] == OKS_R_NONE;
+    return won;
+}
+
+static void one_assertion_signs_in_once(void **state)
+{
+    for (int i = 0; i < THREADS; i++) {
+        race[i] = login_of(person("sub-8", "eight@acme.example"));
+        race[i].claim = "the same for all";
+    }
+    assert_int_equal(start_race(), 1);
+    for (int i = 0; i < THREADS; i++) assert_true(raced[i] == OKS_R_NONE || raced[i] == OKS_R_DIRECTORY_CLAIM_USED);
+}
+
+static void one_person_is_one_user(void **state)
+{
+    oks_session_t *first, *session;
+    for (int i = 0; i < THREADS; i++) race[i] = login_of(person("sub-9", "nine@acme.example"));
+    assert_int_equal(start_race(), THREADS);
+    GOOD(oks_directory_session(&first, directory, &race[0].session, NOW, pool));
+    for (int i = 1; i < THREADS; i++) {
+        GOOD(oks_directory_session(&session, directory, &race[i].session, NOW, pool));
+        assert_memory_equal(&first->user, &session->user, sizeof first->user);
+    }
+}
+
+/* ---- The record cache ---- */
+
+static oks_record_t draft_of(const oks_id_t *session, const oks_id_t *user)
+{
+    static const oks_record_field_t fields[] = { { "email", "OKTASSO_EMAIL", "a@b.c" }, { "role", "OKTASSO_ROLE", "member" } };
+    static const char *const groups[] = { "A", "B" };
+    oks_record_t draft = { .session = *session, .user = *user, .org = "acme", .vhost = "v", .protocol = "saml",
+                           .authn_context = "", .fields = fields, .nfields = 2, .groups = groups, .ngroups = 2 };
+    draft.seen_session = oks_counter_get(counters, oks_counter_of_session(session));
+    draft.seen_user = oks_counter_get(counters, oks_counter_of_user(user));
+    draft.seen_org = oks_counter_get(counters, oks_counter_of_org("acme"));
+    return draft;
+}
+
+static void records_are_true_until_a_counter_moves(void **state)
+{
+    oks_cache_t *cache;
+    oks_id_t session = fresh_id(), user = fresh_id();
+    GOOD(oks_cache_create(&cache, 128, 1 << 20, pool));
+    uint32_t moved[] = { oks_counter_of_session(&session), oks_counter_of_user(&user), oks_counter_of_org("acme") };
+    for (int i = 0; i < 3; i++) {
+        oks_record_t draft = draft_of(&session, &user);
+        oks_record_release(oks_cache_put(cache, &draft));
+        const oks_record_t *record = oks_cache_get(cache, counters, &session);
+        assert_non_null(record);
+        assert_string_equal(oks_record_field(record, "role"), "member");
+        assert_null(oks_record_field(record, "rolex"));
+        assert_string_equal(record->groups[1], "B");
+        oks_counter_add(counters, moved[i]);
+        assert_null(oks_cache_get(cache, counters, &session));
+        assert_string_equal(record->org, "acme"); /* a holder keeps what it holds */
+        oks_record_release(record);
+    }
+}
+
+static void the_cache_is_bounded(void **state)
+{
+    oks_cache_t *cache;
+    apr_pool_t *own;
+    oks_id_t user = fresh_id();
+    const oks_record_t *held = NULL;
+    apr_pool_create(&own, pool);
+    GOOD(oks_cache_create(&cache, 128, 64 * 1024, own));
+    int kept = 0;
+    oks_id_t ids[2000];
+    for (int i = 0; i < 2000; i++) {
+        ids[i] = fresh_id();
+        oks_record_t draft = draft_of(&ids[i], &user);
+        const oks_record_t *record = oks_cache_put(cache, &draft);
+        assert_non_null(record);
+        if (i == 0) held = record;
+        else oks_record_release(record);
+    }
+    for (int i = 0; i < 2000; i++) {
+        const oks_record_t *record = oks_cache_get(cache, counters, &ids[i]);
+        if (record) kept++, oks_record_release(record);
+    }
+    assert_in_range(kept, 16, 128);
+    apr_pool_destroy(own); /* the cache goes, the held record stays */
+    assert_string_equal(oks_record_field(held, "email"), "a@b.c");
+    oks_record_release(held);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_login_makes_a_session), cmocka_unit_test(a_replay_changes_nothing),
+        cmocka_unit_test(users_are_matched_and_updated), cmocka_unit_test(who_may_not),
+        cmocka_unit_test(documents_count_only_changes), cmocka_unit_test(another_server_follows),
+        cmocka_unit_test(expired_rows_are_swept), cmocka_unit_test(a_broken_database_is_not_an_empty_one),
+        cmocka_unit_test(one_assertion_signs_in_once), cmocka_unit_test(one_person_is_one_user),
+        cmocka_unit_test(records_are_true_until_a_counter_moves), cmocka_unit_test(the_cache_is_bounded),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
