@@ -20,7 +20,7 @@ LINES = {
     "attribute": 'Require okta-attribute department "Flight School"',
     "attribute-group": "Require okta-attribute groups Sales",
     "attribute-email": f"Require okta-attribute email {ZOE}",
-    "absent": "Require okta-attribute nothing \"\" x",
+    "absent": "Require okta-attribute nothing x y",
     "all": "<RequireAll>\nRequire okta-group Engineering\nRequire okta-role admin\n</RequireAll>",
     "not": "<RequireAll>\nRequire valid-user\nRequire not okta-group Sales\n</RequireAll>",
     "any": "<RequireAny>\nRequire okta-group Sales\nRequire okta-role admin\n</RequireAny>",
