@@ -138,7 +138,7 @@ static const char *check_fields(const oks_org_t *org, const apr_array_header_t *
         const oks_header_t *row = &APR_ARRAY_IDX(rows, i, oks_header_t);
         if (row->field && !field_known(org, row->field))
             return apr_psprintf(pool, "%s: OktaSSOHeader %s: the field \"%s\" is not known: name one of user, email, firstName, "
-                                "lastName, name, groups, role, org, or feed it by OktaSSOAttribute %s …", row->where,
+                                "lastName, name, groups, role, org, or feed it by OktaSSOAttribute %s ...", row->where,
                                 row->header, row->field, row->field);
         if (!remember_header(row))
             return apr_psprintf(pool, "%s: OktaSSOHeader: more than %d header names", row->where, HEADERS_MAX);

@@ -85,7 +85,7 @@ static const char *set_org(cmd_parms *cmd, void *dir_, const char *name)
     return NULL;
 }
 
-/* <OktaSSOOrg NAME> … </OktaSSOOrg> */
+/* <OktaSSOOrg NAME> ... </OktaSSOOrg> */
 static const char *open_org(cmd_parms *cmd, void *dir, const char *args)
 {
     oks_server_conf_t *conf = oks_httpd_server_conf(cmd->server);
@@ -101,7 +101,7 @@ static const char *open_org(cmd_parms *cmd, void *dir, const char *args)
         return apr_psprintf(cmd->pool, "<OktaSSOOrg %s> is defined here and at %s: merge the two sections", name, known->where);
     for (const ap_directive_t *child = cmd->directive->first_child; child; child = child->next)
         if (strncasecmp(child->directive, "OktaSSO", 7) != 0)
-            return apr_psprintf(cmd->pool, "%s cannot stand in <OktaSSOOrg> (line %d): only OktaSSO… settings of the "
+            return apr_psprintf(cmd->pool, "%s cannot stand in <OktaSSOOrg> (line %d): only OktaSSO... settings of the "
                                 "organization can", child->directive, child->line_num);
     oks_org_conf_t *section = apr_pcalloc(cmd->pool, sizeof *section);
     section->name = name;
@@ -131,7 +131,7 @@ static const char *set_entity_ids(cmd_parms *cmd, void *dir, int argc, char *con
 {
     for (int i = 0; i < argc; i++)
         if (!strchr(argv[i], ':'))
-            return apr_psprintf(cmd->pool, "OktaSSOSPEntityID \"%s\" is no URI: write https://… or urn:…", argv[i]);
+            return apr_psprintf(cmd->pool, "OktaSSOSPEntityID \"%s\" is no URI: write https://... or urn:...", argv[i]);
     if (!argc) return "OktaSSOSPEntityID takes one URI or more";
     return store(cmd, dir, OKS_SET_ENTITY_ID, string_list(argc, argv, cmd->pool));
 }
@@ -191,12 +191,12 @@ static const char *set_session(cmd_parms *cmd, void *dir, int argc, char *const 
         apr_interval_time_t *target = !strncmp(argv[i], "lifetime=", 9) ? &limits->lifetime
                                     : !strncmp(argv[i], "idle=", 5) ? &limits->idle : NULL;
         if (!target || *target)
-            return "OktaSSOSession takes lifetime=… and idle=…, each once: OktaSSOSession lifetime=8h idle=1h";
+            return "OktaSSOSession takes lifetime=... and idle=..., each once: OktaSSOSession lifetime=8h idle=1h";
         oks_err_t *err = oks_interval_parse(target, strchr(argv[i], '=') + 1, cmd->temp_pool);
         if (err) return interval_error(err, "OktaSSOSession", cmd->pool);
         if (*target < apr_time_from_sec(1)) return "OktaSSOSession: at least 1s";
     }
-    if (!argc) return "OktaSSOSession takes lifetime=… and idle=…";
+    if (!argc) return "OktaSSOSession takes lifetime=... and idle=...";
     if (limits->lifetime && limits->idle > limits->lifetime) return "OktaSSOSession: idle is longer than lifetime";
     return store(cmd, dir, OKS_SET_SESSION, limits);
 }
@@ -321,7 +321,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location"),
     AP_INIT_TAKE1("OktaSSOIdPMetadata", set_metadata, NULL, ORG, "URL or file of the IdP's metadata"),
     AP_INIT_TAKE_ARGV("OktaSSOSPEntityID", set_entity_ids, NULL, ORG, "audiences accepted; the first is sent"),
-    AP_INIT_TAKE_ARGV("OktaSSOAttribute", set_attribute, NULL, ORG, "FIELD NAME…: attributes that feed a field"),
+    AP_INIT_TAKE_ARGV("OktaSSOAttribute", set_attribute, NULL, ORG, "FIELD NAME...: attributes that feed a field"),
     AP_INIT_TAKE2("OktaSSOHeader", set_header, NULL, ORG, "HEADER FIELD|none"),
     AP_INIT_TAKE1("OktaSSOUserField", set_user_field, NULL, ORG, "the field that becomes REMOTE_USER"),
     AP_INIT_TAKE_ARGV("OktaSSOSession", set_session, NULL, ORG, "lifetime=8h idle=1h"),
@@ -329,7 +329,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOUnauthorized", set_unauthorized, NULL, ORG, "auto, redirect, 401 or pass"),
     AP_INIT_FLAG("OktaSSOEnabled", set_enabled, NULL, ORG, "Off: every URL of the organization answers 404"),
     AP_INIT_TAKE1("OktaSSODefaultRole", set_default_role, NULL, ORG, "role of users whom no OktaSSORole names"),
-    AP_INIT_TAKE_ARGV("OktaSSORole", set_role, NULL, ORG, "ROLE GROUP…"),
+    AP_INIT_TAKE_ARGV("OktaSSORole", set_role, NULL, ORG, "ROLE GROUP..."),
     AP_INIT_TAKE_ARGV("OktaSSOEmailDomain", set_email_domains, NULL, ORG, "the organization's email domains"),
     { NULL }
 };

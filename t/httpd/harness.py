@@ -236,6 +236,12 @@ class Httpd:
     def browser(self):
         return Browser(self.port)
 
+    def browser_with(self, other):
+        """Another browser with the same cookies."""
+        browser = Browser(self.port)
+        browser.cookies = dict(other.cookies)
+        return browser
+
     def start_login(self, browser, path="/"):
         """The redirect to the identity provider."""
         answer = browser.get(path)

@@ -1,0 +1,179 @@
+"""Each directive: what it does when it comes from another layer, and what configtest says when it is wrong."""
+
+import os
+import urllib.request
+
+import pytest
+
+import harness
+from harness import post_fields
+
+LOCATION = """
+<Location "/">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    Require valid-user
+</Location>
+ProxyPass "/" "http://127.0.0.1:{backend}/"
+"""
+METADATA = '    OktaSSOIdPMetadata "{okta}"\n'
+ORG = f"<OktaSSOOrg acme>\n{METADATA}</OktaSSOOrg>\n"
+
+
+def headers(browser, path="/headers.json"):
+    answer = browser.get(path)
+    assert answer.status == 200, (answer.status, answer.reason)
+    return {name: value for name, value in answer.json() if name.startswith("X-")}
+
+
+# ---- configtest: file, line and the mend ----
+
+WRONG = {
+    "org nowhere defined": (LOCATION, "organization acme has no OktaSSOIdPMetadata"),
+    "bad org name": ("<OktaSSOOrg Acme_Corp>\n</OktaSSOOrg>\n", 'write 1 to 63 of a-z, 0-9 and -'),
+    "bad org name in a Location": ('<Location "/">\nOktaSSOOrg Acme_Corp\n</Location>\n', "is no organization name"),
+    "two sections": (ORG + ORG, "merge the two sections"),
+    "two Locations that disagree": (
+        f'<Location "/a">\nOktaSSOOrg acme\n{METADATA}OktaSSOUserField email\n</Location>\n'
+        '<Location "/b">\nOktaSSOOrg acme\nOktaSSOUserField name\n</Location>\n', "OktaSSOUserField of the organization acme differs"),
+    "a foreign directive in a section": ("<OktaSSOOrg acme>\nRequire all granted\n</OktaSSOOrg>\n", "cannot stand in <OktaSSOOrg>"),
+    "a setting without its organization": ('<Location "/">\nOktaSSOSession idle=1h\n</Location>\n', "needs OktaSSOOrg NAME in the same section"),
+    "OktaSSOOrg outside a Location": ("OktaSSOOrg acme\n", "belongs into a <Location>"),
+    "OktaSSOIdPMetadata unreadable": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "/nowhere/idp.xml"\n</OktaSSOOrg>\n', "/nowhere/idp.xml cannot be read"),
+    "OktaSSOIdPMetadata no metadata": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "/etc/passwd"\n</OktaSSOOrg>\n', "is not usable"),
+    "OktaSSOIdPMetadata over http": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "http://acme.okta.com/x"\n</OktaSSOOrg>\n', "must be an https URL"),
+    "OktaSSOSPEntityID": ("OktaSSOSPEntityID acme\n", "write https://... or urn:..."),
+    "OktaSSOAttribute": ("OktaSSOAttribute email\n", "OktaSSOAttribute email mail"),
+    "OktaSSOAttribute role": ("OktaSSOAttribute role r\n", "see OktaSSOUserField and OktaSSORole"),
+    "OktaSSOHeader unknown field": (ORG + "OktaSSOHeader X-Dept department\n", 'the field "department" is not known'),
+    "OktaSSOHeader colliding": ("OktaSSOHeader X-Dept name\nOktaSSOHeader X_Dept email\n", "are the same one for a backend"),
+    "OktaSSOHeader name": ('OktaSSOHeader "X Dept" name\n', "is no header name"),
+    "OktaSSOUserField": (ORG + "OktaSSOUserField nickname\n", 'the field "nickname" is not known'),
+    "OktaSSOSession": ("OktaSSOSession idle=8\n", "write a whole number and a unit, such as 90s, 15m, 8h or 7d"),
+    "OktaSSOSession order": ("OktaSSOSession lifetime=1h idle=2h\n", "idle is longer than lifetime"),
+    "OktaSSOClockSkew": ("OktaSSOClockSkew 1h\n", "mend the clock"),
+    "OktaSSOUnauthorized": ("OktaSSOUnauthorized maybe\n", "takes auto, redirect, 401 or pass"),
+    "OktaSSOEnabled": ("OktaSSOEnabled maybe\n", "OktaSSOEnabled must be On or Off"),
+    "OktaSSODefaultRole": ("OktaSSODefaultRole\n", "OktaSSODefaultRole takes one argument"),
+    "OktaSSORole": ("OktaSSORole admin\n", 'OktaSSORole admin "Okta-Admins"'),
+    "OktaSSOEmailDomain": ("OktaSSOEmailDomain acme\n", "write it as in acme.com"),
+    "OktaSSOPath": ("OktaSSOPath /sso_okta\n", "OktaSSOPath takes a path such as /sso/okta"),
+    "OktaSSOBaseURL": ("OktaSSOBaseURL http://app.example.com\n", "must be https"),
+    "OktaSSOBaseURL path": ("OktaSSOBaseURL https://app.example.com/\n", "scheme, host and port alone"),
+    "OktaSSOStateDir in a virtual host": ("<VirtualHost 127.0.0.1:1>\nOktaSSOStateDir /tmp\n</VirtualHost>\n", "belongs into the server config"),
+    "OktaSSODirectory": ("OktaSSODirectory mysql:x\n", "sqlite3:/ABSOLUTE/PATH"),
+    "OktaSSOKeys": ("OktaSSOKeys secret\n", "file:PATH or exec:COMMAND"),
+    "a setting twice": ("OktaSSOClockSkew 1m\nOktaSSOClockSkew 2m\n", "keep one of them"),
+    "Require okta-group": ('<Location "/">\nRequire okta-group\n</Location>\n', "take one name or more"),
+    "Require okta-attribute": ('<Location "/">\nRequire okta-attribute department\n</Location>\n', "a field and one value or more"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_configtest_tells_file_line_and_mend(httpd, case):
+    conf, wanted = WRONG[case]
+    server = httpd(conf, start=False)
+    server.expect("OKS0011")
+    ok, said = server.configtest()
+    assert not ok and wanted in said, said
+    assert f"{server.file}:" in said or f"of {server.file}" in said, said
+
+
+# ---- Layers ----
+
+def test_server_defaults_section_and_location_come_together(httpd):
+    server = httpd('OktaSSORole admin "Okta-Admins"\nOktaSSOAttribute nick displayName firstName\nOktaSSOHeader X-Nick nick\n'
+                   "OktaSSODefaultRole guest\n" + ORG + LOCATION)
+    browser, _ = server.login()
+    assert headers(browser)["X-Remote-Role"] == "admin" and headers(browser)["X-Nick"] == "Amelia"
+    browser, _ = server.login(user="john.doe@acme.example")
+    assert headers(browser)["X-Remote-Role"] == "guest"
+
+
+def test_the_section_wins_over_the_server(httpd):
+    server = httpd("OktaSSOUserField name\nOktaSSODefaultRole outer\nOktaSSORole outer Engineering\n"
+                   f'<OktaSSOOrg acme>\n{METADATA}OktaSSOUserField firstName\nOktaSSORole inner "Okta-Admins"\n</OktaSSOOrg>\n' + LOCATION)
+    browser, _ = server.login()
+    assert (headers(browser)["X-Remote-User"], headers(browser)["X-Remote-Role"]) == ("Amelia", "inner")
+
+
+def test_a_location_has_headers_and_manners_of_its_own(httpd):
+    server = httpd(ORG + LOCATION + '<Location "/api">\nOktaSSOUnauthorized 401\nOktaSSOHeader X-Remote-Email none\n'
+                   'OktaSSOHeader X-Who email\n</Location>\n<Location "/api/all">\nOktaSSOHeader X-Everybody groups\n</Location>\n')
+    assert server.browser().get("/api/x").status == 401
+    assert server.browser().get("/x").status == 303
+    browser, _ = server.login()
+    assert "X-Who" not in headers(browser) and "X-Remote-Email" in headers(browser)
+    api, nested = headers(browser, "/api/headers.json"), headers(browser, "/api/all/headers.json")
+    assert "X-Remote-Email" not in api and api["X-Who"] == "amelia.earhart@acme.example" and "X-Everybody" not in api
+    assert nested["X-Who"] == api["X-Who"] and nested["X-Everybody"].startswith("Everyone")
+    # what any Location may set is scrubbed in all of them
+    answer = browser.get("/headers.json", headers={"X_Who": "evil", "x-everybody": "evil"})
+    assert "evil" not in answer.text
+
+
+def test_a_virtual_host_has_path_url_and_organizations_of_its_own(httpd):
+    server = httpd(ORG + "<VirtualHost 127.0.0.1:{port}>\nOktaSSOPath /auth\nOktaSSOBaseURL https://app.example.com\n"
+                   "OktaSSOSPEntityID urn:acme:app\n" + LOCATION + "</VirtualHost>\n", metadata=False)
+    server.expect("flow.idp.unavailable")
+    metadata = server.browser().get("/auth/metadata/acme").text
+    assert 'entityID="urn:acme:app"' in metadata and 'Location="https://app.example.com/auth/acs/acme"' in metadata
+    assert "EntityDescriptor" not in server.browser().get("/sso/okta/metadata/acme").text  # no own URL any more
+
+
+def test_disabled_is_unknown(httpd):
+    server = httpd(ORG.replace("</", "OktaSSOEnabled Off\n</") + LOCATION, metadata=False)
+    for path in ("/sso/okta/login/acme", "/sso/okta/metadata/acme", "/"):
+        answer = server.browser().get(path)
+        assert (answer.status, answer.reason) == (404, "flow.org.unknown")
+
+
+def test_email_domains(httpd):
+    server = httpd(ORG.replace("</", "OktaSSOEmailDomain ACME.example\n</") + LOCATION)
+    assert server.login()[1].status == 303
+    server.expect("flow.email.domain")
+    answer = server.login(user="eve@evil.example")[1]
+    assert (answer.status, answer.reason) == (403, "flow.email.domain")
+
+
+def test_a_user_field_that_is_empty_is_no_user(httpd):
+    server = httpd("OktaSSOAttribute employee employeeNumber\nOktaSSOUserField employee\n" + ORG + LOCATION)
+    server.expect("flow.user.empty")
+    assert server.login()[1].reason == "flow.user.empty"
+
+
+def test_clock_skew(httpd):
+    server = httpd(ORG.replace("</", "OktaSSOClockSkew 0s\n</") + LOCATION)
+    server.expect("saml.time.early")
+    assert server.login(clock_offset=60, not_before=0)[1].reason == "saml.time.early"
+    assert server.login()[1].status == 303
+
+
+def test_session_limits(httpd):
+    server = httpd(ORG.replace("</", "OktaSSOSession lifetime=2s idle=1s\n</") + LOCATION)
+    browser, _ = server.login()
+    assert browser.get("/headers.json").status == 200
+    harness.wait_until(lambda: browser.get("/headers.json", cookies=True).status == 303, "the last deadline")
+    answer = browser.get("/headers.json", navigate=False)
+    assert answer.json()["error"] in ("flow.session.expired", "directory.session.absent")
+
+
+def test_keys_and_directory_from_elsewhere(httpd, tmp_path):
+    key = "ab" * 32
+    server = httpd(f"OktaSSOKeys \"exec:echo {key}\"\nOktaSSODirectory sqlite3:{{dir}}/elsewhere.db\n" + ORG + LOCATION, start=False)
+    os.chmod(server.dir, 0o777)  # SQLite makes files beside the database
+    server.expect("flow.idp.unavailable")
+    server.start()
+    server.wait_for_metadata()
+    assert server.login()[1].status == 303
+    assert (server.dir / "elsewhere.db").stat().st_size > 0 and not (server.state / "session.keys").exists()
+
+
+def test_metadata_from_a_file(httpd, okta):
+    server = httpd(start=False)
+    (server.dir / "idp.xml").write_bytes(urllib.request.urlopen(okta.metadata_url()).read())
+    server.configure(ORG.replace("{okta}", "{dir}/idp.xml") + LOCATION)
+    assert server.configtest()[0]
+    server.start()
+    assert server.login()[1].status == 303
+    assert oct((server.state / "session.keys").stat().st_mode)[-3:] == "600"

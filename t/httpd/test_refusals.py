@@ -1,0 +1,147 @@
+"""Bad input at every door: a clear answer with its reason, bounded work, and nothing changed."""
+
+import http.client
+import os
+import sqlite3
+
+import pytest
+
+from harness import post_fields, wait_until
+
+ACS = "/sso/okta/acs/acme"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def rows(server, table):
+    with sqlite3.connect(f"file:{server.state}/directory.db?mode=ro", uri=True) as db:
+        return db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+@pytest.mark.parametrize("method, path, options, status, reason, loud", [
+    ("GET", ACS, {}, 405, "flow.method.refused", False),
+    ("DELETE", "/sso/okta/session", {}, 405, "flow.method.refused", False),
+    ("POST", "/sso/okta/metadata/acme", {"body": {"a": "b"}}, 405, "flow.method.refused", False),
+    ("POST", ACS, {}, 415, "flow.body.type", False),
+    ("POST", ACS, {"body": "SAMLResponse=x"}, 415, "flow.body.type", False),
+    ("POST", ACS, {"body": "{}", "headers": {"Content-Type": "application/json"}}, 415, "flow.body.type", False),
+    ("POST", ACS, {"body": {}, "headers": FORM}, 400, "flow.parameter.missing", False),
+    ("POST", ACS, {"body": {"SAMLResponse": ""}}, 400, "flow.parameter.missing", False),
+    ("POST", ACS, {"body": {"SAMLResponse": "!!"}}, 400, "base.base64.malformed", False),
+    ("POST", ACS, {"body": "SAMLResponse=%zz", "headers": FORM}, 400, "base.form.malformed", False),
+    ("POST", ACS, {"body": "a=1&" * 40, "headers": FORM}, 400, "base.form.too_many", False),
+    ("POST", ACS, {"body": "SAMLResponse=x&SAMLResponse=y", "headers": FORM}, 400, "base.form.repeated", True),
+    ("POST", ACS, {"body": {"SAMLResponse": "YWJj"}}, 400, "xml.document.malformed", True),
+    ("POST", ACS, {"body": {"SAMLResponse": "A" * 400_000}}, 413, "saml.response.too_large", True),
+    ("POST", "/sso/okta/acs/globex", {"body": {"SAMLResponse": "YWJj"}}, 404, "flow.org.unknown", False),
+    ("GET", "/sso/okta/acs/../../etc/passwd%00", {}, 404, None, False),
+    ("GET", "/sso/okta/nothing/acme", {}, 404, "flow.path.unknown", False),
+    ("GET", "/sso/okta", {}, 404, "flow.path.unknown", False),
+    ("GET", "/sso/okta/session", {}, 401, "flow.session.none", False),
+    ("GET", "/sso/okta/login/acme?return=//evil.example/", {}, 400, "base.return.refused", False),
+    ("GET", "/sso/okta/login/acme?return=/%5c/evil.example/", {}, 400, "base.return.refused", False),
+    ("GET", "/sso/okta/login/acme?return=https://evil.example/", {}, 400, "base.return.refused", False),
+    ("GET", "/sso/okta/logout/acme?return=javascript:alert(1)", {}, 400, "base.return.refused", False),
+    ("GET", "/sso/okta/login/acme?return=/a&return=/b", {}, 400, "base.form.repeated", True),
+    ("GET", "/sso/okta/login/acme?again=cookie", {}, 403, "flow.login.loop", True),
+])
+def test_bad_requests(site, method, path, options, status, reason, loud):
+    if loud:
+        site.expect(reason)
+    site.expect(r"AH10244|AH00026")  # httpd's own word on a path that leaves the root
+    answer = site.browser().request(method, path, **options)
+    if reason:
+        assert (answer.status, answer.reason) == (status, reason), answer.text[:300]
+        assert answer["Cache-Control"] == "no-store"
+    else:
+        assert answer.status in (400, 404)
+    if status == 405:
+        assert answer["Allow"]
+
+
+def test_a_body_of_ten_megabytes(site):
+    try:
+        answer = site.browser().post(ACS, {"SAMLResponse": "A" * 10_000_000})
+        assert (answer.status, answer.reason) == (413, "flow.body.too_large")
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # httpd had answered and closed before everything was sent
+    assert site.browser().get("/sso/okta/metadata/acme").status == 200
+
+
+def test_a_body_that_ends_early(site):
+    connection = http.client.HTTPConnection("127.0.0.1", site.port)
+    connection.putrequest("POST", ACS)
+    for name, value in {**FORM, "Content-Length": "100", "Connection": "close"}.items():
+        connection.putheader(name, value)
+    connection.endheaders(b"SAMLResponse=")
+    connection.sock.shutdown(1)
+    answer = connection.getresponse()
+    assert answer.status == 400 and b"flow.body.broken" in answer.read()
+
+
+@pytest.mark.parametrize("cookie", [
+    "oktasso-session-acme=", "oktasso-session-acme=AAAA", "oktasso-session-acme=" + "A" * 4000, "oktasso-session-acme=%00; =;;=,",
+    "oktasso-session-acme=a; oktasso-session-acme=b", "oktasso-session-acme", "oktasso-binding=" + "x" * 43, "=", ";" * 200,
+])
+def test_garbage_cookies_are_no_session(site, cookie):
+    answer = site.browser().get("/headers.json", headers={"Cookie": cookie}, navigate=False)
+    assert (answer.status, answer.json()["error"]) == (401, "flow.session.none")
+
+
+def test_a_thousand_half_made_logins_grow_nothing(site):
+    before = [rows(site, table) for table in ("users", "sessions", "claims")]
+    browser = site.browser()
+    for number in range(1000):
+        assert browser.get(f"/page{number}").status == 303
+    assert [rows(site, table) for table in ("users", "sessions", "claims")] == before
+    assert [name for name in browser.cookies] == ["oktasso-binding"]
+
+
+def test_states_are_of_one_browser_and_one_time(site):
+    """flow.state.foreign restarts once, and then is a page."""
+    site.expect("flow.login.loop")
+    minted = site.okta.answer(site.start_login(site.browser(), "/deep?x=1"), user="john.doe@acme.example")
+    other = site.browser()
+    answer = other.post(ACS, post_fields(minted))
+    assert answer.status == 303 and "/sso/okta/login/acme?again=1&return=%2Fdeep%3Fx%3D1" in answer["Location"]
+    assert "flow.state.foreign" in site.verdicts()[-1]
+    answer = other.get(answer["Location"].split(str(site.port), 1)[1])
+    minted = site.okta.answer(answer["Location"], user="john.doe@acme.example")
+    answer = site.browser().post(ACS, post_fields(minted))
+    assert (answer.status, answer.reason) == (403, "flow.login.loop")
+    assert other.post(ACS, post_fields(minted))["Location"] == "/deep?x=1"
+
+
+def test_an_unasked_response_starts_a_login_of_our_own(site):
+    browser = site.browser()
+    answer = browser.post(ACS, post_fields(site.okta.mint(user="john.doe@acme.example")))
+    assert answer.status == 303 and "/sso/okta/login/acme?again=cookie" in answer["Location"]
+    assert "saml.response.unsolicited" in site.verdicts()[-1] and not browser.session_cookie()
+    answer = browser.get(answer["Location"].split(str(site.port), 1)[1])
+    assert answer.status == 303 and "SAMLRequest=" in answer["Location"]
+
+
+def test_without_metadata_the_page_says_so(httpd):
+    server = httpd('<Location "/">\nAuthType OktaSSO\nOktaSSOOrg acme\nOktaSSOIdPMetadata "http://127.0.0.1:1/none"\n'
+                   "Require valid-user\n</Location>\n", metadata=False)
+    server.expect("OKS0030", "flow.idp.unavailable")
+    answer = server.browser().get("/")
+    assert (answer.status, answer.reason) == (503, "flow.idp.unavailable") and answer["Retry-After"]
+
+
+def test_a_database_that_fails_is_not_an_empty_one(httpd):
+    """SECURITY.md 9: 503, the cookie stays, and all is well when the database is."""
+    server = httpd()
+    browser, _ = server.login()
+    assert browser.get("/headers.json").status == 200
+    server.expect("directory.database.unavailable", "OKS0030")
+    server.stop()
+    database = server.state / "directory.db"
+    server.start()  # no record in memory yet
+    server.wait_for_metadata()
+    database.rename(server.state / "away")
+    os.mkdir(database)
+    answer = wait_until(lambda: (a := server.browser_with(browser).get("/headers.json")).status == 503 and a, "the loss to be seen")
+    assert answer.reason == "directory.database.unavailable" and answer["Retry-After"] and not answer["Set-Cookie"]
+    os.rmdir(database)
+    (server.state / "away").rename(database)
+    wait_until(lambda: browser.get("/headers.json").status == 200, "recovery")
