@@ -63,7 +63,8 @@ static oks_err_t *scan_cdata(scan_t *scan)
 static oks_err_t *scan_declaration(scan_t *scan)
 {
     const char *close = memmem(scan->p, (apr_size_t)(scan->end - scan->p), "?>", 2);
-    if (!at(scan, "<?xml ") || !close) return NULL;
+    if (!at(scan, "<?xml ")) return NULL;
+    if (!close) return oks_err(scan->pool, OKS_R_XML_DOCUMENT_MALFORMED, "an open XML declaration");
     const char *encoding = memmem(scan->p, (apr_size_t)(close - scan->p), "encoding", 8);
     if (encoding) {
         encoding += 8;

@@ -1,0 +1,180 @@
+"""A real browser, HTTPS, and two sites that are strangers to each other: the identity provider's POST is cross-site."""
+
+import os
+import pathlib
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "httpd"))
+import harness  # noqa: E402
+from harness import wait_until  # noqa: E402
+
+CONF = """
+SSLEngine on
+SSLCertificateFile "{dir}/cert.pem"
+SSLCertificateKeyFile "{dir}/key.pem"
+ServerName https://app.example:{port}
+<Location "/">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    OktaSSOIdPMetadata "{dir}/idp.xml"
+    OktaSSORole admin "Okta-Admins"
+    Require valid-user
+</Location>
+<Location "/sales">
+    Require okta-group Sales
+</Location>
+ProxyPass "/" "http://127.0.0.1:{backend}/"
+"""
+FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync --disable-dev-shm-usage --ignore-certificate-errors --window-size=1000,800""".split()
+PICTURES = pathlib.Path(os.environ.get("OKTASSO_SCREENSHOTS") or tempfile.mkdtemp(prefix="oktasso-pictures-"))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test", "-out", pair[0],
+                    "-keyout", pair[1]], check=True, capture_output=True)
+    backend_port, okta_port = harness.free_port(), harness.free_port()
+    backend = subprocess.Popen([sys.executable, str(harness.ROOT / "t/okta/backend.py"), "--listen", f"127.0.0.1:{backend_port}",
+                                "--quiet"], stdout=subprocess.PIPE, text=True)
+    backend.stdout.readline()
+    apps = [harness.config.default_app("https://app.example:1/sso/okta/acs/acme")]
+    with harness.client.started(tmp_path_factory.mktemp("okta"), apps=apps, listen=("127.0.0.1", okta_port), tls=pair,
+                                base_url=f"https://acme.idp.test:{okta_port}") as okta:
+        server = harness.Httpd(CONF, backend_port=backend_port)
+        for name in ("cert.pem", "key.pem"):
+            shutil.copy(folder / name, server.dir / name)
+        okta.idp.put_app(harness.config.default_app(f"https://app.example:{server.port}/sso/okta/acs/acme"))
+        context = ssl._create_unverified_context()
+        url = f"{okta.url}/app/{apps[0].exk}/sso/saml/metadata"
+        (server.dir / "idp.xml").write_bytes(urllib.request.urlopen(url, context=context).read())
+        server.start()
+        server.home = f"https://app.example:{server.port}"
+        server.idp_home = f"https://acme.idp.test:{okta_port}"
+        try:
+            yield server
+        finally:
+            backend.terminate()
+            backend.wait(10)
+            server.close()
+
+
+@pytest.fixture
+def browser(request):
+    options = webdriver.ChromeOptions()
+    profile = tempfile.mkdtemp(prefix="oktasso-chromium-")
+    for flag in [*FLAGS, f"--user-data-dir={profile}", "--host-resolver-rules=MAP * 127.0.0.1", *getattr(request, "param", [])]:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    driver.set_page_load_timeout(30)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+def picture(browser, name):
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(PICTURES / f"{name}.png"))
+
+
+def sign_in(browser, user="amelia.earhart@acme.example"):
+    wait_until(lambda: browser.find_elements(By.ID, "username"), "the sign-in page")
+    browser.find_element(By.ID, "username").send_keys(user)
+    browser.find_element(By.ID, "password").send_keys("okta-demo")
+    browser.find_element(By.ID, "submit").click()
+
+
+def arrived(browser, url):
+    wait_until(lambda: browser.current_url == url, f"{url}, at {browser.current_url}")
+
+
+def test_sign_in_from_a_deep_link_and_out_again(site, browser):
+    target = site.home + "/reports?year=2026&q=a%20b"
+    browser.get(target)
+    assert browser.current_url.startswith(site.idp_home)
+    picture(browser, "sign-in")
+    sign_in(browser)
+    arrived(browser, target)
+    assert "Amelia Earhart" in browser.page_source and "Okta-Admins" in browser.page_source
+    picture(browser, "application")
+    cookies = {c["name"]: c for c in browser.get_cookies()}
+    session = cookies["__Host-oktasso-session-acme"]
+    assert session["secure"] and session["httpOnly"] and session["sameSite"] == "Lax"
+    browser.refresh()
+    arrived(browser, target)
+    browser.back()  # to the identity provider's form or before it: never an error of ours
+    browser.get(target)
+    assert "Amelia Earhart" in browser.page_source
+    browser.get(site.home + "/sso/okta/logout/acme")
+    assert "signed out" in browser.page_source
+    picture(browser, "signed-out")
+    assert "__Host-oktasso-session-acme" not in {c["name"] for c in browser.get_cookies()}
+
+
+def test_tabs_opened_at_once_are_all_signed_in(site, browser):
+    browser.get(site.home + "/sso/okta/metadata/acme")
+    for number in range(4):
+        browser.execute_script(f"window.open('{site.home}/tab{number}')")
+    tabs = wait_until(lambda: len(browser.window_handles) == 5 and browser.window_handles[1:], "the tabs")
+    for number, tab in enumerate(tabs):
+        browser.switch_to.window(tab)
+        wait_until(lambda: browser.find_elements(By.ID, "username") or browser.current_url.startswith(site.home + "/tab"), "a page")
+        if browser.find_elements(By.ID, "username"):
+            sign_in(browser, "john.doe@acme.example")
+        wait_until(lambda: browser.current_url.startswith(site.home + "/tab"), "the tab's own page")
+        assert "John Doe" in browser.page_source
+
+
+def test_a_tile_at_the_identity_provider_signs_in_by_a_login_of_ours(site, browser):
+    browser.get(site.idp_home + "/")
+    sign_in(browser)
+    tile = wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, ".tile"), "the tiles")[0]
+    tile.click()
+    wait_until(lambda: len(browser.window_handles) > 1 or browser.current_url.startswith(site.home), "the app")
+    browser.switch_to.window(browser.window_handles[-1])
+    arrived(browser, site.home + "/")
+    assert "Amelia Earhart" in browser.page_source
+    assert any("saml.response.unsolicited" in line for line in site.verdicts())
+
+
+@pytest.mark.parametrize("browser", [[], ["--force-dark-mode", "--enable-features=WebContentsForceDark:inversion_method/cielab_based"],
+                                     ["--window-size=500,800"]], indirect=True, ids=["light", "dark", "narrow"])
+def test_a_page_that_one_may_not_see(site, browser, request):
+    site.expect("httpd.request.denied", "AH01631")
+    browser.get(site.home + "/sales/figures")
+    sign_in(browser)
+    arrived(browser, site.home + "/sales/figures")
+    assert "httpd.request.denied" in browser.page_source and "may not see this page" in browser.title
+    picture(browser, "refusal-" + request.node.callspec.id)
+    assert browser.find_element(By.TAG_NAME, "h1").value_of_css_property("font-size") != "32px", "the style sheet was refused"
+
+
+def test_a_lost_cookie_starts_the_login_once_more(site, browser):
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.get(site.home + "/x")
+    wait_until(lambda: browser.find_elements(By.ID, "username"), "the sign-in page")
+
+    def forget():
+        for cookie in browser.execute_cdp_cmd("Network.getAllCookies", {})["cookies"]:
+            if cookie["domain"].startswith("app.example"):
+                browser.execute_cdp_cmd("Network.deleteCookies", {"name": cookie["name"], "domain": cookie["domain"]})
+
+    forget()
+    sign_in(browser)
+    arrived(browser, site.home + "/x")
+    assert "Amelia Earhart" in browser.page_source
+    assert any("login.restart" in line and "flow.state.foreign" in line for line in site.verdicts())
