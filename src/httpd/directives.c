@@ -331,5 +331,5 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSODefaultRole", set_default_role, NULL, ORG, "role of users whom no OktaSSORole names"),
     AP_INIT_TAKE_ARGV("OktaSSORole", set_role, NULL, ORG, "ROLE GROUP..."),
     AP_INIT_TAKE_ARGV("OktaSSOEmailDomain", set_email_domains, NULL, ORG, "the organization's email domains"),
-    { NULL }
+    { .name = NULL }
 };

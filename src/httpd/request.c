@@ -159,7 +159,9 @@ int oks_httpd_fixup(request_rec *r)
 
 static oks_err_t *read_body(oks_span_t *body, request_rec *r)
 {
-    if (ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK) != OK) return oks_err(r->pool, OKS_R_FLOW_BODY_BROKEN, NULL);
+    int status = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK);
+    if (status == HTTP_REQUEST_ENTITY_TOO_LARGE) return oks_err(r->pool, OKS_R_FLOW_BODY_TOO_LARGE, "LimitRequestBody");
+    if (status != OK) return oks_err(r->pool, OKS_R_FLOW_BODY_BROKEN, NULL);
     if (!ap_should_client_block(r)) return NULL;
     if (r->remaining > OKS_FLOW_FORM_MAX)
         return oks_err(r->pool, OKS_R_FLOW_BODY_TOO_LARGE, "%" APR_OFF_T_FMT " bytes", r->remaining);

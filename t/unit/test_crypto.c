@@ -91,7 +91,7 @@ static void key_files(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         REASON(oks_keyring_parse(&made, oks_span_z(bad[i]), pool), OKS_R_CRYPTO_KEYS_MALFORMED);
     const char *nine = "";
-    for (int i = 0; i < OKS_KEYS_MAX + 1; i++) nine = apr_psprintf(pool, "%s%s%02x\n", nine, KEY_A + 2, i);
+    for (int i = 0; i < OKS_KEYS_MAX + 1; i++) nine = apr_psprintf(pool, "%s%s%02x\n", nine, &KEY_A[2], i);
     REASON(oks_keyring_parse(&made, oks_span_z(nine), pool), OKS_R_CRYPTO_KEYS_MALFORMED);
     assert_null(oks_keyring_new_line(&line, pool));
     assert_null(oks_keyring_parse(&made, oks_span_z(line), pool));
