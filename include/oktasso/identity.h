@@ -14,7 +14,7 @@ typedef struct oks_identity_t {
     const char *protocol;             /* "saml" or "oidc" */
     const char *issuer;
     const char *subject;              /* SAML NameID, OIDC sub; never empty */
-    const char *subject_format;       /* SAML NameID Format, or "" */
+    const char *subject_format;       /* SAML NameID Format; the unspecified one when none was sent */
     const char *assertion_id;         /* one-time value to claim: Assertion ID, OIDC jti or code hash */
     apr_time_t claim_until;           /* how long the claim has to be remembered, tolerance included */
     const char *in_response_to;       /* SAML request answered; NULL when the Response was unsolicited */

@@ -24,6 +24,14 @@ static xmlNode *idp_role(const xmlNode *entity, apr_pool_t *pool)
     return NULL;
 }
 
+static int roles_of(const xmlNode *entity, apr_pool_t *pool)
+{
+    int count = 0;
+    for (xmlNode *node = oks_xml_first_element(entity); node; node = oks_xml_next_element(node))
+        count += oks_xml_is(node, OKS_NS_METADATA, "IDPSSODescriptor") && speaks_saml2(node, pool);
+    return count;
+}
+
 static oks_err_t *find_entity(xmlNode **entity, xmlNode *root, apr_pool_t *pool)
 {
     *entity = NULL;
@@ -36,6 +44,7 @@ static oks_err_t *find_entity(xmlNode **entity, xmlNode *root, apr_pool_t *pool)
             *entity = node;
         }
     }
+    if (*entity && roles_of(*entity, pool) > 1) return oks_err(pool, OKS_R_SAML_METADATA_AMBIGUOUS, "two IDPSSODescriptors");
     if (!*entity) return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "no EntityDescriptor with an IDPSSODescriptor for SAML 2.0");
     return NULL;
 }

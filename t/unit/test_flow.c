@@ -290,6 +290,8 @@ static void metadata_that_cannot_be_used(void **state)
     REASON(oks_saml_metadata_parse(&idp, oks_span_z(apr_pstrcat(pool,
         "<md:EntitiesDescriptor xmlns:md=\"urn:oasis:names:tc:SAML:2.0:metadata\">", one, one, "</md:EntitiesDescriptor>", NULL)), pool),
         OKS_R_SAML_METADATA_AMBIGUOUS);
+    REASON(oks_saml_metadata_parse(&idp, oks_span_z(apr_pstrcat(pool, MD ROLE, key, sso, "</md:IDPSSODescriptor>" ROLE, key, sso, END, NULL)),
+           pool), OKS_R_SAML_METADATA_AMBIGUOUS);
     REASON(oks_saml_metadata_parse(&idp, oks_span_z(apr_pstrcat(pool, MD ROLE, key_descriptor("rsa:1024"), sso, END, NULL)), pool),
            OKS_R_CRYPTO_KEY_WEAK);
 }
