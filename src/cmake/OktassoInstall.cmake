@@ -1,7 +1,7 @@
 # cmake --install: the module, oktasso.load and oktasso.conf where this httpd expects them.
 install(TARGETS mod_oktasso LIBRARY DESTINATION ${HTTPD_LIBEXECDIR})
 configure_file(${CMAKE_SOURCE_DIR}/conf.d/oktasso.load.in ${CMAKE_BINARY_DIR}/oktasso.load @ONLY)
-if(EXISTS ${HTTPD_SYSCONFDIR}/mods-available)
+if(HTTPD_IS_DEBIAN)
     # Debian: a2enmod oktasso
     install(FILES ${CMAKE_BINARY_DIR}/oktasso.load ${CMAKE_SOURCE_DIR}/conf.d/oktasso.conf
             DESTINATION ${HTTPD_SYSCONFDIR}/mods-available)

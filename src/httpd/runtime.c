@@ -17,9 +17,6 @@
 
 APLOG_USE_MODULE(oktasso);
 
-#ifndef OKS_STATE_DIR
-#define OKS_STATE_DIR "/var/lib/apache2/oktasso"
-#endif
 #define KEYS_FILE_MAX 4096
 #define CONNECTIONS 8            /* to the directory, per child */
 #define RETAINED_COUNTERS "oktasso-counters"

@@ -43,6 +43,12 @@ def wait_until(condition, what):
     return value
 
 
+def environment():
+    """Of httpd: under a sanitizer its library comes first (./t/run sanitized)."""
+    preload = os.environ.get("OKTASSO_PRELOAD")
+    return {**os.environ, "LD_PRELOAD": preload} if preload else dict(os.environ)
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -162,7 +168,7 @@ class Httpd:
 
     def configtest(self):
         """(ok, what it said)"""
-        done = subprocess.run([HTTPD, "-f", str(self.file), "-t"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([HTTPD, "-f", str(self.file), "-t"], capture_output=True, text=True, timeout=60, env=environment())
         said = done.stdout + done.stderr + (self.log.read_text() if self.log.exists() else "")
         return done.returncode == 0, said
 
@@ -170,11 +176,10 @@ class Httpd:
         """Announces log lines at warn or above."""
         self.expected += patterns
 
-    def start(self):
-        environment = dict(os.environ)
-        if "OKTASSO_PRELOAD" in environment:
-            environment["LD_PRELOAD"] = environment["OKTASSO_PRELOAD"]
-        self.process = subprocess.Popen([HTTPD, "-f", str(self.file), "-D", "FOREGROUND"], env=environment)
+    def start(self, *tool):
+        """`tool`: a command that runs httpd, as one process."""
+        mode = ["-X"] if tool else ["-D", "FOREGROUND"]
+        self.process = subprocess.Popen([*tool, HTTPD, "-f", str(self.file), *mode], env=environment())
         wait_until(self.answers, "httpd to answer")
         return self
 
