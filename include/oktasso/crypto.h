@@ -50,5 +50,8 @@ typedef struct oks_cert_t {
  * OKS_R_CRYPTO_CERT_MALFORMED; OKS_R_CRYPTO_KEY_WEAK for RSA under 2048 bits or above 8192, a curve other than P-256/384/521, or
  * another kind of key. */
 oks_err_t *oks_cert_parse(oks_cert_t **cert, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
+/* All certificates of a file, added to `certs` (oks_cert_t *): several in PEM, or one in DER or bare base64. A file
+ * with a private key is refused: that is not what was meant. The same reasons. */
+oks_err_t *oks_certs_parse(apr_array_header_t *certs, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
 
 #endif

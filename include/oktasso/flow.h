@@ -21,6 +21,11 @@ typedef enum oks_unauthorized_t {
     OKS_UNAUTHORIZED_AUTO, OKS_UNAUTHORIZED_REDIRECT, OKS_UNAUTHORIZED_401, OKS_UNAUTHORIZED_PASS
 } oks_unauthorized_t;
 
+/* An unsolicited Response, verified: starts a login of its own, signs in, or is refused. */
+typedef enum oks_idp_initiated_t {
+    OKS_IDP_INITIATED_UPGRADE, OKS_IDP_INITIATED_ON, OKS_IDP_INITIATED_OFF
+} oks_idp_initiated_t;
+
 typedef struct oks_session_limits_t {
     apr_interval_time_t lifetime; /* the last deadline, from the login */
     apr_interval_time_t idle;
@@ -43,7 +48,7 @@ typedef struct oks_org_t {
     bool enabled;
     const char *metadata_key;       /* of the fetched document in the directory; NULL when the metadata is a file */
     const char *metadata_url;       /* what to fetch; NULL when the metadata is a file */
-    const oks_saml_idp_t *static_idp; /* out of a file, parsed at start-up; else NULL */
+    const oks_saml_idp_t *static_idp; /* out of a file or the configuration itself; else NULL */
     const char *const *entity_ids;  /* OktaSSOSPEntityID, NULL-terminated; NULL: the metadata URL */
     const apr_array_header_t *attributes; /* oks_attribute_rule_t, the defaults included */
     const apr_array_header_t *roles;      /* oks_role_rule_t */
@@ -53,6 +58,7 @@ typedef struct oks_org_t {
     oks_session_limits_t session;
     apr_interval_time_t skew;
     oks_unauthorized_t unauthorized;
+    oks_idp_initiated_t idp_initiated;
     const char *cookie_tls;         /* the session cookie's name under TLS */
     const char *cookie_plain;       /* and without */
     const char *ticket_aad_tls;     /* what the ticket is bound to: purpose, cookie name, virtual host */

@@ -93,3 +93,19 @@ oks_err_t *oks_cert_parse(oks_cert_t **cert, oks_span_t text, apr_pool_t *pool)
     *cert = made;
     return NULL;
 }
+
+oks_err_t *oks_certs_parse(apr_array_header_t *certs, oks_span_t text, apr_pool_t *pool)
+{
+    static const char end[] = "-----END CERTIFICATE-----", private_key[] = "PRIVATE KEY-----";
+    if (!text.len) return oks_err(pool, OKS_R_CRYPTO_CERT_MALFORMED, "empty");
+    if (memmem(text.ptr, text.len, private_key, sizeof private_key - 1))
+        return oks_err(pool, OKS_R_CRYPTO_CERT_MALFORMED, "a private key, where only certificates belong");
+    do {
+        const char *last = memmem(text.ptr, text.len, end, sizeof end - 1), *stop = text.ptr + text.len;
+        if (last) stop = last + sizeof end - 1;
+        oks_cert_t **cert = apr_array_push(certs);
+        OKS_TRY(oks_cert_parse(cert, oks_span(text.ptr, (apr_size_t)(stop - text.ptr)), pool));
+        text = oks_span(stop, (apr_size_t)(text.ptr + text.len - stop));
+    } while (memmem(text.ptr, text.len, "-----BEGIN", 10));
+    return NULL;
+}

@@ -123,6 +123,15 @@ static void read_state(acs_t *acs, oks_span_t relay_state)
     if (oks_return_path(&acs->return_path, relay_state, acs->pool) != NULL) acs->return_path = "/";
 }
 
+/* A verified Response that answers no request. By default nobody signs in by what this browser did not ask for (login
+ * CSRF): it starts a login of its own. A RelayState of ours belongs to a login that was started: never to this one. */
+static oks_err_t *judge_unsolicited(const acs_t *acs)
+{
+    if (acs->org->idp_initiated == OKS_IDP_INITIATED_OFF) return oks_err(acs->pool, OKS_R_FLOW_IDP_INITIATED_OFF, NULL);
+    if (acs->org->idp_initiated == OKS_IDP_INITIATED_ON && !acs->state) return NULL;
+    return oks_err(acs->pool, OKS_R_SAML_RESPONSE_UNSOLICITED, NULL);
+}
+
 static oks_err_t *verify(oks_identity_t **identity, const acs_t *acs, oks_span_t response)
 {
     const oks_saml_idp_t *idp;
@@ -136,10 +145,8 @@ static oks_err_t *verify(oks_identity_t **identity, const acs_t *acs, oks_span_t
         .now = acs->request->now, .skew = acs->org->skew,
     };
     OKS_TRY(oks_saml_response_verify(identity, response, &expect, pool));
-    /* Nobody signs in by a Response that this browser did not ask for (login CSRF): the verified one only starts a
-     * login of its own, DESIGN.md OktaSSOIdPInitiated upgrade. */
-    if (!(*identity)->in_response_to) return oks_err(pool, OKS_R_SAML_RESPONSE_UNSOLICITED, NULL);
-    return oks_state_check(acs->state, acs->request, pool);
+    if ((*identity)->in_response_to) return oks_state_check(acs->state, acs->request, pool);
+    return judge_unsolicited(acs);
 }
 
 static oks_err_t *consume(oks_answer_t **answer, const acs_t *acs, oks_span_t response)

@@ -1,7 +1,6 @@
 /* From layers to organizations, once, at configtest and at start; what is wrong is told with file, line and mend. */
 #include <string.h>
 
-#include <apr_file_io.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
 
@@ -82,34 +81,6 @@ static apr_array_header_t *make_default_headers(apr_pool_t *pool)
 
 /* ---- One organization ---- */
 
-static const char *read_metadata(oks_org_t *org, const oks_setting_t *setting, apr_pool_t *pool)
-{
-    const char *source = setting->value;
-    apr_file_t *file;
-    oks_saml_idp_t *idp;
-    if (strstr(source, "://")) {
-        org->metadata_url = org->metadata_key = source;
-        return NULL;
-    }
-    apr_status_t status = apr_file_open(&file, source, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, pool);
-    char *bytes = apr_palloc(pool, OKS_SAML_METADATA_MAX + 1), reason[120];
-    apr_size_t len = OKS_SAML_METADATA_MAX + 1;
-    if (status == APR_SUCCESS) {
-        status = apr_file_read_full(file, bytes, len, &len);
-        apr_file_close(file);
-        if (status == APR_EOF) status = APR_SUCCESS;
-    }
-    if (status != APR_SUCCESS)
-        return apr_psprintf(pool, "%s: OktaSSOIdPMetadata: the file %s cannot be read: %s", setting->where, source,
-                            apr_strerror(status, reason, sizeof reason));
-    oks_err_t *err = oks_saml_metadata_parse(&idp, oks_span(bytes, len), pool);
-    if (err)
-        return apr_psprintf(pool, "%s: OktaSSOIdPMetadata: %s is not usable: %s", setting->where, source,
-                            oks_err_text(err, pool));
-    org->static_idp = idp;
-    return NULL;
-}
-
 static const apr_array_header_t *make_attributes(const apr_array_header_t *own, apr_pool_t *pool)
 {
     apr_array_header_t *rules = own ? apr_array_copy(pool, own) : apr_array_make(pool, 8, sizeof(oks_attribute_rule_t));
@@ -162,14 +133,12 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
 {
     static const int on = 1;
     static const oks_unauthorized_t automatic = OKS_UNAUTHORIZED_AUTO;
+    static const oks_idp_initiated_t upgrade = OKS_IDP_INITIATED_UPGRADE;
     oks_org_entry_t *entry = apr_pcalloc(pool, sizeof *entry);
     oks_org_t *org = &entry->org;
     org->name = conf->name;
     org->enabled = *(const int *)VALUE(conf, ENABLED, &on);
-    if (!conf->set[OKS_SET_METADATA].text)
-        return apr_psprintf(pool, "%s: the organization %s has no OktaSSOIdPMetadata: name the metadata URL of its Okta "
-                            "application, in <OktaSSOOrg %s> or here", conf->where, conf->name, conf->name);
-    const char *error = read_metadata(org, &conf->set[OKS_SET_METADATA], pool);
+    const char *error = oks_httpd_provider(org, conf, pool);
     if (error) return error;
     org->entity_ids = VALUE(conf, ENTITY_ID, NULL);
     org->attributes = make_attributes(LIST(conf, ATTRIBUTE), pool);
@@ -179,10 +148,12 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     org->user_field = VALUE(conf, USER_FIELD, "email");
     org->skew = *(const apr_interval_time_t *)VALUE(conf, CLOCK_SKEW, &default_skew);
     org->unauthorized = *(const oks_unauthorized_t *)VALUE(conf, UNAUTHORIZED, &automatic);
+    org->idp_initiated = *(const oks_idp_initiated_t *)VALUE(conf, IDP_INITIATED, &upgrade);
     complete_limits(org, VALUE(conf, SESSION, &default_limits));
     oks_flow_name_cookies(org, sc->vhost, pool);
     if (!field_known(org, org->user_field))
-        return apr_psprintf(pool, "%s: OktaSSOUserField: the field \"%s\" is not known", conf->set[OKS_SET_USER_FIELD].where,
+        return apr_psprintf(pool, "%s: OktaSSOUserField: the field \"%s\" is not known: name one of email, firstName, lastName, "
+                            "name, or feed it by OktaSSOAttribute %s ...", conf->set[OKS_SET_USER_FIELD].where, org->user_field,
                             org->user_field);
     entry->headers = oks_httpd_overlay_headers(make_default_headers(pool), LIST(conf, HEADER), pool);
     *made = entry;

@@ -15,6 +15,11 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
  * X(name, directive) */
 #define OKS_ORG_SETTINGS(X)                    \
     X(METADATA, "OktaSSOIdPMetadata")          \
+    X(METADATA_XML, "<OktaSSOIdPMetadataXML>") \
+    X(SIGN_ON_URL, "OktaSSOIdPSignOnURL")      \
+    X(ISSUER, "OktaSSOIdPIssuer")              \
+    X(CERTIFICATE, "OktaSSOIdPCertificate")    \
+    X(IDP_INITIATED, "OktaSSOIdPInitiated")    \
     X(ENTITY_ID, "OktaSSOSPEntityID")          \
     X(ATTRIBUTE, "OktaSSOAttribute")           \
     X(HEADER, "OktaSSOHeader")                 \
@@ -97,6 +102,8 @@ oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 /* The folded names of all headers that any Location may set, and their first letters: what is scrubbed. */
 const apr_array_header_t *oks_httpd_org_headers(const oks_server_conf_t *conf, const oks_org_t *org);
+/* provider.c: where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
+const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 bool oks_httpd_is_our_header(const char *name);
 const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name);
 /* `rows` laid over `base`, by folded name. */

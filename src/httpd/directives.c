@@ -6,6 +6,8 @@
 
 #include "conf.h"
 
+#include <util_varbuf.h>
+
 static const char *where(const cmd_parms *cmd)
 {
     return apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename, cmd->directive->line_num);
@@ -125,6 +127,76 @@ static const char *set_metadata(cmd_parms *cmd, void *dir, const char *source)
     if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
         return "OktaSSOIdPMetadata must be an https URL (http is for loopback addresses alone), or a file";
     return store(cmd, dir, OKS_SET_METADATA, apr_pstrdup(cmd->pool, source));
+}
+
+#define XML_SECTION "OktaSSOIdPMetadataXML"
+#define XML_DIRECTIVE "OktaSSOIdPMetadataText" /* what the section becomes; nobody writes it */
+
+/* Read while the file is read, since httpd would take the tags for sections: one directive with the whole text stands in
+ * the tree instead. */
+static const char *read_metadata_xml(cmd_parms *cmd, void *tree, const char *args)
+{
+    ap_directive_t **made = tree;
+    struct ap_varbuf line, text;
+    bool closed = false;
+    int start = (int)cmd->config_file->line_number;
+    if (strcmp(args, ">") != 0) return "<" XML_SECTION "> takes no argument";
+    ap_varbuf_init(cmd->temp_pool, &line, 1024);
+    ap_varbuf_init(cmd->temp_pool, &text, 4096);
+    while (!closed && ap_varbuf_cfg_getline(&line, cmd->config_file, OKS_SAML_METADATA_MAX) == APR_SUCCESS) {
+        closed = strcasecmp(line.buf, "</" XML_SECTION ">") == 0;
+        if (closed) break;
+        ap_varbuf_strcat(&text, line.buf);
+        ap_varbuf_strcat(&text, "\n");
+        if (text.strlen > OKS_SAML_METADATA_MAX) return "<" XML_SECTION "> is longer than metadata may be: name a file instead";
+    }
+    if (!closed) return "<" XML_SECTION "> lacks its </" XML_SECTION ">";
+    *made = apr_pcalloc(cmd->pool, sizeof **made);
+    (*made)->directive = XML_DIRECTIVE;
+    (*made)->args = ap_varbuf_pdup(cmd->pool, &text, NULL, 0, NULL, 0, NULL);
+    (*made)->filename = cmd->config_file->name;
+    (*made)->line_num = start;
+    return NULL;
+}
+
+static const char *set_metadata_xml(cmd_parms *cmd, void *dir, const char *xml)
+{
+    return store(cmd, dir, OKS_SET_METADATA_XML, xml);
+}
+
+static const char *set_sign_on_url(cmd_parms *cmd, void *dir, const char *text)
+{
+    oks_url_t url;
+    oks_err_t *err = oks_url_parse(&url, oks_span_z(text), cmd->temp_pool);
+    if (err) return apr_psprintf(cmd->pool, "OktaSSOIdPSignOnURL \"%s\": %s", text, err->detail);
+    if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
+        return "OktaSSOIdPSignOnURL must be an https URL (http is for loopback addresses alone)";
+    return store(cmd, dir, OKS_SET_SIGN_ON_URL, apr_pstrdup(cmd->pool, text));
+}
+
+static const char *set_issuer(cmd_parms *cmd, void *dir, const char *uri)
+{
+    if (!strchr(uri, ':')) return "OktaSSOIdPIssuer takes the issuer that Okta shows: http://www.okta.com/exk...";
+    return store(cmd, dir, OKS_SET_ISSUER, apr_pstrdup(cmd->pool, uri));
+}
+
+static const char *set_certificates(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    const char **paths = apr_pcalloc(cmd->pool, sizeof *paths * (apr_size_t)(argc + 1));
+    if (!argc) return "OktaSSOIdPCertificate takes one file or more";
+    for (int i = 0; i < argc; i++) paths[i] = ap_server_root_relative(cmd->pool, argv[i]);
+    return store(cmd, dir, OKS_SET_CERTIFICATE, paths);
+}
+
+static const char *set_idp_initiated(cmd_parms *cmd, void *dir, const char *text)
+{
+    static const char *const words[] = { "upgrade", "on", "off" };
+    oks_idp_initiated_t *mode = apr_palloc(cmd->pool, sizeof *mode);
+    int i = 0;
+    while (i < 3 && strcasecmp(text, words[i]) != 0) i++;
+    if (i == 3) return "OktaSSOIdPInitiated takes upgrade, on or off";
+    *mode = (oks_idp_initiated_t)i;
+    return store(cmd, dir, OKS_SET_IDP_INITIATED, mode);
 }
 
 static const char *set_entity_ids(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -320,6 +392,12 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),
     AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location"),
     AP_INIT_TAKE1("OktaSSOIdPMetadata", set_metadata, NULL, ORG, "URL or file of the IdP's metadata"),
+    AP_INIT_RAW_ARGS("<OktaSSOIdPMetadataXML", read_metadata_xml, NULL, ORG | EXEC_ON_READ, "the IdP's metadata, pasted"),
+    AP_INIT_RAW_ARGS(XML_DIRECTIVE, set_metadata_xml, NULL, ORG, "internal: the text of <" XML_SECTION ">"),
+    AP_INIT_TAKE1("OktaSSOIdPSignOnURL", set_sign_on_url, NULL, ORG, "the IdP's single sign-on URL, without metadata"),
+    AP_INIT_TAKE1("OktaSSOIdPIssuer", set_issuer, NULL, ORG, "the IdP's entity ID, without metadata"),
+    AP_INIT_TAKE_ARGV("OktaSSOIdPCertificate", set_certificates, NULL, ORG, "the IdP's signing certificates, without metadata"),
+    AP_INIT_TAKE1("OktaSSOIdPInitiated", set_idp_initiated, NULL, ORG, "upgrade, on or off: unsolicited Responses"),
     AP_INIT_TAKE_ARGV("OktaSSOSPEntityID", set_entity_ids, NULL, ORG, "audiences accepted; the first is sent"),
     AP_INIT_TAKE_ARGV("OktaSSOAttribute", set_attribute, NULL, ORG, "FIELD NAME...: attributes that feed a field"),
     AP_INIT_TAKE2("OktaSSOHeader", set_header, NULL, ORG, "HEADER FIELD|none"),

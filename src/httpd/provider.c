@@ -1,0 +1,97 @@
+/* Where an organization's identity provider comes from: metadata by URL, file or inline, or the manual three. */
+#include <string.h>
+
+#include <apr_file_io.h>
+#include <apr_strings.h>
+
+#include "conf.h"
+
+static const char *read_file(oks_span_t *bytes, const oks_setting_t *setting, const char *directive, const char *path,
+                             apr_pool_t *pool)
+{
+    char *buffer = apr_palloc(pool, OKS_SAML_METADATA_MAX + 1), reason[120];
+    apr_size_t len = OKS_SAML_METADATA_MAX + 1;
+    apr_file_t *file;
+    apr_status_t status = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, pool);
+    if (status == APR_SUCCESS) {
+        status = apr_file_read_full(file, buffer, len, &len);
+        apr_file_close(file);
+        if (status == APR_EOF) status = APR_SUCCESS;
+    }
+    if (status != APR_SUCCESS)
+        return apr_psprintf(pool, "%s: %s: the file %s cannot be read: %s", setting->where, directive, path,
+                            apr_strerror(status, reason, sizeof reason));
+    *bytes = oks_span(buffer, len);
+    return NULL;
+}
+
+static const char *parse_metadata(oks_org_t *org, const oks_setting_t *setting, const char *what, oks_span_t xml, apr_pool_t *pool)
+{
+    oks_saml_idp_t *idp;
+    oks_err_t *err = oks_saml_metadata_parse(&idp, xml, pool);
+    if (err) return apr_psprintf(pool, "%s: %s is not usable: %s", setting->where, what, oks_err_text(err, pool));
+    org->static_idp = idp;
+    return NULL;
+}
+
+static const char *from_metadata(oks_org_t *org, const oks_setting_t *setting, apr_pool_t *pool)
+{
+    const char *source = setting->value;
+    oks_span_t xml;
+    if (strstr(source, "://")) {
+        org->metadata_url = org->metadata_key = source;
+        return NULL;
+    }
+    const char *error = read_file(&xml, setting, "OktaSSOIdPMetadata", source, pool);
+    return error ? error : parse_metadata(org, setting, apr_pstrcat(pool, "OktaSSOIdPMetadata: ", source, NULL), xml, pool);
+}
+
+static const char *read_certificates(apr_array_header_t *certs, const oks_setting_t *setting, apr_pool_t *pool)
+{
+    for (const char *const *path = setting->value; *path; path++) {
+        oks_span_t bytes;
+        const char *error = read_file(&bytes, setting, "OktaSSOIdPCertificate", *path, pool);
+        if (error) return error;
+        oks_err_t *err = oks_certs_parse(certs, bytes, pool);
+        if (err)
+            return apr_psprintf(pool, "%s: OktaSSOIdPCertificate: %s is not usable: %s (download it from Okta: Sign On, SAML "
+                                "Signing Certificates)", setting->where, *path, oks_err_text(err, pool));
+    }
+    if (certs->nelts > OKS_SAML_KEYS_MAX)
+        return apr_psprintf(pool, "%s: OktaSSOIdPCertificate: more than %d certificates", setting->where, OKS_SAML_KEYS_MAX);
+    return NULL;
+}
+
+static const char *from_manual(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool)
+{
+    const oks_setting_t *url = &conf->set[OKS_SET_SIGN_ON_URL], *issuer = &conf->set[OKS_SET_ISSUER];
+    const oks_setting_t *certificate = &conf->set[OKS_SET_CERTIFICATE];
+    const oks_setting_t *first = url->text ? url : issuer->text ? issuer : certificate;
+    if (!url->text || !issuer->text || !certificate->text)
+        return apr_psprintf(pool, "%s: OktaSSOIdPSignOnURL, OktaSSOIdPIssuer and OktaSSOIdPCertificate belong together: %s is "
+                            "missing", first->where, !url->text ? "OktaSSOIdPSignOnURL"
+                            : !issuer->text ? "OktaSSOIdPIssuer" : "OktaSSOIdPCertificate");
+    oks_saml_idp_t *idp = apr_pcalloc(pool, sizeof *idp);
+    idp->entity_id = issuer->value;
+    idp->sso_redirect_url = url->value;
+    idp->certs = apr_array_make(pool, 2, sizeof(oks_cert_t *));
+    org->static_idp = idp;
+    return read_certificates(idp->certs, certificate, pool);
+}
+
+const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool)
+{
+    const oks_setting_t *set = conf->set, *inline_xml = &set[OKS_SET_METADATA_XML];
+    bool manual = set[OKS_SET_SIGN_ON_URL].text || set[OKS_SET_ISSUER].text || set[OKS_SET_CERTIFICATE].text;
+    int count = (set[OKS_SET_METADATA].text != NULL) + (inline_xml->text != NULL) + manual;
+    if (!count)
+        return apr_psprintf(pool, "%s: the organization %s has no OktaSSOIdPMetadata: name the metadata URL of its Okta "
+                            "application, in <OktaSSOOrg %s> or here", conf->where, conf->name, conf->name);
+    if (count > 1)
+        return apr_psprintf(pool, "%s: the organization %s has its identity provider twice: keep one of OktaSSOIdPMetadata, "
+                            "<OktaSSOIdPMetadataXML>, and OktaSSOIdPSignOnURL with its issuer and certificate", conf->where,
+                            conf->name);
+    if (manual) return from_manual(org, conf, pool);
+    if (inline_xml->text) return parse_metadata(org, inline_xml, "<OktaSSOIdPMetadataXML>", oks_span_z(inline_xml->value), pool);
+    return from_metadata(org, &set[OKS_SET_METADATA], pool);
+}
