@@ -54,4 +54,21 @@ oks_err_t *oks_cert_parse(oks_cert_t **cert, oks_span_t text, apr_pool_t *pool) 
  * with a private key is refused: that is not what was meant. The same reasons. */
 oks_err_t *oks_certs_parse(apr_array_header_t *certs, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
 
+/* ---- A key of our own ---------------------------------------------------------------------------------------- */
+
+typedef struct oks_keypair_t {
+    void *pkey;        /* EVP_PKEY *, RSA, freed with the pool */
+    oks_cert_t *cert;  /* its certificate */
+} oks_keypair_t;
+
+/* From PEM without a passphrase, and a certificate as for oks_cert_parse. crypto.key.malformed, crypto.cert.malformed,
+ * crypto.key.weak. */
+oks_err_t *oks_keypair_parse(oks_keypair_t **pair, oks_span_t key, oks_span_t cert, apr_pool_t *pool) OKS_MUST_USE;
+/* A new RSA key and its self-signed certificate, both in one PEM text. Takes a tenth of a second. */
+oks_err_t *oks_keypair_make(const char **pem, const char *name, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+/* RSASSA-PKCS1-v1_5 with SHA-256. */
+oks_err_t *oks_sign_rsa_sha256(oks_span_t *signature, const oks_keypair_t *pair, oks_span_t message, apr_pool_t *pool)
+    OKS_MUST_USE;
+const char *oks_cert_pem(const oks_cert_t *cert, apr_pool_t *pool);
+
 #endif

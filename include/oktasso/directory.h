@@ -112,6 +112,9 @@ typedef struct oks_document_t {
 /* *document is NULL when there is no copy yet. */
 oks_err_t *oks_directory_document(oks_document_t **document, oks_directory_t *directory, const char *key,
                                   apr_pool_t *pool) OKS_MUST_USE;
+/* Puts the document unless there is one: of two that try, one wins. Read it afterwards. */
+oks_err_t *oks_directory_document_keep(oks_directory_t *directory, const char *key, const oks_document_t *document,
+                                       apr_pool_t *pool) OKS_MUST_USE;
 /* Replaces the copy; the document's counter moves only when the content changed. */
 oks_err_t *oks_directory_document_put(oks_directory_t *directory, const char *key, const oks_document_t *document,
                                       apr_pool_t *pool) OKS_MUST_USE;

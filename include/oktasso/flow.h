@@ -50,6 +50,10 @@ typedef struct oks_org_t {
     const char *metadata_url;       /* what to fetch; NULL when the metadata is a file */
     const oks_saml_idp_t *static_idp; /* out of a file or the configuration itself; else NULL */
     const char *const *entity_ids;  /* OktaSSOSPEntityID, NULL-terminated; NULL: the metadata URL */
+    const char *acs_url;            /* OktaSSOACSURL; NULL: our own */
+    bool sign_requests;
+    const oks_keypair_t *sp_key;    /* configured; NULL: made at first need */
+    const apr_array_header_t *sp_certs; /* oks_cert_t *: of sp_key, and one of a rollover */
     const apr_array_header_t *attributes; /* oks_attribute_rule_t, the defaults included */
     const apr_array_header_t *roles;      /* oks_role_rule_t */
     const char *default_role;

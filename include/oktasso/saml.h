@@ -3,6 +3,7 @@
 #define OKTASSO_SAML_H
 
 #include "oktasso/base.h"
+#include "oktasso/crypto.h"
 #include "oktasso/identity.h"
 
 #define OKS_SAML_METADATA_MAX (1024 * 1024)  /* bytes of an IdP's metadata document */
@@ -37,9 +38,11 @@ typedef struct oks_saml_authn_request_t {
     const char *acs_url;
     const char *destination;   /* the IdP's HTTP-Redirect endpoint */
     bool force_authn;
+    const oks_keypair_t *key;  /* signs the request; NULL: unsigned */
 } oks_saml_authn_request_t;
 
-/* The URL to send the browser to: HTTP-Redirect binding, DEFLATE (SAML Bindings 3.4.4). */
+/* The URL to send the browser to: HTTP-Redirect binding, DEFLATE, and with a key the signature over the exact
+ * octets of the query (SAML Bindings 3.4.4, 3.4.4.1). */
 oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_request_t *request,
                                       const char *relay_state, apr_pool_t *pool) OKS_MUST_USE;
 
@@ -47,6 +50,8 @@ oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_req
 typedef struct oks_saml_sp_t {
     const char *entity_id;
     const char *acs_url;
+    bool signs_requests;
+    const apr_array_header_t *certs; /* const oks_cert_t *: what signs our requests, or NULL */
 } oks_saml_sp_t;
 const char *oks_saml_sp_metadata(const oks_saml_sp_t *sp, apr_pool_t *pool);
 

@@ -145,6 +145,7 @@ oks_err_t *oks_directory_user_set_active(oks_directory_t *directory, const char 
 typedef struct document_work_t {
     const char *key;
     const oks_document_t *put;
+    bool keep;             /* a copy that is there stays */
     oks_document_t *found;
     bool changed;
 } document_work_t;
@@ -172,6 +173,7 @@ static oks_err_t *write_document(oks_conn_t *conn, void *baton, apr_pool_t *pool
     document_work_t *work = baton;
     const char *hash = oks_document_hash(work->key, pool);
     OKS_TRY(read_document(conn, work, pool));
+    if (work->keep && work->found) return NULL;
     work->changed = !work->found || !oks_span_eq(work->found->content, work->put->content);
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_DOCUMENT_WRITE,
                            OKS_ARGS(hash, work->key, oks_base64_encode(work->put->content, pool), work->put->etag,
@@ -187,13 +189,25 @@ oks_err_t *oks_directory_document(oks_document_t **document, oks_directory_t *di
     return NULL;
 }
 
-oks_err_t *oks_directory_document_put(oks_directory_t *directory, const char *key, const oks_document_t *document,
-                                      apr_pool_t *pool)
+static oks_err_t *put_document(oks_directory_t *directory, const char *key, const oks_document_t *document, bool keep,
+                               apr_pool_t *pool)
 {
-    document_work_t work = { .key = key, .put = document };
+    document_work_t work = { .key = key, .put = document, .keep = keep };
     OKS_TRY(oks_directory_write(directory, write_document, &work, pool));
     if (work.changed) oks_counter_add(oks_directory_counters(directory), oks_counter_of_document(key));
     return NULL;
+}
+
+oks_err_t *oks_directory_document_put(oks_directory_t *directory, const char *key, const oks_document_t *document,
+                                      apr_pool_t *pool)
+{
+    return put_document(directory, key, document, false, pool);
+}
+
+oks_err_t *oks_directory_document_keep(oks_directory_t *directory, const char *key, const oks_document_t *document,
+                                       apr_pool_t *pool)
+{
+    return put_document(directory, key, document, true, pool);
 }
 
 /* ---- Background work ---- */

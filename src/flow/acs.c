@@ -140,7 +140,7 @@ static oks_err_t *verify(oks_identity_t **identity, const acs_t *acs, oks_span_t
     OKS_TRY(oks_flow_idp(&idp, acs->flow, acs->org, pool));
     oks_saml_expect_t expect = {
         .idp = idp, .audiences = acs->org->entity_ids ? acs->org->entity_ids : own,
-        .acs_url = oks_flow_url(acs->flow, acs->request, "acs", acs->org, pool),
+        .acs_url = oks_flow_acs_url(acs->flow, acs->request, acs->org, pool),
         .request_id = acs->state ? oks_state_request_id(acs->state, pool) : NULL,
         .now = acs->request->now, .skew = acs->org->skew,
     };

@@ -97,6 +97,17 @@ oks_err_t *oks_flow_form(apr_array_header_t **params, const oks_request_t *reque
 /* The `return` parameter by the return-URL policy; "/" when there is none. */
 oks_err_t *oks_flow_return(const char **path, const apr_array_header_t *params, apr_pool_t *pool) OKS_MUST_USE;
 
+/* ---- spkey.c: our own key of an organization ---- */
+
+oks_err_t *oks_flow_sp_key(const oks_keypair_t **pair, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now,
+                           apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_sp_certs(const apr_array_header_t **certs, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now,
+                             apr_pool_t *pool) OKS_MUST_USE; /* oks_cert_t * */
+/* Are requests signed? By setting, or because the identity provider wants it (idp may be NULL: not known yet). */
+bool oks_flow_signs(const oks_org_t *org, const oks_saml_idp_t *idp);
+/* Where Responses go: OktaSSOACSURL, or ours. */
+const char *oks_flow_acs_url(const oks_flow_t *flow, const oks_request_t *request, const oks_org_t *org, apr_pool_t *pool);
+
 typedef oks_err_t *(*oks_flow_serve_fn)(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                         const oks_request_t *request, apr_pool_t *pool);
 oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
@@ -107,6 +118,8 @@ oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow
                                    const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                  const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_pem(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                              const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                   const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 

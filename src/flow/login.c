@@ -19,6 +19,11 @@ const char *oks_flow_entity_id(const oks_flow_t *flow, const oks_request_t *requ
     return org->entity_ids ? org->entity_ids[0] : oks_flow_url(flow, request, "metadata", org, pool);
 }
 
+const char *oks_flow_acs_url(const oks_flow_t *flow, const oks_request_t *request, const oks_org_t *org, apr_pool_t *pool)
+{
+    return org->acs_url ? org->acs_url : oks_flow_url(flow, request, "acs", org, pool);
+}
+
 oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                           const oks_request_t *request, const char *return_path, int restarts, apr_pool_t *pool)
 {
@@ -35,9 +40,10 @@ oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const o
     OKS_TRY(oks_state_seal(&relay_state, flow, org, &state, pool));
     oks_saml_authn_request_t authn = {
         .id = oks_state_request_id(&state, pool), .issue_instant = request->now,
-        .issuer = oks_flow_entity_id(flow, request, org, pool), .acs_url = oks_flow_url(flow, request, "acs", org, pool),
+        .issuer = oks_flow_entity_id(flow, request, org, pool), .acs_url = oks_flow_acs_url(flow, request, org, pool),
         .destination = idp->sso_redirect_url,
     };
+    if (oks_flow_signs(org, idp)) OKS_TRY(oks_flow_sp_key(&authn.key, flow, org, request->now, pool));
     OKS_TRY(oks_saml_authn_request_url(&url, &authn, relay_state, pool));
     apr_table_setn(made->headers, "Location", url);
     made->org = org->name;

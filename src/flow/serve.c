@@ -19,14 +19,19 @@ static const route_t routes[] = {
     { "login", "GET, HEAD, POST", true, oks_flow_serve_login },
     { "logout", "GET, HEAD, POST", true, oks_flow_serve_logout },
     { "metadata", "GET, HEAD", true, oks_flow_serve_metadata },
+    { "pem", "GET, HEAD", true, oks_flow_serve_pem },
     { "session", "GET, HEAD", false, oks_flow_serve_session },
 };
 
 oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                    const oks_request_t *request, apr_pool_t *pool)
 {
+    const oks_saml_idp_t *idp;
     oks_saml_sp_t sp = { .entity_id = oks_flow_entity_id(flow, request, org, pool),
-                         .acs_url = oks_flow_url(flow, request, "acs", org, pool) };
+                         .acs_url = oks_flow_acs_url(flow, request, org, pool) };
+    if (oks_flow_idp(&idp, flow, org, pool) != NULL) idp = NULL; /* our metadata is there before theirs */
+    sp.signs_requests = oks_flow_signs(org, idp);
+    if (sp.signs_requests || org->sp_certs) OKS_TRY(oks_flow_sp_certs(&sp.certs, flow, org, request->now, pool));
     *answer = oks_flow_answer(200, "metadata", pool);
     (*answer)->content_type = "application/samlmetadata+xml";
     (*answer)->body = oks_saml_sp_metadata(&sp, pool);
@@ -147,6 +152,11 @@ static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const o
     if (!*route) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
     if (!method_allowed((*route)->allow, request->method))
         return oks_err(pool, OKS_R_FLOW_METHOD_REFUSED, "%s", oks_log_escape(oks_span_z(request->method), 20, pool));
+    if ((*route)->has_org && !rest.ptr) { /* as other systems have it: /acs?connection=acme, /pem?cert=acme */
+        OKS_TRY(oks_form_parse(&params, request->query, pool));
+        OKS_TRY(oks_form_get(&org_name, params, (*route)->serve == oks_flow_serve_pem ? "cert" : "connection", pool));
+        if (!org_name.len) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
+    }
     if (!(*route)->has_org) {
         if (rest.ptr) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
         OKS_TRY(oks_form_parse(&params, request->query, pool));

@@ -131,7 +131,7 @@ static void complete_limits(oks_org_t *org, const oks_session_limits_t *given)
 static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, const oks_org_conf_t *conf,
                                 apr_pool_t *pool)
 {
-    static const int on = 1;
+    static const int on = 1, off = 0;
     static const oks_unauthorized_t automatic = OKS_UNAUTHORIZED_AUTO;
     static const oks_idp_initiated_t upgrade = OKS_IDP_INITIATED_UPGRADE;
     oks_org_entry_t *entry = apr_pcalloc(pool, sizeof *entry);
@@ -139,9 +139,12 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     org->name = conf->name;
     org->enabled = *(const int *)VALUE(conf, ENABLED, &on);
     const char *error = oks_httpd_provider(org, conf, pool);
+    if (!error) error = oks_httpd_sp_keys(org, conf, pool);
     if (error) return error;
     org->entity_ids = VALUE(conf, ENTITY_ID, NULL);
     org->attributes = make_attributes(LIST(conf, ATTRIBUTE), pool);
+    org->acs_url = VALUE(conf, ACS_URL, NULL);
+    org->sign_requests = *(const int *)VALUE(conf, SIGN_REQUESTS, &off);
     org->roles = LIST(conf, ROLE);
     org->default_role = VALUE(conf, DEFAULT_ROLE, "member");
     org->email_domains = VALUE(conf, EMAIL_DOMAIN, NULL);

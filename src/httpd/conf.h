@@ -21,6 +21,10 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
     X(CERTIFICATE, "OktaSSOIdPCertificate")    \
     X(IDP_INITIATED, "OktaSSOIdPInitiated")    \
     X(ENTITY_ID, "OktaSSOSPEntityID")          \
+    X(ACS_URL, "OktaSSOACSURL")                \
+    X(SIGN_REQUESTS, "OktaSSOSignRequests")    \
+    X(SP_KEY, "OktaSSOSPKey")                  \
+    X(SP_CERTIFICATE, "OktaSSOSPCertificate")  \
     X(ATTRIBUTE, "OktaSSOAttribute")           \
     X(HEADER, "OktaSSOHeader")                 \
     X(USER_FIELD, "OktaSSOUserField")          \
@@ -103,6 +107,8 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 /* The folded names of all headers that any Location may set, and their first letters: what is scrubbed. */
 const apr_array_header_t *oks_httpd_org_headers(const oks_server_conf_t *conf, const oks_org_t *org);
 /* provider.c: where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
+/* The same of our own key. */
+const char *oks_httpd_sp_keys(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 bool oks_httpd_is_our_header(const char *name);
 const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name);

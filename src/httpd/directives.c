@@ -188,6 +188,29 @@ static const char *set_certificates(cmd_parms *cmd, void *dir, int argc, char *c
     return store(cmd, dir, OKS_SET_CERTIFICATE, paths);
 }
 
+static const char *set_sp_key(cmd_parms *cmd, void *dir, const char *path)
+{
+    return store(cmd, dir, OKS_SET_SP_KEY, ap_server_root_relative(cmd->pool, path));
+}
+
+static const char *set_sp_certificates(cmd_parms *cmd, void *dir, const char *first, const char *second)
+{
+    const char **paths = apr_pcalloc(cmd->pool, sizeof *paths * 3);
+    paths[0] = ap_server_root_relative(cmd->pool, first);
+    if (second) paths[1] = ap_server_root_relative(cmd->pool, second);
+    return store(cmd, dir, OKS_SET_SP_CERTIFICATE, paths);
+}
+
+static const char *set_acs_url(cmd_parms *cmd, void *dir, const char *text)
+{
+    oks_url_t url;
+    oks_err_t *err = oks_url_parse(&url, oks_span_z(text), cmd->temp_pool);
+    if (err) return apr_psprintf(cmd->pool, "OktaSSOACSURL \"%s\": %s", text, err->detail);
+    if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
+        return "OktaSSOACSURL must be an https URL (http is for loopback addresses alone)";
+    return store(cmd, dir, OKS_SET_ACS_URL, apr_pstrdup(cmd->pool, text));
+}
+
 static const char *set_idp_initiated(cmd_parms *cmd, void *dir, const char *text)
 {
     static const char *const words[] = { "upgrade", "on", "off" };
@@ -296,11 +319,21 @@ static const char *set_unauthorized(cmd_parms *cmd, void *dir_, const char *text
     return "OktaSSOUnauthorized takes auto, redirect, 401 or pass";
 }
 
-static const char *set_enabled(cmd_parms *cmd, void *dir, int on)
+static const char *store_flag(cmd_parms *cmd, void *dir, oks_setting_id_t id, int on)
 {
     int *value = apr_palloc(cmd->pool, sizeof *value);
     *value = on;
-    return store(cmd, dir, OKS_SET_ENABLED, value);
+    return store(cmd, dir, id, value);
+}
+
+static const char *set_enabled(cmd_parms *cmd, void *dir, int on)
+{
+    return store_flag(cmd, dir, OKS_SET_ENABLED, on);
+}
+
+static const char *set_sign_requests(cmd_parms *cmd, void *dir, int on)
+{
+    return store_flag(cmd, dir, OKS_SET_SIGN_REQUESTS, on);
 }
 
 static const char *set_default_role(cmd_parms *cmd, void *dir, const char *role)
@@ -398,6 +431,10 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOIdPIssuer", set_issuer, NULL, ORG, "the IdP's entity ID, without metadata"),
     AP_INIT_TAKE_ARGV("OktaSSOIdPCertificate", set_certificates, NULL, ORG, "the IdP's signing certificates, without metadata"),
     AP_INIT_TAKE1("OktaSSOIdPInitiated", set_idp_initiated, NULL, ORG, "upgrade, on or off: unsolicited Responses"),
+    AP_INIT_TAKE1("OktaSSOACSURL", set_acs_url, NULL, ORG, "where Responses go, when the IdP knows another form of it"),
+    AP_INIT_FLAG("OktaSSOSignRequests", set_sign_requests, NULL, ORG, "On: sign AuthnRequests"),
+    AP_INIT_TAKE1("OktaSSOSPKey", set_sp_key, NULL, ORG, "our private key, PEM"),
+    AP_INIT_TAKE12("OktaSSOSPCertificate", set_sp_certificates, NULL, ORG, "its certificate, and the next one of a rollover"),
     AP_INIT_TAKE_ARGV("OktaSSOSPEntityID", set_entity_ids, NULL, ORG, "audiences accepted; the first is sent"),
     AP_INIT_TAKE_ARGV("OktaSSOAttribute", set_attribute, NULL, ORG, "FIELD NAME...: attributes that feed a field"),
     AP_INIT_TAKE2("OktaSSOHeader", set_header, NULL, ORG, "HEADER FIELD|none"),

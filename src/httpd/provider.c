@@ -46,19 +46,19 @@ static const char *from_metadata(oks_org_t *org, const oks_setting_t *setting, a
     return error ? error : parse_metadata(org, setting, apr_pstrcat(pool, "OktaSSOIdPMetadata: ", source, NULL), xml, pool);
 }
 
-static const char *read_certificates(apr_array_header_t *certs, const oks_setting_t *setting, apr_pool_t *pool)
+static const char *read_certificates(apr_array_header_t *certs, const oks_setting_t *setting, const char *directive,
+                                     apr_pool_t *pool)
 {
     for (const char *const *path = setting->value; *path; path++) {
         oks_span_t bytes;
-        const char *error = read_file(&bytes, setting, "OktaSSOIdPCertificate", *path, pool);
+        const char *error = read_file(&bytes, setting, directive, *path, pool);
         if (error) return error;
         oks_err_t *err = oks_certs_parse(certs, bytes, pool);
         if (err)
-            return apr_psprintf(pool, "%s: OktaSSOIdPCertificate: %s is not usable: %s (download it from Okta: Sign On, SAML "
-                                "Signing Certificates)", setting->where, *path, oks_err_text(err, pool));
+            return apr_psprintf(pool, "%s: %s: %s is not usable: %s", setting->where, directive, *path, oks_err_text(err, pool));
     }
     if (certs->nelts > OKS_SAML_KEYS_MAX)
-        return apr_psprintf(pool, "%s: OktaSSOIdPCertificate: more than %d certificates", setting->where, OKS_SAML_KEYS_MAX);
+        return apr_psprintf(pool, "%s: %s: more than %d certificates", setting->where, directive, OKS_SAML_KEYS_MAX);
     return NULL;
 }
 
@@ -76,7 +76,28 @@ static const char *from_manual(oks_org_t *org, const oks_org_conf_t *conf, apr_p
     idp->sso_redirect_url = url->value;
     idp->certs = apr_array_make(pool, 2, sizeof(oks_cert_t *));
     org->static_idp = idp;
-    return read_certificates(idp->certs, certificate, pool);
+    return read_certificates(idp->certs, certificate, "OktaSSOIdPCertificate", pool);
+}
+
+const char *oks_httpd_sp_keys(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool)
+{
+    const oks_setting_t *key = &conf->set[OKS_SET_SP_KEY], *certificate = &conf->set[OKS_SET_SP_CERTIFICATE];
+    oks_keypair_t *pair;
+    oks_span_t pem;
+    if (!key->text && !certificate->text) return NULL;
+    if (!key->text || !certificate->text)
+        return apr_psprintf(pool, "%s: OktaSSOSPKey and OktaSSOSPCertificate belong together: write both, or none to have a key "
+                            "made", key->text ? key->where : certificate->where);
+    apr_array_header_t *certs = apr_array_make(pool, 2, sizeof(oks_cert_t *));
+    const char *error = read_certificates(certs, certificate, "OktaSSOSPCertificate", pool);
+    if (!error) error = read_file(&pem, key, "OktaSSOSPKey", key->value, pool);
+    if (error) return error;
+    oks_err_t *err = oks_keypair_parse(&pair, pem, APR_ARRAY_IDX(certs, 0, oks_cert_t *)->der, pool);
+    explicit_bzero((char *)(uintptr_t)pem.ptr, pem.len);
+    if (err) return apr_psprintf(pool, "%s: OktaSSOSPKey: %s", key->where, oks_err_text(err, pool));
+    org->sp_key = pair;
+    org->sp_certs = certs;
+    return NULL;
 }
 
 const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool)

@@ -110,12 +110,24 @@ oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_poo
     return NULL;
 }
 
+static const char *key_descriptors(const oks_saml_sp_t *sp, apr_pool_t *pool)
+{
+    const char *all = "";
+    for (int i = 0; sp->certs && i < sp->certs->nelts; i++)
+        all = apr_pstrcat(pool, all, "    <md:KeyDescriptor use=\"signing\"><ds:KeyInfo xmlns:ds=\"" OKS_NS_DSIG
+                          "\"><ds:X509Data><ds:X509Certificate>",
+                          oks_base64_encode(APR_ARRAY_IDX(sp->certs, i, const oks_cert_t *)->der, pool),
+                          "</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>\n", NULL);
+    return all;
+}
+
 const char *oks_saml_sp_metadata(const oks_saml_sp_t *sp, apr_pool_t *pool)
 {
     return apr_pstrcat(
         pool, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<md:EntityDescriptor xmlns:md=\"" OKS_NS_METADATA "\" entityID=\"",
-        oks_html_escape(sp->entity_id, pool), "\">\n  <md:SPSSODescriptor AuthnRequestsSigned=\"false\" "
-        "WantAssertionsSigned=\"true\" protocolSupportEnumeration=\"" OKS_NS_PROTOCOL "\">\n"
+        oks_html_escape(sp->entity_id, pool), "\">\n  <md:SPSSODescriptor AuthnRequestsSigned=\"",
+        sp->signs_requests ? "true" : "false", "\" WantAssertionsSigned=\"true\" protocolSupportEnumeration=\""
+        OKS_NS_PROTOCOL "\">\n", key_descriptors(sp, pool),
         "    <md:AssertionConsumerService Binding=\"" OKS_BINDING_POST "\" Location=\"",
         oks_html_escape(sp->acs_url, pool), "\" index=\"0\" isDefault=\"true\"/>\n"
         "  </md:SPSSODescriptor>\n</md:EntityDescriptor>\n", NULL);

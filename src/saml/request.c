@@ -6,6 +6,8 @@
 
 #include "saml_private.h"
 
+#define RSA_SHA256 "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+
 static oks_err_t *deflate_raw(oks_span_t *out, oks_span_t in, apr_pool_t *pool)
 {
     z_stream stream;
@@ -37,8 +39,14 @@ oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_req
         request->force_authn ? "\" ForceAuthn=\"true\">" : "\">", "<saml:Issuer>", oks_html_escape(request->issuer, pool),
         "</saml:Issuer></samlp:AuthnRequest>", NULL);
     OKS_TRY(deflate_raw(&deflated, oks_span_z(xml), pool));
-    *url = apr_pstrcat(pool, request->destination, strchr(request->destination, '?') ? "&" : "?", "SAMLRequest=",
-                       oks_url_encode(oks_base64_encode(deflated, pool), pool), "&RelayState=",
-                       oks_url_encode(relay_state, pool), NULL);
+    const char *query = apr_pstrcat(pool, "SAMLRequest=", oks_url_encode(oks_base64_encode(deflated, pool), pool), "&RelayState=",
+                                    oks_url_encode(relay_state, pool), NULL);
+    if (request->key) {
+        oks_span_t signature;
+        query = apr_pstrcat(pool, query, "&SigAlg=", oks_url_encode(RSA_SHA256, pool), NULL);
+        OKS_TRY(oks_sign_rsa_sha256(&signature, request->key, oks_span_z(query), pool));
+        query = apr_pstrcat(pool, query, "&Signature=", oks_url_encode(oks_base64_encode(signature, pool), pool), NULL);
+    }
+    *url = apr_pstrcat(pool, request->destination, strchr(request->destination, '?') ? "&" : "?", query, NULL);
     return NULL;
 }
