@@ -51,6 +51,7 @@ typedef struct oks_org_t {
     const oks_saml_idp_t *static_idp; /* out of a file or the configuration itself; else NULL */
     const char *const *entity_ids;  /* OktaSSOSPEntityID, NULL-terminated; NULL: the metadata URL */
     const char *acs_url;            /* OktaSSOACSURL; NULL: our own */
+    unsigned algorithms;            /* oks_saml_algorithm(), of the identity provider's signatures; 0: the SHA-2 family */
     bool sign_requests;
     const oks_keypair_t *sp_key;    /* configured; NULL: made at first need */
     const apr_array_header_t *sp_certs; /* oks_cert_t *: of sp_key, and one of a rollover */
@@ -94,6 +95,8 @@ oks_err_t *oks_flow_idp(const oks_saml_idp_t **idp, const oks_flow_t *flow, cons
     OKS_MUST_USE;
 
 /* One step of background work for a document: fetch, check that it is usable metadata, keep. */
+/* The counter that moves when somebody wants the document fetched again (a signature did not verify). */
+uint32_t oks_flow_refetch_counter(const char *key, apr_pool_t *pool);
 typedef struct oks_fetch_t {
     const char *key;
     const char *url;

@@ -55,12 +55,16 @@ typedef struct oks_saml_sp_t {
 } oks_saml_sp_t;
 const char *oks_saml_sp_metadata(const oks_saml_sp_t *sp, apr_pool_t *pool);
 
+/* The bit of "rsa-sha256" and so on (oks_xml_algorithm_t); 0 for a name that is not known. */
+unsigned oks_saml_algorithm(const char *name);
+
 /* What a Response is judged against. All required but request_id. */
 typedef struct oks_saml_expect_t {
     const oks_saml_idp_t *idp;
     const char *const *audiences; /* our entity IDs, NULL-terminated; one must be named by the assertion */
     const char *acs_url;          /* Destination and Recipient */
     const char *request_id;       /* the request this browser started, or NULL when it started none we know of */
+    unsigned algorithms;          /* oks_xml_algorithm_t; 0: the SHA-2 family */
     apr_time_t now;
     apr_interval_time_t skew;
 } oks_saml_expect_t;

@@ -35,10 +35,19 @@ const char *oks_xml_attribute(const xmlNode *node, const char *name, apr_pool_t 
 /* The whole text of an element, CDATA included; NULL when it has an element child. */
 const char *oks_xml_text(const xmlNode *node, apr_pool_t *pool);
 
+/* Signature algorithms (and with them the digests) that a peer may use: a set. 0 is the default, all of the SHA-2 family. */
+typedef enum oks_xml_algorithm_t {
+    OKS_XML_RSA_SHA256 = 1, OKS_XML_RSA_SHA384 = 2, OKS_XML_RSA_SHA512 = 4,
+    OKS_XML_ECDSA_SHA256 = 8, OKS_XML_ECDSA_SHA384 = 16, OKS_XML_ECDSA_SHA512 = 32,
+    OKS_XML_RSA_SHA1 = 64 /* broken: for a peer that can nothing else, and only where it was written down */
+} oks_xml_algorithm_t;
+/* "rsa-sha256", …; 0 for another name. */
+unsigned oks_xml_algorithm(const char *name);
+
 /* Verifies the one ds:Signature child of `element` against any of these certificates (oks_cert_t *), and returns the
  * bytes that were digested: the canonical element without its signature. Parse those, and read nothing else.
  * Reasons: xml.id.malformed, xml.signature.*. */
-oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, apr_pool_t *pool)
-    OKS_MUST_USE;
+oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, unsigned algorithms,
+                          apr_pool_t *pool) OKS_MUST_USE;
 
 #endif

@@ -142,7 +142,7 @@ static oks_err_t *verify(oks_identity_t **identity, const acs_t *acs, oks_span_t
         .idp = idp, .audiences = acs->org->entity_ids ? acs->org->entity_ids : own,
         .acs_url = oks_flow_acs_url(acs->flow, acs->request, acs->org, pool),
         .request_id = acs->state ? oks_state_request_id(acs->state, pool) : NULL,
-        .now = acs->request->now, .skew = acs->org->skew,
+        .algorithms = acs->org->algorithms, .now = acs->request->now, .skew = acs->org->skew,
     };
     OKS_TRY(oks_saml_response_verify(identity, response, &expect, pool));
     if ((*identity)->in_response_to) return oks_state_check(acs->state, acs->request, pool);
@@ -172,5 +172,8 @@ oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, con
     if (!response.len) return oks_err(pool, OKS_R_FLOW_PARAMETER_MISSING, "SAMLResponse");
     read_state(&acs, relay_state);
     oks_err_t *err = consume(answer, &acs, response);
+    /* Perhaps a new key that we have not seen yet: the background work looks, at a limited rate. */
+    if (err && err->reason == OKS_R_XML_SIGNATURE_INVALID && org->metadata_key)
+        oks_counter_add(flow->counters, oks_flow_refetch_counter(org->metadata_key, pool));
     return err && restartable(err->reason) ? restart(answer, &acs, err) : err;
 }

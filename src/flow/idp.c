@@ -120,6 +120,11 @@ oks_err_t *oks_flow_idp(const oks_saml_idp_t **idp, const oks_flow_t *flow, cons
     return NULL;
 }
 
+uint32_t oks_flow_refetch_counter(const char *key, apr_pool_t *pool)
+{
+    return oks_counter_of_document(apr_pstrcat(pool, "refetch:", key, NULL));
+}
+
 oks_err_t *oks_flow_fetch(oks_directory_t *directory, const oks_fetch_t *fetch, apr_time_t now, apr_pool_t *pool)
 {
     oks_document_t *known, next;

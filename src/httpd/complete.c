@@ -132,6 +132,7 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
                                 apr_pool_t *pool)
 {
     static const int on = 1, off = 0;
+    static const unsigned sha2 = 0;
     static const oks_unauthorized_t automatic = OKS_UNAUTHORIZED_AUTO;
     static const oks_idp_initiated_t upgrade = OKS_IDP_INITIATED_UPGRADE;
     oks_org_entry_t *entry = apr_pcalloc(pool, sizeof *entry);
@@ -145,6 +146,7 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     org->attributes = make_attributes(LIST(conf, ATTRIBUTE), pool);
     org->acs_url = VALUE(conf, ACS_URL, NULL);
     org->sign_requests = *(const int *)VALUE(conf, SIGN_REQUESTS, &off);
+    org->algorithms = *(const unsigned *)VALUE(conf, ALGORITHMS, &sha2);
     org->roles = LIST(conf, ROLE);
     org->default_role = VALUE(conf, DEFAULT_ROLE, "member");
     org->email_domains = VALUE(conf, EMAIL_DOMAIN, NULL);

@@ -25,6 +25,7 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
     X(SIGN_REQUESTS, "OktaSSOSignRequests")    \
     X(SP_KEY, "OktaSSOSPKey")                  \
     X(SP_CERTIFICATE, "OktaSSOSPCertificate")  \
+    X(ALGORITHMS, "OktaSSOAlgorithms")         \
     X(ATTRIBUTE, "OktaSSOAttribute")           \
     X(HEADER, "OktaSSOHeader")                 \
     X(USER_FIELD, "OktaSSOUserField")          \

@@ -211,6 +211,20 @@ static const char *set_acs_url(cmd_parms *cmd, void *dir, const char *text)
     return store(cmd, dir, OKS_SET_ACS_URL, apr_pstrdup(cmd->pool, text));
 }
 
+static const char *set_algorithms(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    unsigned *set = apr_pcalloc(cmd->pool, sizeof *set);
+    for (int i = 0; i < argc; i++) {
+        unsigned bit = oks_saml_algorithm(argv[i]);
+        if (!bit)
+            return apr_psprintf(cmd->pool, "OktaSSOAlgorithms \"%s\" is not known: write some of rsa-sha256, rsa-sha384, "
+                                "rsa-sha512, ecdsa-sha256, ecdsa-sha384, ecdsa-sha512, rsa-sha1", argv[i]);
+        *set |= bit;
+    }
+    if (!argc) return "OktaSSOAlgorithms takes one algorithm or more, such as rsa-sha256";
+    return store(cmd, dir, OKS_SET_ALGORITHMS, set);
+}
+
 static const char *set_idp_initiated(cmd_parms *cmd, void *dir, const char *text)
 {
     static const char *const words[] = { "upgrade", "on", "off" };
@@ -432,6 +446,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE_ARGV("OktaSSOIdPCertificate", set_certificates, NULL, ORG, "the IdP's signing certificates, without metadata"),
     AP_INIT_TAKE1("OktaSSOIdPInitiated", set_idp_initiated, NULL, ORG, "upgrade, on or off: unsolicited Responses"),
     AP_INIT_TAKE1("OktaSSOACSURL", set_acs_url, NULL, ORG, "where Responses go, when the IdP knows another form of it"),
+    AP_INIT_TAKE_ARGV("OktaSSOAlgorithms", set_algorithms, NULL, ORG, "signature algorithms that the IdP may use"),
     AP_INIT_FLAG("OktaSSOSignRequests", set_sign_requests, NULL, ORG, "On: sign AuthnRequests"),
     AP_INIT_TAKE1("OktaSSOSPKey", set_sp_key, NULL, ORG, "our private key, PEM"),
     AP_INIT_TAKE12("OktaSSOSPCertificate", set_sp_certificates, NULL, ORG, "its certificate, and the next one of a rollover"),

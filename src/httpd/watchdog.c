@@ -15,11 +15,15 @@ APLOG_USE_MODULE(oktasso);
 #define REFRESH_SECONDS 3600      /* of metadata that was fetched well */
 #define RETRY_SECONDS_MIN 2
 #define RETRY_SECONDS_MAX 300
+#define REFETCH_SECONDS 60        /* at most so often, when a signature does not verify */
+#define EXPIRY_SECONDS 3600       /* how often the certificates are looked at */
 #define FETCH_TIMEOUT apr_time_from_sec(5)
 
 typedef struct fetch_job_t {
     oks_fetch_t fetch;
     apr_time_t due;
+    apr_time_t wished;      /* when it was last fetched because of a signature */
+    uint32_t wanted;        /* its refetch counter, as last seen */
     int retry;              /* seconds, doubled with each failure; 0: the last fetch was good */
 } fetch_job_t;
 
@@ -28,6 +32,8 @@ typedef struct watch_t {
     apr_array_header_t *jobs; /* fetch_job_t */
     int64_t sequence;         /* in the change log; -1: not read yet */
     apr_time_t sweep_due;
+    apr_time_t expiry_due;
+    apr_hash_t *told;         /* fingerprint -> the fewest days that were told */
     bool failing;             /* so that a database that stays away is logged once */
 } watch_t;
 
@@ -52,6 +58,55 @@ static void run_fetch(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool
     job->due = now + apr_time_from_sec(job->retry);
 }
 
+/* Somebody's signature did not verify. */
+static void see_wish(fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+{
+    uint32_t wanted = oks_counter_get(oks_httpd_runtime.counters, oks_flow_refetch_counter(job->fetch.key, pool));
+    if (wanted == job->wanted || now < job->wished + apr_time_from_sec(REFETCH_SECONDS)) return;
+    job->wanted = wanted;
+    job->wished = now;
+    if (job->due > now && !job->retry) job->due = now;
+}
+
+/* The step of 60, 30, 14, 7, 1 days that the certificate is within; 0 for none, and for one that has expired: then it's
+ * too late for a warning, and the key in it goes on working (OKTA.md B.1.2). */
+static int expiry_step(const oks_cert_t *cert, apr_time_t now)
+{
+    static const int steps[] = { 1, 7, 14, 30, 60 };
+    if (cert->not_after <= now) return 0;
+    for (apr_size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        if (cert->not_after - now <= apr_time_from_sec(steps[i] * 86400L)) return steps[i];
+    return 0;
+}
+
+static void warn_of_expiry(watch_t *watch, const oks_org_t *org, const oks_cert_t *cert, apr_time_t now)
+{
+    apr_pool_t *pool = apr_hash_pool_get(watch->told);
+    int step = expiry_step(cert, now), *told = apr_hash_get(watch->told, cert->fingerprint, APR_HASH_KEY_STRING);
+    if (!step || (told && *told <= step)) return;
+    if (!told) {
+        told = apr_palloc(pool, sizeof *told);
+        apr_hash_set(watch->told, apr_pstrdup(pool, cert->fingerprint), APR_HASH_KEY_STRING, told);
+    }
+    *told = step;
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, watch->server, "OKS0033: a signing certificate of %s's identity provider expires "
+                 "within %d day%s: SHA-256 %.16s", org->name, step, step == 1 ? "" : "s", cert->fingerprint);
+}
+
+static void look_at_certificates(watch_t *watch, apr_time_t now, apr_pool_t *pool)
+{
+    for (server_rec *s = watch->server; s; s = s->next) {
+        const oks_server_conf_t *conf = oks_httpd_server_conf(s);
+        for (apr_hash_index_t *i = conf->flow ? apr_hash_first(pool, conf->orgs) : NULL; i; i = apr_hash_next(i)) {
+            const oks_org_entry_t *entry = apr_hash_this_val(i);
+            const oks_saml_idp_t *idp;
+            if (!entry->org.enabled || oks_flow_idp(&idp, conf->flow, &entry->org, pool) != NULL) continue;
+            for (int k = 0; k < idp->certs->nelts; k++)
+                warn_of_expiry(watch, &entry->org, APR_ARRAY_IDX(idp->certs, k, oks_cert_t *), now);
+        }
+    }
+}
+
 static void run(watch_t *watch, apr_pool_t *pool)
 {
     oks_directory_t *directory = oks_httpd_runtime.directory;
@@ -67,7 +122,12 @@ static void run(watch_t *watch, apr_pool_t *pool)
     if (err) return;
     for (int i = 0; i < watch->jobs->nelts; i++) {
         fetch_job_t *job = &APR_ARRAY_IDX(watch->jobs, i, fetch_job_t);
+        see_wish(job, now, pool);
         if (job->due <= now) run_fetch(watch, job, now, pool);
+    }
+    if (watch->expiry_due <= now) {
+        look_at_certificates(watch, now, pool);
+        watch->expiry_due = now + apr_time_from_sec(EXPIRY_SECONDS);
     }
 }
 
@@ -105,6 +165,7 @@ int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
     watch->server = s;
     watch->sequence = -1;
     watch->jobs = make_jobs(s, pconf);
+    watch->told = apr_hash_make(pconf);
     if (!get || !add || get(&watchdog, NAME, 0, 1, pconf) != APR_SUCCESS ||
         add(watchdog, AP_WD_TM_INTERVAL, watch, step) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0032: mod_watchdog gives no watchdog");

@@ -10,6 +10,11 @@ oks_err_t *oks_saml_init(apr_pool_t *pool)
     return oks_xml_init(pool);
 }
 
+unsigned oks_saml_algorithm(const char *name)
+{
+    return oks_xml_algorithm(name);
+}
+
 static bool speaks_saml2(const xmlNode *role, apr_pool_t *pool)
 {
     const char *protocols = oks_xml_attribute(role, "protocolSupportEnumeration", pool);

@@ -111,9 +111,9 @@ static oks_err_t *verify_signatures(xmlNode **assertion, xmlNode *response, cons
     if (!response_signed && !assertion_signed) return oks_err(pool, OKS_R_SAML_RESPONSE_UNSIGNED, NULL);
     if (oks_xml_count_signatures(response) != response_signed + assertion_signed)
         return oks_err(pool, OKS_R_XML_SIGNATURE_MISPLACED, "a Signature elsewhere than in Response or Assertion");
-    if (assertion_signed) OKS_TRY(oks_xml_verify(&assertion_bytes, raw, expect->idp->certs, pool));
+    if (assertion_signed) OKS_TRY(oks_xml_verify(&assertion_bytes, raw, expect->idp->certs, expect->algorithms, pool));
     if (!response_signed) return parse_signed(assertion, assertion_bytes, pool);
-    OKS_TRY(oks_xml_verify(&response_bytes, response, expect->idp->certs, pool));
+    OKS_TRY(oks_xml_verify(&response_bytes, response, expect->idp->certs, expect->algorithms, pool));
     OKS_TRY(parse_signed(&root, response_bytes, pool));
     OKS_TRY(check_response(root, expect, true, pool));
     return find_assertion(assertion, root, pool);

@@ -18,17 +18,43 @@
 #define DSIG_MORE "http://www.w3.org/2001/04/xmldsig-more#"
 #define XMLENC "http://www.w3.org/2001/04/xmlenc#"
 
-static const char *const signature_algorithms[] = {
-    DSIG_MORE "rsa-sha256", DSIG_MORE "rsa-sha384", DSIG_MORE "rsa-sha512",
-    DSIG_MORE "ecdsa-sha256", DSIG_MORE "ecdsa-sha384", DSIG_MORE "ecdsa-sha512", NULL
+typedef struct algorithm_t {
+    const char *uri;
+    unsigned bits; /* allowed when the set has one of these */
+    xmlSecTransformId (*transform)(void);
+} algorithm_t;
+
+static const algorithm_t signature_algorithms[] = {
+    { DSIG_MORE "rsa-sha256", OKS_XML_RSA_SHA256, xmlSecOpenSSLTransformRsaSha256GetKlass },
+    { DSIG_MORE "rsa-sha384", OKS_XML_RSA_SHA384, xmlSecOpenSSLTransformRsaSha384GetKlass },
+    { DSIG_MORE "rsa-sha512", OKS_XML_RSA_SHA512, xmlSecOpenSSLTransformRsaSha512GetKlass },
+    { DSIG_MORE "ecdsa-sha256", OKS_XML_ECDSA_SHA256, xmlSecOpenSSLTransformEcdsaSha256GetKlass },
+    { DSIG_MORE "ecdsa-sha384", OKS_XML_ECDSA_SHA384, xmlSecOpenSSLTransformEcdsaSha384GetKlass },
+    { DSIG_MORE "ecdsa-sha512", OKS_XML_ECDSA_SHA512, xmlSecOpenSSLTransformEcdsaSha512GetKlass },
+    { DSIG "rsa-sha1", OKS_XML_RSA_SHA1, xmlSecOpenSSLTransformRsaSha1GetKlass },
+    { NULL, 0, NULL }
 };
-static const char *const digest_algorithms[] = { XMLENC "sha256", DSIG_MORE "sha384", XMLENC "sha512", NULL };
+/* Any SHA-2 digest beside any signature; SHA-1 only where SHA-1 is allowed. */
+static const algorithm_t digest_algorithms[] = {
+    { XMLENC "sha256", ~0U, xmlSecOpenSSLTransformSha256GetKlass },
+    { DSIG_MORE "sha384", ~0U, xmlSecOpenSSLTransformSha384GetKlass },
+    { XMLENC "sha512", ~0U, xmlSecOpenSSLTransformSha512GetKlass },
+    { DSIG "sha1", OKS_XML_RSA_SHA1, xmlSecOpenSSLTransformSha1GetKlass },
+    { NULL, 0, NULL }
+};
+
+unsigned oks_xml_algorithm(const char *name)
+{
+    for (const algorithm_t *row = signature_algorithms; row->uri; row++)
+        if (strcmp(strchr(row->uri, '#') + 1, name) == 0) return row->bits;
+    return 0;
+}
 
 oks_err_t *oks_xml_init(apr_pool_t *pool)
 {
     /* Another module may have been here before: a second xmlSecInit would empty its list of algorithms. */
     xmlSecPtrListPtr known = xmlSecTransformIdsGet();
-    if (known->id && xmlSecTransformIdListFindByHref(known, (const xmlChar *)signature_algorithms[0],
+    if (known->id && xmlSecTransformIdListFindByHref(known, (const xmlChar *)signature_algorithms[0].uri,
                                                      xmlSecTransformUsageAny) != xmlSecTransformIdUnknown) return NULL;
     xmlInitParser();
     if (xmlSecInit() < 0 || xmlSecOpenSSLInit() < 0) return oks_err(pool, OKS_R_INTERNAL, "xmlsec1 cannot be initialised");
@@ -44,10 +70,10 @@ static const char *algorithm(const xmlNode *node, apr_pool_t *pool)
     return name ? name : "";
 }
 
-static bool listed(const char *name, const char *const *list)
+static bool listed(const char *name, const algorithm_t *row, unsigned allowed)
 {
-    for (; *list; list++)
-        if (strcmp(name, *list) == 0) return true;
+    for (; row->uri; row++)
+        if (strcmp(name, row->uri) == 0) return (row->bits & allowed) != 0;
     return false;
 }
 
@@ -91,7 +117,7 @@ static oks_err_t *check_transforms(const xmlNode *transforms, apr_pool_t *pool)
     return NULL;
 }
 
-static oks_err_t *check_reference(const xmlNode *reference, const char *id, apr_pool_t *pool)
+static oks_err_t *check_reference(const xmlNode *reference, const char *id, unsigned allowed, apr_pool_t *pool)
 {
     xmlNode *node = oks_xml_first_element(reference), *transforms, *method, *value;
     const char *uri = oks_xml_attribute(reference, "URI", pool);
@@ -101,14 +127,14 @@ static oks_err_t *check_reference(const xmlNode *reference, const char *id, apr_
     OKS_TRY(expect(&transforms, &node, "Transforms", pool));
     OKS_TRY(check_transforms(transforms, pool));
     OKS_TRY(expect(&method, &node, "DigestMethod", pool));
-    if (!listed(algorithm(method, pool), digest_algorithms))
+    if (!listed(algorithm(method, pool), digest_algorithms, allowed))
         return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "digest \"%s\"",
                        oks_log_escape(oks_span_z(algorithm(method, pool)), 120, pool));
     OKS_TRY(expect(&value, &node, "DigestValue", pool));
     return node ? malformed(pool, "more than a DigestValue in Reference") : NULL;
 }
 
-static oks_err_t *check_signed_info(const xmlNode *info, const char *id, apr_pool_t *pool)
+static oks_err_t *check_signed_info(const xmlNode *info, const char *id, unsigned allowed, apr_pool_t *pool)
 {
     xmlNode *node = oks_xml_first_element(info), *method, *reference;
     OKS_TRY(expect(&method, &node, "CanonicalizationMethod", pool));
@@ -118,43 +144,39 @@ static oks_err_t *check_signed_info(const xmlNode *info, const char *id, apr_poo
     if (!c14n_content_ok(method, pool))
         return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "content in CanonicalizationMethod");
     OKS_TRY(expect(&method, &node, "SignatureMethod", pool));
-    if (!listed(algorithm(method, pool), signature_algorithms))
+    if (!listed(algorithm(method, pool), signature_algorithms, allowed))
         return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "signature \"%s\"",
                        oks_log_escape(oks_span_z(algorithm(method, pool)), 120, pool));
     if (oks_xml_children(&reference, info, DSIG, "Reference") != 1)
         return oks_err(pool, OKS_R_XML_SIGNATURE_REFERENCE, "not exactly one Reference");
     OKS_TRY(expect(&reference, &node, "Reference", pool));
     if (node) return malformed(pool, "more than a Reference in SignedInfo");
-    return check_reference(reference, id, pool);
+    return check_reference(reference, id, allowed, pool);
 }
 
-static oks_err_t *check_signature(const xmlNode *signature, const char *id, apr_pool_t *pool)
+static oks_err_t *check_signature(const xmlNode *signature, const char *id, unsigned allowed, apr_pool_t *pool)
 {
     xmlNode *node = oks_xml_first_element(signature), *info, *value;
     OKS_TRY(expect(&info, &node, "SignedInfo", pool));
     OKS_TRY(expect(&value, &node, "SignatureValue", pool));
     if (oks_xml_is(node, DSIG, "KeyInfo")) node = oks_xml_next_element(node); /* never a key (SECURITY.md 17) */
     if (node) return malformed(pool, "an element that SAML does not use after SignatureValue");
-    return check_signed_info(info, id, pool);
+    return check_signed_info(info, id, allowed, pool);
 }
 
 /* ---- xmlsec1 ---- */
 
 /* The allow-lists once more: an empty list would mean "all". */
-static bool restrict_transforms(xmlSecDSigCtxPtr ctx)
+static bool restrict_transforms(xmlSecDSigCtxPtr ctx, unsigned allowed)
 {
-    return xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecTransformEnvelopedId) == 0 &&
-           xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecTransformExclC14NId) == 0 &&
-           xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecOpenSSLTransformSha256Id) == 0 &&
-           xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecOpenSSLTransformSha384Id) == 0 &&
-           xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecOpenSSLTransformSha512Id) == 0 &&
-           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecTransformExclC14NId) == 0 &&
-           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformRsaSha256Id) == 0 &&
-           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformRsaSha384Id) == 0 &&
-           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformRsaSha512Id) == 0 &&
-           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformEcdsaSha256Id) == 0 &&
-           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformEcdsaSha384Id) == 0 &&
-           xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecOpenSSLTransformEcdsaSha512Id) == 0;
+    bool ok = xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecTransformEnvelopedId) == 0 &&
+              xmlSecDSigCtxEnableReferenceTransform(ctx, xmlSecTransformExclC14NId) == 0 &&
+              xmlSecDSigCtxEnableSignatureTransform(ctx, xmlSecTransformExclC14NId) == 0;
+    for (const algorithm_t *row = digest_algorithms; row->uri; row++)
+        if (row->bits & allowed) ok = ok && xmlSecDSigCtxEnableReferenceTransform(ctx, row->transform()) == 0;
+    for (const algorithm_t *row = signature_algorithms; row->uri; row++)
+        if (row->bits & allowed) ok = ok && xmlSecDSigCtxEnableSignatureTransform(ctx, row->transform()) == 0;
+    return ok;
 }
 
 static bool pin_key(xmlSecDSigCtxPtr ctx, const oks_cert_t *cert)
@@ -183,32 +205,34 @@ static bool copy_signed(oks_span_t *bytes, xmlSecDSigCtxPtr ctx, apr_pool_t *poo
     return true;
 }
 
-static bool verify_with(oks_span_t *bytes, xmlNode *signature, const oks_cert_t *cert, apr_pool_t *pool)
+static bool verify_with(oks_span_t *bytes, xmlNode *signature, const oks_cert_t *cert, unsigned allowed, apr_pool_t *pool)
 {
     xmlSecDSigCtxPtr ctx = xmlSecDSigCtxCreate(NULL);
     if (!ctx) return false;
     ctx->flags = XMLSEC_DSIG_FLAGS_IGNORE_MANIFESTS | XMLSEC_DSIG_FLAGS_STORE_SIGNEDINFO_REFERENCES;
     ctx->enabledReferenceUris = xmlSecTransformUriTypeSameDocument;
-    bool ok = restrict_transforms(ctx) && pin_key(ctx, cert) && xmlSecDSigCtxVerify(ctx, signature) >= 0 &&
+    bool ok = restrict_transforms(ctx, allowed) && pin_key(ctx, cert) && xmlSecDSigCtxVerify(ctx, signature) >= 0 &&
               ctx->status == xmlSecDSigStatusSucceeded && copy_signed(bytes, ctx, pool);
     xmlSecDSigCtxDestroy(ctx);
     return ok;
 }
 
-oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, apr_pool_t *pool)
+oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, unsigned algorithms,
+                          apr_pool_t *pool)
 {
+    unsigned allowed = algorithms ? algorithms : OKS_XML_RSA_SHA1 - 1;
     xmlNode *signature;
     xmlAttr *attr = xmlHasNsProp(element, (const xmlChar *)"ID", NULL);
     const char *id = oks_xml_attribute(element, "ID", pool);
     if (!attr || !id) return oks_err(pool, OKS_R_XML_ID_MALFORMED, "the signed element has no ID");
     if (oks_xml_children(&signature, element, DSIG, "Signature") != 1)
         return oks_err(pool, OKS_R_XML_SIGNATURE_MISPLACED, "not exactly one Signature in the element");
-    OKS_TRY(check_signature(signature, id, pool));
+    OKS_TRY(check_signature(signature, id, allowed, pool));
     /* The only ID that xmlsec1 can resolve is this one. */
     if (!xmlGetID(element->doc, (const xmlChar *)id)) xmlAddID(NULL, element->doc, (const xmlChar *)id, attr);
     if (xmlGetID(element->doc, (const xmlChar *)id) != attr)
         return oks_err(pool, OKS_R_XML_ID_DUPLICATE, "the ID leads to another element");
     for (int i = 0; i < certs->nelts; i++)
-        if (verify_with(signed_bytes, signature, APR_ARRAY_IDX(certs, i, oks_cert_t *), pool)) return NULL;
+        if (verify_with(signed_bytes, signature, APR_ARRAY_IDX(certs, i, oks_cert_t *), allowed, pool)) return NULL;
     return oks_err(pool, OKS_R_XML_SIGNATURE_INVALID, "none of %d certificates verifies it", certs->nelts);
 }

@@ -7,7 +7,7 @@ import textwrap
 import urllib.request
 
 import pytest
-from harness import post_fields
+from harness import post_fields, wait_until
 
 AMELIA = "amelia.earhart@acme.example"
 GUARD = '<Location "/">\nAuthType OktaSSO\nOktaSSOOrg acme\n{inside}Require valid-user\n</Location>\nProxyPass "/" "http://127.0.0.1:{backend}/"\n'
@@ -25,8 +25,8 @@ def pem(bare, end="\n"):
     return "".join(f"{line}{end}" for line in ["-----BEGIN CERTIFICATE-----", *textwrap.wrap(bare, 64), "-----END CERTIFICATE-----"])
 
 
-def other_certificate(tmp_path):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other", "-days", "1", "-keyout",
+def other_certificate(tmp_path, days="1000"):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other", "-days", days, "-keyout",
                     tmp_path / "key.pem", "-out", tmp_path / "cert.pem"], check=True, capture_output=True)
     return (tmp_path / "cert.pem").read_text()
 
@@ -115,6 +115,8 @@ WRONG = {
     "inline, broken": (lambda text: inline("<EntityDescriptor>"), "<OktaSSOIdPMetadataXML> is not usable"),
     "inline, not closed": (lambda text: "<OktaSSOIdPMetadataXML>\n<a/>\n", "lacks its </OktaSSOIdPMetadataXML>"),
     "inline, with an argument": (lambda text: "<OktaSSOIdPMetadataXML acme>\n</OktaSSOIdPMetadataXML>\n", "takes no argument"),
+    "OktaSSOAlgorithms": (lambda text: text + "OktaSSOAlgorithms hmac-sha256\n", "write some of rsa-sha256"),
+    "OktaSSOAlgorithms none": (lambda text: text + "OktaSSOAlgorithms\n", "takes one algorithm or more"),
     "IdPInitiated": (lambda text: text + "OktaSSOIdPInitiated maybe\n", "takes upgrade, on or off"),
 }
 
@@ -128,6 +130,46 @@ def test_configtest_tells_what_is_wrong(httpd, okta, case):
     ok, said = server.configtest()
     assert not ok and wanted in said, said
     assert f"{server.file}:" in said or f"of {server.file}" in said, said
+
+
+# ---- Signature algorithms ----
+
+@pytest.mark.parametrize("setting,options,reason", [
+    ("", {}, None), ("", {"signature_algorithm": "rsa-sha512", "digest_algorithm": "sha512"}, None),
+    ("", {"signature_algorithm": "rsa-sha1", "digest_algorithm": "sha1"}, "xml.signature.algorithm"),
+    ("", {"digest_algorithm": "sha1"}, "xml.signature.algorithm"),
+    ("OktaSSOAlgorithms rsa-sha256 rsa-sha1\n", {"signature_algorithm": "rsa-sha1", "digest_algorithm": "sha1"}, None),
+    ("OktaSSOAlgorithms rsa-sha512\n", {}, "xml.signature.algorithm"),
+    ("OktaSSOAlgorithms rsa-sha1\n", {"signature_algorithm": "hmac-sha1", "digest_algorithm": "sha1"}, "xml.signature.algorithm"),
+], ids=str)
+def test_algorithms(httpd, okta, setting, options, reason):
+    server = serve(httpd, inline(metadata(okta)) + setting)
+    server.expect("xml.signature.algorithm") if reason else None
+    answer = server.start().login(**options)[1]
+    assert (answer.status, answer.reason) == ((403, reason) if reason else (303, None))
+
+
+# ---- Keys that change and end ----
+
+def test_a_signature_that_does_not_verify_has_the_metadata_fetched_again(httpd, okta):
+    server = serve(httpd, f'OktaSSOIdPMetadata "{okta.metadata_url()}"\n')
+    server.expect(r"flow\.idp\.unavailable", r"xml\.signature\.invalid")
+    server.start()
+    server.wait_for_metadata()
+    okta.control(roll={"listed": "new", "sign": "new"})
+    fetched = okta.status()["metadata_fetches"]
+    assert server.login()[1].reason == "xml.signature.invalid"
+    wait_until(lambda: okta.status()["metadata_fetches"] > fetched, "the second look")
+    wait_until(lambda: server.login()[1].status == 303, "the new key")
+
+
+def test_a_certificate_that_ends_soon_is_told_once(httpd, okta, tmp_path):
+    server = serve(httpd, manual(okta, "{dir}/okta.cert {dir}/soon.cert"), {"okta.cert": pem(certificate(okta)), "soon.cert": other_certificate(tmp_path, "1")})
+    server.expect("OKS0033")
+    server.start()
+    wait_until(lambda: "OKS0033" in server.log.read_text(), "the warning")
+    assert re.findall(r"OKS0033: (.*) expires within (\d+) day: ", server.log.read_text()) == [("a signing certificate of acme's identity provider", "1")]
+    assert server.login()[1].status == 303
 
 
 # ---- A Response that answers no request ----

@@ -297,7 +297,7 @@ static xmlNode *assertion_in(xmlNode *root)
 
 static const char *verify(oks_span_t *bytes, xmlNode *element)
 {
-    oks_err_t *err = oks_xml_verify(bytes, element, certs(), pool);
+    oks_err_t *err = oks_xml_verify(bytes, element, certs(), 0, pool);
     return err ? oks_reason_info(err->reason)->code : "good";
 }
 
@@ -342,7 +342,7 @@ static void no_certificate_verifies_nothing(void **state)
 {
     oks_span_t bytes;
     apr_array_header_t *none = apr_array_make(pool, 1, sizeof(oks_cert_t *));
-    oks_err_t *err = oks_xml_verify(&bytes, root_of(response("good-both-signed")), none, pool);
+    oks_err_t *err = oks_xml_verify(&bytes, root_of(response("good-both-signed")), none, 0, pool);
     assert_non_null(err);
     assert_int_equal(err->reason, OKS_R_XML_SIGNATURE_INVALID);
 }
