@@ -179,7 +179,8 @@ class Httpd:
     def start(self, *tool):
         """`tool`: a command that runs httpd, as one process."""
         mode = ["-X"] if tool else ["-D", "FOREGROUND"]
-        self.process = subprocess.Popen([*tool, HTTPD, "-f", str(self.file), *mode], env=environment())
+        # A session of its own: prefork ends its whole process group, the tests included.
+        self.process = subprocess.Popen([*tool, HTTPD, "-f", str(self.file), *mode], env=environment(), start_new_session=True)
         wait_until(self.answers, "httpd to answer")
         return self
 
