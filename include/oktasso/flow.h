@@ -35,6 +35,7 @@ typedef struct oks_session_limits_t {
 typedef struct oks_attribute_rule_t {
     const char *field;
     const char *const *sources; /* NULL-terminated */
+    bool required;              /* nobody signs in without a value */
 } oks_attribute_rule_t;
 
 /* A role for members of any of these groups; rules are tried in the order written. */
@@ -59,6 +60,7 @@ typedef struct oks_org_t {
     const apr_array_header_t *roles;      /* oks_role_rule_t */
     const char *default_role;
     const char *const *email_domains;     /* lower case, NULL-terminated; NULL: any */
+    bool verified_email;                  /* only who has email_verified = true */
     const char *user_field;
     oks_session_limits_t session;
     apr_interval_time_t skew;

@@ -66,7 +66,9 @@ const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t 
     const char *title = err->reason == OKS_R_HTTPD_REQUEST_DENIED ? "You may not see this page" : title_of(info->http_status);
     const char *content = apr_pstrcat(
         pool, "<p>", oks_html_escape(info->visitor, pool), "</p>\n<p class=\"who\">", who_text(info->who), "</p>\n",
-        link_button(again_url, "Sign in again", pool), "<dl><dt>Reason</dt><dd>", info->code,
+        link_button(again_url, "Sign in again", pool), "<dl>",
+        err->reason == OKS_R_FLOW_ATTRIBUTE_MISSING ? apr_pstrcat(pool, "<dt>Missing</dt><dd>", oks_html_escape(err->detail, pool),
+                                                                  "</dd>", NULL) : "", "<dt>Reason</dt><dd>", info->code,
         "</dd><dt>Request</dt><dd>", oks_html_escape(request->id, pool), "</dd><dt>Time</dt><dd>",
         oks_time_format(request->now, pool), "</dd></dl>", NULL);
     return page(title, content, pool);

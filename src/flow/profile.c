@@ -105,6 +105,38 @@ static void read_extra(oks_profile_t *profile, const oks_org_t *org, const oks_i
     }
 }
 
+/* What to write in Okta's attribute statement, in variables that Okta has. */
+static const char *okta_expression(const oks_attribute_rule_t *rule, apr_pool_t *pool)
+{
+    static const struct { const char *field, *expression; } known[] = {
+        { "email", "user.email" }, { "firstName", "user.firstName" }, { "lastName", "user.lastName" },
+        { "name", "user.displayName" }, { "groups", "a group attribute statement" },
+    };
+    for (apr_size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (!strcmp(known[i].field, rule->field))
+            return apr_pstrcat(pool, rule->sources[0], " = ", known[i].expression, NULL);
+    return apr_pstrcat(pool, rule->sources[0], " = user.", rule->sources[0], NULL);
+}
+
+static oks_err_t *check_required(const oks_org_t *org, const oks_identity_t *identity, apr_pool_t *pool)
+{
+    for (int i = 0; i < org->attributes->nelts; i++) {
+        const oks_attribute_rule_t *rule = &APR_ARRAY_IDX(org->attributes, i, oks_attribute_rule_t);
+        if (rule->required && !find_values(rule, identity, pool))
+            return oks_err(pool, OKS_R_FLOW_ATTRIBUTE_MISSING, "%s; map it in Okta: %s", rule->field, okta_expression(rule, pool));
+    }
+    return NULL;
+}
+
+static oks_err_t *check_verified(const oks_org_t *org, const oks_identity_t *identity, apr_pool_t *pool)
+{
+    const oks_attribute_t *attribute = oks_identity_attribute(identity, "email_verified");
+    if (!org->verified_email) return NULL;
+    if (attribute && attribute->values->nelts == 1 && !strcasecmp(APR_ARRAY_IDX(attribute->values, 0, const char *), "true"))
+        return NULL;
+    return oks_err(pool, OKS_R_FLOW_EMAIL_UNVERIFIED, "email_verified %s", attribute ? "is not \"true\"" : "was not sent");
+}
+
 static oks_err_t *check_email(const oks_profile_t *profile, const oks_org_t *org, apr_pool_t *pool)
 {
     oks_span_t email = oks_span_z(profile->email);
@@ -127,6 +159,8 @@ oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const
     p->subject = identity->subject;
     p->email = first_value(org, "email", identity, pool);
     OKS_TRY(check_email(p, org, pool));
+    OKS_TRY(check_verified(org, identity, pool));
+    OKS_TRY(check_required(org, identity, pool));
     p->first_name = oks_name_sanitize(first_value(org, "firstName", identity, pool), pool);
     p->last_name = oks_name_sanitize(first_value(org, "lastName", identity, pool), pool);
     p->name = oks_name_sanitize(first_value(org, "name", identity, pool), pool);

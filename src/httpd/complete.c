@@ -147,6 +147,7 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     org->acs_url = VALUE(conf, ACS_URL, NULL);
     org->sign_requests = *(const int *)VALUE(conf, SIGN_REQUESTS, &off);
     org->algorithms = *(const unsigned *)VALUE(conf, ALGORITHMS, &sha2);
+    org->verified_email = *(const int *)VALUE(conf, VERIFIED_EMAIL, &off);
     org->roles = LIST(conf, ROLE);
     org->default_role = VALUE(conf, DEFAULT_ROLE, "member");
     org->email_domains = VALUE(conf, EMAIL_DOMAIN, NULL);

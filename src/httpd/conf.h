@@ -27,6 +27,7 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
     X(SP_CERTIFICATE, "OktaSSOSPCertificate")  \
     X(ALGORITHMS, "OktaSSOAlgorithms")         \
     X(ATTRIBUTE, "OktaSSOAttribute")           \
+    X(VERIFIED_EMAIL, "OktaSSORequireVerifiedEmail") \
     X(HEADER, "OktaSSOHeader")                 \
     X(USER_FIELD, "OktaSSOUserField")          \
     X(SESSION, "OktaSSOSession")               \

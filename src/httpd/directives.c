@@ -251,16 +251,31 @@ static bool field_name_ok(const char *field)
     return len >= 1 && len <= 64 && strspn(field, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
+/* Of a built-in field: `OktaSSOAttribute firstName!` requires it, wherever it comes from. */
+static const char *const *default_sources(const char *field, apr_pool_t *pool)
+{
+    const apr_array_header_t *rules = oks_flow_default_attributes(pool);
+    for (int i = 0; i < rules->nelts; i++)
+        if (!strcmp(APR_ARRAY_IDX(rules, i, oks_attribute_rule_t).field, field))
+            return APR_ARRAY_IDX(rules, i, oks_attribute_rule_t).sources;
+    return NULL;
+}
+
 static const char *set_attribute(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
-    if (argc < 2) return "OktaSSOAttribute takes a field and the attribute names that feed it: OktaSSOAttribute email mail";
+    bool required = argc && *argv[0] && argv[0][strlen(argv[0]) - 1] == '!';
+    if (required) argv[0][strlen(argv[0]) - 1] = '\0';
+    const char *const *defaults = required && argc == 1 ? default_sources(argv[0], cmd->temp_pool) : NULL;
+    if (argc < 2 && !defaults)
+        return "OktaSSOAttribute takes a field and the attribute names that feed it: OktaSSOAttribute email mail";
     if (!field_name_ok(argv[0])) return apr_psprintf(cmd->pool, "\"%s\" is no field name: letters, digits and _", argv[0]);
     if (!strcmp(argv[0], "user") || !strcmp(argv[0], "role") || !strcmp(argv[0], "org"))
         return apr_psprintf(cmd->pool, "the field %s is not fed by attributes: see OktaSSOUserField and OktaSSORole", argv[0]);
     apr_array_header_t *rules = collected(cmd, dir, OKS_SET_ATTRIBUTE, sizeof(oks_attribute_rule_t));
     oks_attribute_rule_t *rule = apr_array_push(rules);
     rule->field = apr_pstrdup(cmd->pool, argv[0]);
-    rule->sources = string_list(argc - 1, argv + 1, cmd->pool);
+    rule->sources = defaults ? defaults : string_list(argc - 1, argv + 1, cmd->pool);
+    rule->required = required;
     return NULL;
 }
 
@@ -343,6 +358,11 @@ static const char *store_flag(cmd_parms *cmd, void *dir, oks_setting_id_t id, in
 static const char *set_enabled(cmd_parms *cmd, void *dir, int on)
 {
     return store_flag(cmd, dir, OKS_SET_ENABLED, on);
+}
+
+static const char *set_verified_email(cmd_parms *cmd, void *dir, int on)
+{
+    return store_flag(cmd, dir, OKS_SET_VERIFIED_EMAIL, on);
 }
 
 static const char *set_sign_requests(cmd_parms *cmd, void *dir, int on)
@@ -451,7 +471,8 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOSPKey", set_sp_key, NULL, ORG, "our private key, PEM"),
     AP_INIT_TAKE12("OktaSSOSPCertificate", set_sp_certificates, NULL, ORG, "its certificate, and the next one of a rollover"),
     AP_INIT_TAKE_ARGV("OktaSSOSPEntityID", set_entity_ids, NULL, ORG, "audiences accepted; the first is sent"),
-    AP_INIT_TAKE_ARGV("OktaSSOAttribute", set_attribute, NULL, ORG, "FIELD NAME...: attributes that feed a field"),
+    AP_INIT_TAKE_ARGV("OktaSSOAttribute", set_attribute, NULL, ORG, "FIELD[!] NAME...: attributes that feed a field"),
+    AP_INIT_FLAG("OktaSSORequireVerifiedEmail", set_verified_email, NULL, ORG, "On: email_verified must be true"),
     AP_INIT_TAKE2("OktaSSOHeader", set_header, NULL, ORG, "HEADER FIELD|none"),
     AP_INIT_TAKE1("OktaSSOUserField", set_user_field, NULL, ORG, "the field that becomes REMOTE_USER"),
     AP_INIT_TAKE_ARGV("OktaSSOSession", set_session, NULL, ORG, "lifetime=8h idle=1h"),
