@@ -36,7 +36,7 @@ typedef struct oks_saml_authn_request_t {
     apr_time_t issue_instant;
     const char *issuer;        /* our entity ID */
     const char *acs_url;
-    const char *destination;   /* the IdP's HTTP-Redirect endpoint */
+    const char *destination;   /* the IdP's endpoint */
     bool force_authn;
     const oks_keypair_t *key;  /* signs the request; NULL: unsigned */
 } oks_saml_authn_request_t;
@@ -45,6 +45,11 @@ typedef struct oks_saml_authn_request_t {
  * octets of the query (SAML Bindings 3.4.4, 3.4.4.1). */
 oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_request_t *request,
                                       const char *relay_state, apr_pool_t *pool) OKS_MUST_USE;
+
+/* The SAMLRequest value of a form to post to the destination: HTTP-POST binding, with a key an enveloped signature (SAML
+ * Bindings 3.5.4). */
+oks_err_t *oks_saml_authn_request_form(const char **value, const oks_saml_authn_request_t *request, apr_pool_t *pool)
+    OKS_MUST_USE;
 
 /* Our own metadata: application/samlmetadata+xml. */
 typedef struct oks_saml_sp_t {

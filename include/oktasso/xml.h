@@ -50,4 +50,7 @@ unsigned oks_xml_algorithm(const char *name);
 oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, unsigned algorithms,
                           apr_pool_t *pool) OKS_MUST_USE;
 
+/* Signs a message of our own, whose root has an ID and Issuer as its first element. */
+oks_err_t *oks_xml_sign(oks_span_t *text, oks_span_t xml, const oks_keypair_t *key, apr_pool_t *pool) OKS_MUST_USE;
+
 #endif

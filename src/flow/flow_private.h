@@ -29,7 +29,10 @@ const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t 
 /* A page with a heading, a sentence and one link (label may be NULL). */
 const char *oks_flow_notice_page(const char *heading, const char *sentence, const char *link, const char *label,
                                  apr_pool_t *pool);
-/* The Content-Security-Policy that all our pages carry; it names the style sheet by its hash. */
+/* The form that carries an AuthnRequest to the identity provider: posts itself, or by its button without JavaScript. */
+const char *oks_flow_post_page(const char *destination, const char *saml_request, const char *relay_state, apr_pool_t *pool);
+const char *oks_flow_post_page_policy(apr_pool_t *pool);
+/* The Content-Security-Policy that all other pages carry; it names the style sheet by its hash. */
 const char *oks_flow_page_policy(apr_pool_t *pool);
 
 /* ---- ticket.c: the sealed session cookie ---- */

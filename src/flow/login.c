@@ -24,28 +24,43 @@ const char *oks_flow_acs_url(const oks_flow_t *flow, const oks_request_t *reques
     return org->acs_url ? org->acs_url : oks_flow_url(flow, request, "acs", org, pool);
 }
 
+/* HTTP-Redirect where the identity provider has it; else the form, which posts itself. */
+static oks_err_t *send_request(oks_answer_t *answer, const oks_saml_idp_t *idp, const oks_saml_authn_request_t *authn,
+                               const char *relay_state, apr_pool_t *pool)
+{
+    const char *value;
+    if (idp->sso_redirect_url) {
+        OKS_TRY(oks_saml_authn_request_url(&value, authn, relay_state, pool));
+        apr_table_setn(answer->headers, "Location", value);
+        return NULL;
+    }
+    OKS_TRY(oks_saml_authn_request_form(&value, authn, pool));
+    answer->status = 200;
+    answer->content_type = "text/html; charset=utf-8";
+    answer->body = oks_flow_post_page(authn->destination, value, relay_state, pool);
+    apr_table_setn(answer->headers, "Content-Security-Policy", oks_flow_post_page_policy(pool));
+    return NULL;
+}
+
 oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                           const oks_request_t *request, const char *return_path, int restarts, apr_pool_t *pool)
 {
     const oks_saml_idp_t *idp;
-    const char *relay_state, *url;
+    const char *relay_state;
     oks_state_t state = { .expires = request->now + OKS_FLOW_PENDING_LIFETIME, .restarts = restarts,
                           .return_path = return_path };
     OKS_TRY(oks_flow_idp(&idp, flow, org, pool));
-    if (!idp->sso_redirect_url)
-        return oks_err(pool, OKS_R_SAML_METADATA_NO_ENDPOINT, "no SingleSignOnService for HTTP-Redirect");
     OKS_TRY(oks_random_bytes(state.request, sizeof state.request, pool));
-    oks_answer_t *made = oks_flow_see_other(NULL, "login.start", pool);
+    oks_answer_t *made = oks_flow_answer(303, "login.start", pool);
     OKS_TRY(oks_state_bind(&state, made, request, pool));
     OKS_TRY(oks_state_seal(&relay_state, flow, org, &state, pool));
     oks_saml_authn_request_t authn = {
         .id = oks_state_request_id(&state, pool), .issue_instant = request->now,
         .issuer = oks_flow_entity_id(flow, request, org, pool), .acs_url = oks_flow_acs_url(flow, request, org, pool),
-        .destination = idp->sso_redirect_url,
+        .destination = idp->sso_redirect_url ? idp->sso_redirect_url : idp->sso_post_url,
     };
     if (oks_flow_signs(org, idp)) OKS_TRY(oks_flow_sp_key(&authn.key, flow, org, request->now, pool));
-    OKS_TRY(oks_saml_authn_request_url(&url, &authn, relay_state, pool));
-    apr_table_setn(made->headers, "Location", url);
+    OKS_TRY(send_request(made, idp, &authn, relay_state, pool));
     made->org = org->name;
     *answer = made;
     return NULL;

@@ -1,4 +1,4 @@
-/* Our pages: static HTML with one style sheet, no script; every dynamic value goes through the one escaper. */
+/* Our pages: static HTML with one style sheet; every dynamic value goes through the one escaper. */
 #include <string.h>
 
 #include <apr_strings.h>
@@ -13,20 +13,34 @@ static const char style[] =
     "color:var(--ink);font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif;padding:1.25rem}"
     "main{width:100%;max-width:34rem;background:var(--card);border:1px solid var(--line);border-radius:14px;padding:2rem 2.25rem;"
     "box-shadow:0 8px 30px rgba(16,24,40,.07)}h1{font-size:1.35rem;line-height:1.3;margin:0 0 .75rem}p{margin:.5rem 0}"
-    ".who{color:var(--dim)}a.button{display:inline-block;margin-top:1rem;padding:.6rem 1.15rem;border-radius:9px;"
-    "background:var(--act);color:var(--card);text-decoration:none;font-weight:600}"
-    "a.button:focus-visible{outline:3px solid var(--act);"
+    ".who{color:var(--dim)}.button{display:inline-block;margin-top:1rem;padding:.6rem 1.15rem;border-radius:9px;"
+    "background:var(--act);color:var(--card);text-decoration:none;font:inherit;font-weight:600;border:0;cursor:pointer}"
+    ".button:focus-visible{outline:3px solid var(--act);"
     "outline-offset:3px}dl{margin:1.5rem 0 0;padding-top:1rem;border-top:1px solid var(--line);display:grid;"
     "grid-template-columns:auto 1fr;gap:.25rem 1rem;font-size:.875rem}dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere;"
     "font-family:ui-monospace,Menlo,Consolas,monospace}";
 
-const char *oks_flow_page_policy(apr_pool_t *pool)
+/* The one script, of the one page that posts itself. */
+static const char submit[] = "document.forms[0].submit()";
+
+static const char *hash_source(const char *text, apr_pool_t *pool)
 {
     unsigned char digest[OKS_SHA256_LEN];
-    oks_sha256(digest, oks_span_z(style));
-    return apr_pstrcat(pool, "default-src 'none'; style-src 'sha256-",
-                       oks_base64_encode(oks_span((char *)digest, sizeof digest), pool),
-                       "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'", NULL);
+    oks_sha256(digest, oks_span_z(text));
+    return apr_pstrcat(pool, "'sha256-", oks_base64_encode(oks_span((char *)digest, sizeof digest), pool), "'", NULL);
+}
+
+const char *oks_flow_page_policy(apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "default-src 'none'; style-src ", hash_source(style, pool),
+                       "; form-action 'self'; base-uri 'none'; frame-ancestors 'none'", NULL);
+}
+
+/* No form-action: browsers hold it against the redirects that follow at the identity provider, too. */
+const char *oks_flow_post_page_policy(apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "default-src 'none'; style-src ", hash_source(style, pool), "; script-src ",
+                       hash_source(submit, pool), "; base-uri 'none'; frame-ancestors 'none'", NULL);
 }
 
 /* `title` and `content` are HTML already. */
@@ -80,4 +94,20 @@ const char *oks_flow_notice_page(const char *heading, const char *sentence, cons
     const char *content = apr_pstrcat(pool, "<p>", oks_html_escape(sentence, pool), "</p>\n",
                                       link_button(link, label, pool), NULL);
     return page(oks_html_escape(heading, pool), content, pool);
+}
+
+static const char *hidden(const char *name, const char *value, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "<input type=\"hidden\" name=\"", name, "\" value=\"", oks_html_escape(value, pool), "\">\n",
+                       NULL);
+}
+
+const char *oks_flow_post_page(const char *destination, const char *saml_request, const char *relay_state, apr_pool_t *pool)
+{
+    const char *content = apr_pstrcat(
+        pool, "<p>You are being sent to your organization's sign-in page.</p>\n<form method=\"post\" action=\"",
+        oks_html_escape(destination, pool), "\">\n", hidden("SAMLRequest", saml_request, pool),
+        hidden("RelayState", relay_state, pool),
+        "<button class=\"button\">Continue</button>\n</form>\n<script>", submit, "</script>", NULL);
+    return page("Signing in", content, pool);
 }

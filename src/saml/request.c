@@ -26,18 +26,23 @@ static oks_err_t *deflate_raw(oks_span_t *out, oks_span_t in, apr_pool_t *pool)
     return status == Z_STREAM_END ? NULL : oks_err(pool, OKS_R_INTERNAL, "DEFLATE failed");
 }
 
-oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_request_t *request,
-                                      const char *relay_state, apr_pool_t *pool)
+static const char *authn_request(const oks_saml_authn_request_t *request, apr_pool_t *pool)
 {
-    oks_span_t deflated;
     /* No NameIDPolicy: Okta wants it equal to the application's setting, or absent (OKTA.md B.1.3). */
-    const char *xml = apr_pstrcat(
+    return apr_pstrcat(
         pool, "<samlp:AuthnRequest xmlns:samlp=\"" OKS_NS_PROTOCOL "\" xmlns:saml=\"" OKS_NS_ASSERTION "\" ID=\"", request->id,
         "\" Version=\"2.0\" IssueInstant=\"", oks_time_format(request->issue_instant, pool), "\" Destination=\"",
         oks_html_escape(request->destination, pool), "\" ProtocolBinding=\"" OKS_BINDING_POST
         "\" AssertionConsumerServiceURL=\"", oks_html_escape(request->acs_url, pool),
         request->force_authn ? "\" ForceAuthn=\"true\">" : "\">", "<saml:Issuer>", oks_html_escape(request->issuer, pool),
         "</saml:Issuer></samlp:AuthnRequest>", NULL);
+}
+
+oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_request_t *request,
+                                      const char *relay_state, apr_pool_t *pool)
+{
+    oks_span_t deflated;
+    const char *xml = authn_request(request, pool);
     OKS_TRY(deflate_raw(&deflated, oks_span_z(xml), pool));
     const char *query = apr_pstrcat(pool, "SAMLRequest=", oks_url_encode(oks_base64_encode(deflated, pool), pool), "&RelayState=",
                                     oks_url_encode(relay_state, pool), NULL);
@@ -48,5 +53,13 @@ oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_req
         query = apr_pstrcat(pool, query, "&Signature=", oks_url_encode(oks_base64_encode(signature, pool), pool), NULL);
     }
     *url = apr_pstrcat(pool, request->destination, strchr(request->destination, '?') ? "&" : "?", query, NULL);
+    return NULL;
+}
+
+oks_err_t *oks_saml_authn_request_form(const char **value, const oks_saml_authn_request_t *request, apr_pool_t *pool)
+{
+    oks_span_t xml = oks_span_z(authn_request(request, pool));
+    if (request->key) OKS_TRY(oks_xml_sign(&xml, xml, request->key, pool));
+    *value = oks_base64_encode(xml, pool);
     return NULL;
 }

@@ -10,7 +10,7 @@
 #include <xmlsec/openssl/crypto.h>
 #include <xmlsec/openssl/evp.h>
 
-#include "oktasso/xml.h"
+#include "xml_private.h"
 
 #define DSIG "http://www.w3.org/2000/09/xmldsig#"
 #define EXC_C14N "http://www.w3.org/2001/10/xml-exc-c14n#"
@@ -179,9 +179,8 @@ static bool restrict_transforms(xmlSecDSigCtxPtr ctx, unsigned allowed)
     return ok;
 }
 
-static bool pin_key(xmlSecDSigCtxPtr ctx, const oks_cert_t *cert)
+bool oks_xml_pin_key(xmlSecDSigCtxPtr ctx, void *pkey)
 {
-    EVP_PKEY *pkey = cert->pkey;
     EVP_PKEY_up_ref(pkey);
     xmlSecKeyDataPtr data = xmlSecOpenSSLEvpKeyAdopt(pkey);
     if (!data) {
@@ -211,7 +210,7 @@ static bool verify_with(oks_span_t *bytes, xmlNode *signature, const oks_cert_t 
     if (!ctx) return false;
     ctx->flags = XMLSEC_DSIG_FLAGS_IGNORE_MANIFESTS | XMLSEC_DSIG_FLAGS_STORE_SIGNEDINFO_REFERENCES;
     ctx->enabledReferenceUris = xmlSecTransformUriTypeSameDocument;
-    bool ok = restrict_transforms(ctx, allowed) && pin_key(ctx, cert) && xmlSecDSigCtxVerify(ctx, signature) >= 0 &&
+    bool ok = restrict_transforms(ctx, allowed) && oks_xml_pin_key(ctx, cert->pkey) && xmlSecDSigCtxVerify(ctx, signature) >= 0 &&
               ctx->status == xmlSecDSigStatusSucceeded && copy_signed(bytes, ctx, pool);
     xmlSecDSigCtxDestroy(ctx);
     return ok;

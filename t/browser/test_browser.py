@@ -33,6 +33,11 @@ ServerName https://app.example:{port}
 <Location "/sales">
     Require okta-group Sales
 </Location>
+<Location "/post">
+    OktaSSOOrg postal
+    OktaSSOIdPMetadata "{dir}/idp-post.xml"
+    OktaSSOSignRequests On
+</Location>
 ProxyPass "/" "http://127.0.0.1:{backend}/"
 """
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
@@ -60,6 +65,12 @@ def site(tmp_path_factory):
         context = ssl._create_unverified_context()
         url = f"{okta.url}/app/{apps[0].exk}/sso/saml/metadata"
         (server.dir / "idp.xml").write_bytes(urllib.request.urlopen(url, context=context).read())
+        # A second organization whose identity provider takes requests by HTTP-POST alone.
+        okta.idp.put_app(harness.config.default_app(f"https://app.example:{server.port}/sso/okta/acs/postal", exk="exkpostal0standin697",
+                                                    name="postal_1", label="Postal"))
+        url = f"{okta.url}/app/exkpostal0standin697/sso/saml/metadata"
+        (server.dir / "idp-post.xml").write_text(urllib.request.urlopen(url, context=context).read().decode().replace(
+            "bindings:HTTP-Redirect", "bindings:HTTP-POST"))
         server.start()
         server.home = f"https://app.example:{server.port}"
         server.idp_home = f"https://acme.idp.test:{okta_port}"
@@ -100,6 +111,24 @@ def sign_in(browser, user="amelia.earhart@acme.example"):
 
 def arrived(browser, url):
     wait_until(lambda: browser.current_url == url, f"{url}, at {browser.current_url}")
+
+
+def test_a_request_by_http_post_sends_itself(site, browser):
+    """The one page with a script: its policy lets that very script run."""
+    browser.get(site.home + "/post/page?a=1")
+    wait_until(lambda: browser.current_url.startswith(site.idp_home), "the identity provider")
+    sign_in(browser)
+    arrived(browser, site.home + "/post/page?a=1")
+    assert "postal" in browser.page_source and "Amelia Earhart" in browser.page_source
+
+
+@pytest.mark.parametrize("browser", [["--blink-settings=scriptEnabled=false"]], indirect=True)
+def test_a_request_by_http_post_without_javascript(site, browser):
+    browser.get(site.home + "/post/page")
+    assert browser.find_element(By.TAG_NAME, "h1").text == "Signing in"
+    picture(browser, "post")
+    browser.find_element(By.TAG_NAME, "button").click()
+    wait_until(lambda: browser.current_url.startswith(site.idp_home), "the identity provider")
 
 
 def test_sign_in_from_a_deep_link_and_out_again(site, browser):

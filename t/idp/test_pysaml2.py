@@ -1,6 +1,7 @@
 """Logins against pysaml2: another implementation reads our metadata and requests, and writes what we verify."""
 
 import base64
+import html
 import re
 import urllib.parse
 
@@ -71,6 +72,26 @@ def test_login(guarded, idp_key, options):
 def test_it_verifies_our_signed_requests(guarded, idp_key):
     site = guarded(metadata(idp_key, want_signed=True))
     assert sign_in(site, idp_key, want_signed=True)[1].status == 303
+
+
+def post_only(xml):
+    """Metadata that offers HTTP-POST alone."""
+    return xml.replace(BINDING_HTTP_REDIRECT, BINDING_HTTP_POST)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_it_reads_our_request_by_http_post(guarded, idp_key, signed):
+    site = guarded(post_only(metadata(idp_key)), "OktaSSOSignRequests On" if signed else "")
+    answer = site.browser().get("/")
+    assert answer.status == 200 and f'action="{SSO}"' in answer.text and "script-src 'sha256-" in answer["Content-Security-Policy"]
+    fields = {name: html.unescape(value) for name, value in re.findall(r'name="(SAMLRequest|RelayState)" value="([^"]*)"', answer.text)}
+    idp = server.Server(config=configuration(idp_key, site.browser().get("/sso/okta/metadata/acme").text, signed))
+    request = idp.parse_authn_request(fields["SAMLRequest"], BINDING_HTTP_POST)  # verifies the signature by xmlsec1's command line
+    assert request.message.assertion_consumer_service_url.endswith("/sso/okta/acs/acme") and bool(request.message.signature) == signed
+    if signed:
+        xml = base64.b64decode(fields["SAMLRequest"]).replace(b"AssertionConsumerServiceURL=\"http", b"AssertionConsumerServiceURL=\"xttp")
+        with pytest.raises(Exception):
+            idp.parse_authn_request(base64.b64encode(xml).decode(), BINDING_HTTP_POST)
 
 
 @pytest.mark.parametrize("options,reason", [
