@@ -100,7 +100,8 @@ static oks_err_t *share_counters(oks_counters_t **counters, apr_pool_t *process_
         if (status != APR_SUCCESS) return oks_err_from(ptemp, OKS_R_INTERNAL, status, NULL, "shared memory");
         known = apr_shm_baseaddr_get(shm);
         memset(known, 0, sizeof(oks_counters_t));
-        apr_pool_userdata_setn(known, RETAINED_COUNTERS, NULL, process_pool);
+        /* Not setn: the key must outlive this module, which httpd unloads and loads at each restart. */
+        apr_pool_userdata_set(known, RETAINED_COUNTERS, NULL, process_pool);
     }
     *counters = known;
     return NULL;
