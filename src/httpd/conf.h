@@ -82,6 +82,8 @@ typedef struct oks_dir_conf_t {
 typedef struct oks_server_conf_t {
     server_rec *server;
     const char *state_dir, *directory, *keys; /* main server alone: one directory and one ring per httpd */
+    const char *ca_file, *proxy;       /* main server alone: of outgoing requests; NULL: the system's CAs, no proxy */
+    apr_interval_time_t http_timeout;  /* 0: 5 s */
     const char *path;
     const char *base_url;
     oks_org_conf_t *defaults;

@@ -427,6 +427,35 @@ static const char *set_keys(cmd_parms *cmd, void *dir, const char *source)
     return only_main(cmd);
 }
 
+static const char *set_http_timeout(cmd_parms *cmd, void *dir, const char *text)
+{
+    apr_interval_time_t timeout;
+    oks_err_t *err = oks_interval_parse(&timeout, text, cmd->temp_pool);
+    if (err) return interval_error(err, "OktaSSOHTTPTimeout", cmd->pool);
+    if (timeout < apr_time_from_msec(100) || timeout > apr_time_from_sec(60)) return "OktaSSOHTTPTimeout: from 100ms to 60s";
+    oks_httpd_server_conf(cmd->server)->http_timeout = timeout;
+    return only_main(cmd);
+}
+
+static const char *set_ca_file(cmd_parms *cmd, void *dir, const char *path)
+{
+    apr_finfo_t info;
+    path = ap_server_root_relative(cmd->pool, path);
+    if (apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool) != APR_SUCCESS || info.filetype != APR_REG)
+        return apr_psprintf(cmd->pool, "OktaSSOCAFile: there is no file %s: name the CA certificates in PEM", path);
+    oks_httpd_server_conf(cmd->server)->ca_file = path;
+    return only_main(cmd);
+}
+
+static const char *set_proxy(cmd_parms *cmd, void *dir, const char *text)
+{
+    oks_url_t url;
+    oks_err_t *err = oks_url_parse(&url, oks_span_z(text), cmd->temp_pool);
+    if (err) return apr_psprintf(cmd->pool, "OktaSSOHTTPProxy \"%s\": %s: write http://HOST:PORT", text, err->detail);
+    oks_httpd_server_conf(cmd->server)->proxy = text;
+    return only_main(cmd);
+}
+
 static const char *set_path(cmd_parms *cmd, void *dir, const char *path)
 {
     apr_size_t len = strlen(path);
@@ -455,6 +484,9 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOStateDir", set_state_dir, NULL, RSRC_CONF, "where keys and the embedded database live"),
     AP_INIT_TAKE1("OktaSSODirectory", set_directory, NULL, RSRC_CONF, "sqlite3:PATH"),
     AP_INIT_TAKE1("OktaSSOKeys", set_keys, NULL, RSRC_CONF, "file:PATH or exec:COMMAND"),
+    AP_INIT_TAKE1("OktaSSOHTTPTimeout", set_http_timeout, NULL, RSRC_CONF, "how long an outgoing request may take, 5s"),
+    AP_INIT_TAKE1("OktaSSOHTTPProxy", set_proxy, NULL, RSRC_CONF, "http://HOST:PORT for outgoing requests"),
+    AP_INIT_TAKE1("OktaSSOCAFile", set_ca_file, NULL, RSRC_CONF, "CA certificates for outgoing requests, PEM"),
     AP_INIT_TAKE1("OktaSSOPath", set_path, NULL, RSRC_CONF, "where the module's own URLs live"),
     AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),
     AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location"),

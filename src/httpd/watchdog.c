@@ -141,6 +141,7 @@ static apr_status_t step(int state, void *data, apr_pool_t *pool)
 
 static apr_array_header_t *make_jobs(server_rec *main_server, apr_pool_t *pool)
 {
+    const oks_server_conf_t *conf = oks_httpd_server_conf(main_server);
     apr_array_header_t *jobs = apr_array_make(pool, 8, sizeof(fetch_job_t));
     apr_hash_t *seen = apr_hash_make(pool);
     for (server_rec *s = main_server; s; s = s->next)
@@ -151,7 +152,8 @@ static apr_array_header_t *make_jobs(server_rec *main_server, apr_pool_t *pool)
             apr_hash_set(seen, url, APR_HASH_KEY_STRING, url);
             fetch_job_t *job = apr_array_push(jobs);
             memset(job, 0, sizeof *job);
-            job->fetch = (oks_fetch_t){ .key = entry->org.metadata_key, .url = url, .timeout = FETCH_TIMEOUT };
+            job->fetch = (oks_fetch_t){ .key = entry->org.metadata_key, .url = url, .ca_file = conf->ca_file, .proxy = conf->proxy,
+                                        .timeout = conf->http_timeout ? conf->http_timeout : FETCH_TIMEOUT };
         }
     return jobs;
 }
@@ -161,11 +163,13 @@ int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
     APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get = APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
     APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add = APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
     ap_watchdog_t *watchdog;
+    apr_pool_t *own;
     watch_t *watch = apr_pcalloc(pconf, sizeof *watch);
     watch->server = s;
     watch->sequence = -1;
     watch->jobs = make_jobs(s, pconf);
-    watch->told = apr_hash_make(pconf);
+    apr_pool_create(&own, pconf); /* of the watchdog's thread alone */
+    watch->told = apr_hash_make(own);
     if (!get || !add || get(&watchdog, NAME, 0, 1, pconf) != APR_SUCCESS ||
         add(watchdog, AP_WD_TM_INTERVAL, watch, step) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0032: mod_watchdog gives no watchdog");
