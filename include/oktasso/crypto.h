@@ -71,4 +71,49 @@ oks_err_t *oks_sign_rsa_sha256(oks_span_t *signature, const oks_keypair_t *pair,
     OKS_MUST_USE;
 const char *oks_cert_pem(const oks_cert_t *cert, apr_pool_t *pool);
 
+/* ---- JWK and JWS (RFC 7517, 7515, 7518, 8037) on OpenSSL EVP ------------------------------------------------- */
+
+/* What a signature may be made with: a set of bits. Nothing else exists here: no none, no HS*, no JWE (DESIGN.md 7). */
+typedef enum oks_jws_algorithm_t {
+    OKS_JWS_RS256 = 1, OKS_JWS_RS384 = 2, OKS_JWS_RS512 = 4, OKS_JWS_PS256 = 8, OKS_JWS_PS384 = 16, OKS_JWS_PS512 = 32,
+    OKS_JWS_ES256 = 64, OKS_JWS_ES384 = 128, OKS_JWS_ES512 = 256, OKS_JWS_EDDSA = 512
+} oks_jws_algorithm_t;
+/* The bit of "RS256" and so on; 0 for a name that is not implemented. */
+unsigned oks_jws_algorithm(oks_span_t name);
+
+#define OKS_JWKS_KEYS_MAX 32
+#define OKS_JWS_TOKEN_MAX (64 * 1024) /* bytes of a compact token */
+
+/* A set of public keys that may verify signatures. Read-only once made; keys are freed with the pool. */
+typedef struct oks_jwks_t oks_jwks_t;
+/* Keys that we cannot use (use other than sig, key_ops without verify, another kty or curve, weak) are left out; a set without
+ * a usable one is crypto.jwks.empty. crypto.jwks.malformed, base.json.*. */
+oks_err_t *oks_jwks_parse(oks_jwks_t **keys, oks_span_t json, apr_pool_t *pool) OKS_MUST_USE;
+/* Is there a key of that id? */
+bool oks_jwks_has(const oks_jwks_t *keys, const char *kid);
+
+/* Verifies a compact JWS (RFC 7515 5.2) and returns its payload. The algorithm must be in `algorithms` (0: all), the key is the
+ * one of the header's kid, or the only one that fits when there is no kid; `typ`, when not NULL, must be the header's (case
+ * folded, an "application/" before it apart), and a header typ must else be JWT or absent. jku, x5u, jwk and x5c are never
+ * used. Reasons: crypto.jws.malformed, crypto.jws.algorithm, crypto.jws.key_unknown, crypto.jws.signature,
+ * crypto.jws.header (crit, b64, typ, keys in the header), base.json.*. */
+oks_err_t *oks_jws_verify(oks_span_t *payload, oks_span_t token, const oks_jwks_t *keys, unsigned algorithms, const char *typ,
+                          apr_pool_t *pool) OKS_MUST_USE;
+
+/* A private key that signs: RSA (RS256) or EC P-256 (ES256). */
+typedef struct oks_jws_key_t {
+    void *pkey;          /* EVP_PKEY *, freed with the pool */
+    unsigned algorithm;  /* OKS_JWS_RS256 or OKS_JWS_ES256 */
+    const char *kid;     /* given, or the RFC 7638 thumbprint */
+} oks_jws_key_t;
+/* From PEM without a passphrase; kid may be NULL. crypto.key.malformed, crypto.key.weak. */
+oks_err_t *oks_jws_key_parse(oks_jws_key_t **key, oks_span_t pem, const char *kid, apr_pool_t *pool) OKS_MUST_USE;
+/* A new EC P-256 key, in PEM. */
+oks_err_t *oks_jws_key_make(const char **pem, apr_pool_t *pool) OKS_MUST_USE;
+/* Its public half as one JWK object (kty, crv/x/y or n/e, kid, use, alg), JSON text. */
+oks_err_t *oks_jws_key_jwk(const char **json, const oks_jws_key_t *key, apr_pool_t *pool) OKS_MUST_USE;
+/* A compact JWS; typ is "JWT" unless given. */
+oks_err_t *oks_jws_sign(const char **token, const oks_jws_key_t *key, const char *typ, oks_span_t payload, apr_pool_t *pool)
+    OKS_MUST_USE;
+
 #endif

@@ -17,6 +17,9 @@ typedef struct oks_net_request_t {
     const char *ca_file;             /* PEM, in place of the system's authorities; or NULL: the system's */
     const char *proxy;               /* http(s)://host:port, not used for loopback; or NULL: none (environment variables
                                       * are not looked at) */
+    const char *form;                /* POST of this application/x-www-form-urlencoded body; NULL: GET */
+    const char *authorization;       /* of the Authorization header, never logged; or NULL */
+    const char *accept;              /* of the Accept header; or NULL */
 } oks_net_request_t;
 
 typedef struct oks_net_response_t {
