@@ -14,6 +14,27 @@
 #define OKS_FLOW_GROUPS_MAX 1000            /* groups of one user */
 #define OKS_FLOW_PENDING_LIFETIME apr_time_from_sec(60 * 60) /* of a sealed RelayState */
 #define OKS_FLOW_RESTARTS_MAX 1             /* how often a failed callback starts the login again */
+#define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
+#define OKS_FLOW_CONTEXTS_BYTES_MAX 512     /* and their bytes, all together: they travel in RelayState */
+
+/* ---- What a login must be, where a Location or an organization demands more than a session ------------------ */
+
+/* In no protocol's words: SAML has ForceAuthn and RequestedAuthnContext, OpenID Connect prompt=login, max_age and
+ * acr_values. All zero: nothing is demanded. */
+typedef struct oks_demand_t {
+    bool force;                        /* a login that starts here has the credentials asked for again */
+    apr_interval_time_t max_age;       /* of the act of signing in, in whole seconds; 0: any age */
+    const char *const *authn_contexts; /* one of them, NULL-terminated; NULL: any */
+} oks_demand_t;
+
+bool oks_demand_is_set(const oks_demand_t *demand);
+/* Does what the identity provider says now meet what it was asked for at `started`? flow.authn.too_old,
+ * flow.authn.insufficient. What was not said does not meet it. */
+oks_err_t *oks_demand_check_login(const oks_demand_t *demand, const oks_identity_t *identity, apr_time_t started,
+                                  apr_time_t now, apr_interval_time_t skew, apr_pool_t *pool) OKS_MUST_USE;
+/* Does a session's login meet the demand still? flow.authn.stale, flow.authn.weak; `force` is for logins that start. */
+oks_err_t *oks_demand_check_session(const oks_demand_t *demand, const oks_record_t *record, apr_time_t now,
+                                    apr_interval_time_t skew, apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- An organization, complete: read-only from start-up on ------------------------------------------------- */
 
@@ -62,6 +83,8 @@ typedef struct oks_org_t {
     const char *const *email_domains;     /* lower case, NULL-terminated; NULL: any */
     bool verified_email;                  /* only who has email_verified = true */
     const char *user_field;
+    const char *name_id_format;           /* of the NameIDPolicy that is sent; NULL: none is */
+    oks_demand_t demand;                  /* of all Locations that say nothing else */
     oks_session_limits_t session;
     apr_interval_time_t skew;
     oks_unauthorized_t unauthorized;
@@ -128,6 +151,7 @@ typedef struct oks_request_t {
     const char *requested_with;
     const char *id;            /* quoted on pages and in the log */
     apr_time_t now;
+    const oks_demand_t *demand; /* of the Location; NULL: none, and always so for own URLs */
 } oks_request_t;
 
 typedef struct oks_answer_t {
@@ -151,8 +175,9 @@ typedef struct oks_pass_t {
     const char *set_cookie;     /* the re-issued ticket, or NULL */
 } oks_pass_t;
 
-/* Is there a live session for this organization? Success is a pass; everything else is a reason: flow.session.none,
- * flow.session.expired, directory.session.absent, directory.user.inactive, directory.database.unavailable, … */
+/* Is there a live session for this organization, and does its login meet request->demand? Success is a pass; everything else
+ * is a reason: flow.session.none, flow.session.expired, flow.authn.stale, flow.authn.weak, directory.session.absent,
+ * directory.user.inactive, directory.database.unavailable, … */
 oks_err_t *oks_flow_check(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org,
                           const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 /* What to answer to a protected request that `refusal` refused: start a login, 401 JSON, or a page. */

@@ -50,7 +50,8 @@ typedef struct oks_oidc_client_t {
     const char *id;
     const char *secret;             /* or NULL */
     const oks_jws_key_t *key;       /* private_key_jwt; or NULL */
-    unsigned auth;                  /* one oks_oidc_auth_t; 0: by key, else by secret (basic, or post when only that is offered), else none */
+    unsigned auth;                  /* one oks_oidc_auth_t; 0: by key, else by secret (basic, or post when only that is
+                                     * offered), else none */
 } oks_oidc_client_t;
 
 /* ---- Authorization request (OIDC Core 3.1.2.1, RFC 7636, RFC 9126) --------------------------------------------- */

@@ -38,6 +38,8 @@ typedef struct oks_saml_authn_request_t {
     const char *acs_url;
     const char *destination;   /* the IdP's endpoint */
     bool force_authn;
+    const char *const *authn_contexts; /* RequestedAuthnContext, exactly one of them; NULL: none is requested */
+    const char *name_id_format;        /* of a NameIDPolicy; NULL: none */
     const oks_keypair_t *key;  /* signs the request; NULL: unsigned */
 } oks_saml_authn_request_t;
 

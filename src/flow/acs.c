@@ -43,16 +43,44 @@ static oks_err_t *restart(oks_answer_t **answer, const acs_t *acs, const oks_err
     bool again = acs->state ? acs->state->restarts >= OKS_FLOW_RESTARTS_MAX
                             : oks_cookie_get(&guard, acs->request->cookies, restart_cookie(acs));
     if (again) return oks_err_from(acs->pool, OKS_R_FLOW_LOGIN_LOOP, APR_SUCCESS, why, NULL);
-    const char *login = oks_flow_url(acs->flow, acs->request, "login", acs->org, acs->pool);
-    *answer = oks_flow_see_other(apr_pstrcat(acs->pool, login, acs->state ? "?again=1&return=" : "?again=cookie&return=",
-                                             oks_url_encode(acs->return_path, acs->pool), NULL),
-                                 "login.restart", acs->pool);
+    const char *login = oks_flow_login_url(acs->flow, acs->org, acs->request, acs->state ? "1" : "cookie", acs->return_path,
+                                           acs->state ? &acs->state->demand : NULL, acs->pool);
+    *answer = oks_flow_see_other(login, "login.restart", acs->pool);
     (*answer)->err = why;
     (*answer)->org = acs->org->name;
     if (!acs->state)
         oks_flow_set_cookie(*answer, oks_flow_cookie(acs->request, restart_cookie(acs), "1", OKS_SAME_SITE_NONE,
                                                      RESTART_COOKIE_SECONDS, acs->pool));
     return NULL;
+}
+
+/* The identity provider answered from a session of its own that is too old: once more, and the credentials this time. */
+static oks_err_t *ask_again(oks_answer_t **answer, const acs_t *acs, const oks_err_t *why)
+{
+    oks_demand_t demand = acs->state->demand;
+    oks_request_t asking = *acs->request;
+    demand.force = true;
+    asking.demand = &demand;
+    OKS_TRY(oks_flow_start(answer, acs->flow, acs->org, &asking, acs->return_path, acs->state->restarts, acs->pool));
+    (*answer)->event = "login.step_up";
+    (*answer)->err = why;
+    return NULL;
+}
+
+/* Never a redirect loop: a page, and a link to where the visitor wanted to go, which asks again. */
+static oks_err_t *refuse_login(oks_answer_t **answer, const acs_t *acs, const oks_err_t *why)
+{
+    *answer = oks_flow_refuse(acs->request, why, acs->return_path, acs->pool);
+    (*answer)->org = acs->org->name;
+    return NULL;
+}
+
+static oks_err_t *check_demand(const acs_t *acs, const oks_identity_t *identity)
+{
+    const oks_state_t *state = acs->state;
+    if (!state || !identity->in_response_to) return NULL; /* unsolicited: each Location looks for itself */
+    return oks_demand_check_login(&state->demand, identity, state->expires - OKS_FLOW_PENDING_LIFETIME, acs->request->now,
+                                  acs->org->skew, acs->pool);
 }
 
 /* The login as the directory writes it. The record is rendered once beforehand, so that a profile that no request could
@@ -155,6 +183,7 @@ static oks_err_t *consume(oks_answer_t **answer, const acs_t *acs, oks_span_t re
     oks_login_t login;
     oks_id_t user;
     OKS_TRY(verify(&identity, acs, response));
+    OKS_TRY(check_demand(acs, identity));
     OKS_TRY(prepare_login(&login, acs, identity));
     OKS_TRY(oks_directory_login(&user, acs->flow->directory, &login, acs->pool));
     return finish(answer, acs, &login, &user);
@@ -175,5 +204,9 @@ oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, con
     /* Perhaps a new key that we have not seen yet: the background work looks, at a limited rate. */
     if (err && err->reason == OKS_R_XML_SIGNATURE_INVALID && org->metadata_key)
         oks_counter_add(flow->counters, oks_flow_refetch_counter(org->metadata_key, pool));
-    return err && restartable(err->reason) ? restart(answer, &acs, err) : err;
+    if (!err) return NULL;
+    if (err->reason == OKS_R_FLOW_AUTHN_TOO_OLD && !acs.state->demand.force) return ask_again(answer, &acs, err);
+    if (err->reason == OKS_R_FLOW_AUTHN_TOO_OLD || err->reason == OKS_R_FLOW_AUTHN_INSUFFICIENT)
+        return refuse_login(answer, &acs, err);
+    return restartable(err->reason) ? restart(answer, &acs, err) : err;
 }

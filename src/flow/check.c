@@ -70,5 +70,6 @@ oks_err_t *oks_flow_check(oks_pass_t *pass, const oks_flow_t *flow, const oks_or
     pass->user = oks_record_field(pass->record, "user");
     if (!pass->user || !*pass->user) /* SECURITY.md 1: an identity with an empty user is no identity */
         return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", org->user_field);
+    if (request->demand) OKS_TRY(oks_demand_check_session(request->demand, pass->record, request->now, org->skew, pool));
     return slide(pass, flow, org, request, &ticket, pool);
 }

@@ -63,6 +63,7 @@ typedef struct oks_state_t {
     unsigned char binding[16]; /* of SHA-256 of the binding cookie */
     apr_time_t expires;
     int restarts;
+    oks_demand_t demand;       /* what was asked of the identity provider */
     const char *return_path;
 } oks_state_t;
 
@@ -76,6 +77,20 @@ oks_err_t *oks_state_bind(oks_state_t *state, oks_answer_t *answer, const oks_re
     OKS_MUST_USE;
 /* flow.state.late, flow.state.foreign */
 oks_err_t *oks_state_check(const oks_state_t *state, const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+
+/* ---- demand.c: see flow.h ---- */
+
+#define OKS_DEMAND_PLAIN_MAX (1 + 4 + 2 + OKS_FLOW_CONTEXTS_BYTES_MAX)
+
+/* Into at most OKS_DEMAND_PLAIN_MAX bytes; how many. */
+apr_size_t oks_demand_encode(unsigned char *out, const oks_demand_t *demand);
+/* From the start of `bytes`; how many were read, 0 when they are no demand. */
+apr_size_t oks_demand_decode(oks_demand_t *demand, oks_span_t bytes, apr_pool_t *pool);
+/* As a parameter of /login/{org}: sealed, so that nobody makes a visitor's login ask for what no Location demands. */
+oks_err_t *oks_demand_seal(const char **text, const oks_flow_t *flow, const oks_org_t *org, const oks_demand_t *demand,
+                           apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_demand_unseal(oks_demand_t *demand, const oks_flow_t *flow, const oks_org_t *org, oks_span_t text,
+                             apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- profile.c: identity -> profile -> rendered record ---- */
 
@@ -91,7 +106,10 @@ const char *oks_flow_url(const oks_flow_t *flow, const oks_request_t *request, c
                          apr_pool_t *pool); /* base + path + "/what/org" */
 const char *oks_flow_entity_id(const oks_flow_t *flow, const oks_request_t *request, const oks_org_t *org,
                                apr_pool_t *pool);
-/* Sends the browser to the identity provider. */
+/* "/login/{org}?[again=…&]return=…[&demand=…]"; again and demand may be NULL. */
+const char *oks_flow_login_url(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, const char *again,
+                               const char *return_path, const oks_demand_t *demand, apr_pool_t *pool);
+/* Sends the browser to the identity provider, with request->demand. */
 oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                           const oks_request_t *request, const char *return_path, int restarts, apr_pool_t *pool)
     OKS_MUST_USE;

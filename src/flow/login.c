@@ -49,6 +49,7 @@ oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const o
     const char *relay_state;
     oks_state_t state = { .expires = request->now + OKS_FLOW_PENDING_LIFETIME, .restarts = restarts,
                           .return_path = return_path };
+    if (request->demand) state.demand = *request->demand;
     OKS_TRY(oks_flow_idp(&idp, flow, org, pool));
     OKS_TRY(oks_random_bytes(state.request, sizeof state.request, pool));
     oks_answer_t *made = oks_flow_answer(303, "login.start", pool);
@@ -58,12 +59,24 @@ oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const o
         .id = oks_state_request_id(&state, pool), .issue_instant = request->now,
         .issuer = oks_flow_entity_id(flow, request, org, pool), .acs_url = oks_flow_acs_url(flow, request, org, pool),
         .destination = idp->sso_redirect_url ? idp->sso_redirect_url : idp->sso_post_url,
+        .force_authn = state.demand.force, .authn_contexts = state.demand.authn_contexts, .name_id_format = org->name_id_format,
     };
     if (oks_flow_signs(org, idp)) OKS_TRY(oks_flow_sp_key(&authn.key, flow, org, request->now, pool));
     OKS_TRY(send_request(made, idp, &authn, relay_state, pool));
     made->org = org->name;
     *answer = made;
     return NULL;
+}
+
+const char *oks_flow_login_url(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, const char *again,
+                               const char *return_path, const oks_demand_t *demand, apr_pool_t *pool)
+{
+    const char *sealed, *url = apr_pstrcat(pool, oks_flow_url(flow, request, "login", org, pool), again ? "?again=" : "",
+                                           again ? again : "", again ? "&return=" : "?return=",
+                                           oks_url_encode(return_path, pool), NULL);
+    /* Without it the login is an ordinary one, and the Location asks again. */
+    if (!demand || !oks_demand_is_set(demand) || oks_demand_seal(&sealed, flow, org, demand, pool) != NULL) return url;
+    return apr_pstrcat(pool, url, "&demand=", sealed, NULL);
 }
 
 oks_err_t *oks_flow_form(apr_array_header_t **params, const oks_request_t *request, apr_pool_t *pool)
@@ -85,7 +98,30 @@ oks_err_t *oks_flow_return(const char **path, const apr_array_header_t *params, 
     return value.len ? oks_return_path(path, value, pool) : NULL;
 }
 
-/* /login/{org}?return=/path[&again=N]: `again` says that a callback failed and sent the browser here. */
+/* `request` as it starts a login: where a session's login is only too old, the credentials are asked for again. */
+static oks_request_t asking_for(oks_demand_t *demand, const oks_request_t *request, const oks_err_t *refusal)
+{
+    oks_request_t asking = *request;
+    if (!request->demand) return asking;
+    *demand = *request->demand;
+    if (refusal->reason == OKS_R_FLOW_AUTHN_STALE) demand->force = true;
+    asking.demand = demand;
+    return asking;
+}
+
+/* What the parameter `demand` says, else what the organization does. One that we cannot open any more is none: the Location
+ * looks at the session that comes of it. */
+static oks_err_t *read_demand(oks_demand_t *demand, const oks_flow_t *flow, const oks_org_t *org,
+                              const apr_array_header_t *params, apr_pool_t *pool)
+{
+    oks_span_t sealed;
+    OKS_TRY(oks_form_get(&sealed, params, "demand", pool));
+    *demand = org->demand;
+    if (sealed.len && oks_demand_unseal(demand, flow, org, sealed, pool) != NULL) *demand = org->demand;
+    return NULL;
+}
+
+/* /login/{org}?return=/path[&demand=SEALED][&again=N]: `again` says that a callback failed and sent the browser here. */
 oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                 const oks_request_t *request, apr_pool_t *pool)
 {
@@ -93,10 +129,14 @@ oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, c
     const char *return_path;
     oks_span_t again;
     oks_pass_t pass;
+    oks_demand_t demand, asked;
+    oks_request_t wanting = *request;
     OKS_TRY(oks_flow_form(&params, request, pool));
     OKS_TRY(oks_flow_return(&return_path, params, pool));
     OKS_TRY(oks_form_get(&again, params, "again", pool));
-    oks_err_t *refusal = oks_flow_check(&pass, flow, org, request, pool);
+    OKS_TRY(read_demand(&demand, flow, org, params, pool));
+    wanting.demand = &demand;
+    oks_err_t *refusal = oks_flow_check(&pass, flow, org, &wanting, pool);
     if (!refusal) {
         *answer = oks_flow_see_other(return_path, "login.present", pool);
         return NULL;
@@ -108,7 +148,8 @@ oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, c
         if (!oks_cookie_get(&guard, request->cookies, oks_flow_cookie_name(request->tls, "restart", pool)))
             return oks_err(pool, OKS_R_FLOW_LOGIN_LOOP, "the browser keeps no cookie of ours");
     }
-    return oks_flow_start(answer, flow, org, request, return_path, again.len ? 1 : 0, pool);
+    wanting = asking_for(&asked, &wanting, refusal);
+    return oks_flow_start(answer, flow, org, &wanting, return_path, again.len ? 1 : 0, pool);
 }
 
 /* ---- Protected requests ------------------------------------------------------------------------------------- */
@@ -116,14 +157,7 @@ oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, c
 static bool needs_login(oks_reason_t reason)
 {
     return reason == OKS_R_FLOW_SESSION_NONE || reason == OKS_R_FLOW_SESSION_EXPIRED ||
-           reason == OKS_R_DIRECTORY_SESSION_ABSENT;
-}
-
-static const char *login_url(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
-                             const char *return_path, apr_pool_t *pool)
-{
-    return apr_pstrcat(pool, oks_flow_url(flow, request, "login", org, pool), "?return=",
-                       oks_url_encode(return_path, pool), NULL);
+           reason == OKS_R_DIRECTORY_SESSION_ABSENT || reason == OKS_R_FLOW_AUTHN_STALE || reason == OKS_R_FLOW_AUTHN_WEAK;
 }
 
 /* 401 for programs, or for everyone where the Location wants that (RFC 9110 15.5.2: with a challenge). */
@@ -152,9 +186,12 @@ oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, o
     bool redirect = mode == OKS_UNAUTHORIZED_REDIRECT ||
                     (mode != OKS_UNAUTHORIZED_401 && oks_flow_is_navigation(request));
     if (!redirect) {
-        answer = unauthorized(org, request, refusal, login_url(flow, org, request, return_path, pool), pool);
+        answer = unauthorized(org, request, refusal, oks_flow_login_url(flow, org, request, NULL, return_path, request->demand,
+                                                                         pool), pool);
     } else {
-        oks_err_t *err = oks_flow_start(&answer, flow, org, request, return_path, 0, pool);
+        oks_demand_t demand;
+        oks_request_t asking = asking_for(&demand, request, refusal);
+        oks_err_t *err = oks_flow_start(&answer, flow, org, &asking, return_path, 0, pool);
         if (err) answer = oks_flow_refuse(request, err, NULL, pool);
     }
     answer->org = org->name;

@@ -5,7 +5,7 @@
 
 #include "flow_private.h"
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #define STATE_FIXED (1 + 1 + 8 + 16 + 16)
 #define BINDING_BYTES 32
 #define BINDING_TEXT 43 /* BINDING_BYTES in base64url */
@@ -25,15 +25,16 @@ oks_err_t *oks_state_seal(const char **text, const oks_flow_t *flow, const oks_o
                           apr_pool_t *pool)
 {
     apr_size_t path_len = strlen(state->return_path);
-    unsigned char *plain = apr_palloc(pool, STATE_FIXED + path_len), *p = plain;
+    unsigned char *plain = apr_palloc(pool, STATE_FIXED + OKS_DEMAND_PLAIN_MAX + path_len), *p = plain;
     uint64_t expires = (uint64_t)apr_time_sec(state->expires);
     *p++ = STATE_VERSION;
     *p++ = (unsigned char)state->restarts;
     for (int shift = 56; shift >= 0; shift -= 8) *p++ = (unsigned char)(expires >> shift);
     memcpy(p, state->request, 16), p += 16;
     memcpy(p, state->binding, 16), p += 16;
-    memcpy(p, state->return_path, path_len);
-    return oks_seal(text, flow->keys, state_aad(flow, org, pool), oks_span((char *)plain, STATE_FIXED + path_len), pool);
+    p += oks_demand_encode(p, &state->demand);
+    memcpy(p, state->return_path, path_len), p += path_len;
+    return oks_seal(text, flow->keys, state_aad(flow, org, pool), oks_span((char *)plain, (apr_size_t)(p - plain)), pool);
 }
 
 oks_err_t *oks_state_unseal(oks_state_t **state, const oks_flow_t *flow, const oks_org_t *org, oks_span_t text,
@@ -51,7 +52,10 @@ oks_err_t *oks_state_unseal(oks_state_t **state, const oks_flow_t *flow, const o
     s->expires = apr_time_from_sec((apr_time_t)expires);
     memcpy(s->request, p, 16), p += 16;
     memcpy(s->binding, p, 16), p += 16;
-    s->return_path = oks_span_dup(oks_span((const char *)p, plain.len - STATE_FIXED), pool);
+    oks_span_t rest = oks_span((const char *)p, plain.len - STATE_FIXED);
+    apr_size_t len = oks_demand_decode(&s->demand, rest, pool);
+    if (!len || len == rest.len) return oks_err(pool, OKS_R_CRYPTO_SEAL_BROKEN, "a state of another version");
+    s->return_path = oks_span_dup(oks_span(rest.ptr + len, rest.len - len), pool);
     *state = s;
     return NULL;
 }

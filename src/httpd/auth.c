@@ -43,6 +43,21 @@ static oks_unauthorized_t mode_of(request_rec *r, const oks_org_t *org)
     return dir->unauthorized ? *dir->unauthorized : org->unauthorized;
 }
 
+/* What the Location says, else the organization; NULL when nothing is demanded. */
+static const oks_demand_t *demand_of(request_rec *r, const oks_org_t *org)
+{
+    const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
+    const oks_demand_t *demand = &org->demand;
+    if (dir->force_authn || dir->max_authn_age || dir->authn_contexts) {
+        oks_demand_t *own = apr_pmemdup(r->pool, demand, sizeof *demand);
+        if (dir->force_authn) own->force = *dir->force_authn;
+        if (dir->max_authn_age) own->max_age = *dir->max_authn_age;
+        if (dir->authn_contexts) own->authn_contexts = *dir->authn_contexts ? dir->authn_contexts : NULL;
+        demand = own;
+    }
+    return oks_demand_is_set(demand) ? demand : NULL;
+}
+
 static int accept_pass(request_rec *r, const oks_org_t *org, oks_pass_t *pass)
 {
     oks_request_note_t *note = oks_httpd_note(r);
@@ -69,6 +84,7 @@ int oks_httpd_check_authn(request_rec *r)
     oks_httpd_value(&value, r);
     const oks_org_t *org = find_org(r, flow, &err);
     if (!org) return refuse(r, &value, NULL, err);
+    value.demand = demand_of(r, org);
     oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
     err = oks_flow_check(pass, flow, org, &value, r->pool);
     if (!err) return accept_pass(r, org, pass);
@@ -86,6 +102,7 @@ int oks_httpd_check_access(request_rec *r)
     const oks_org_t *org = find_org(r, flow, &err);
     if (!org || mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;
     oks_httpd_value(&value, r);
+    value.demand = demand_of(r, org); /* a login that does not meet it is none */
     oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
     if (oks_flow_check(pass, flow, org, &value, r->pool)) return DECLINED;
     accept_pass(r, org, pass);

@@ -128,6 +128,17 @@ static void complete_limits(oks_org_t *org, const oks_session_limits_t *given)
     if (org->session.idle > org->session.lifetime) org->session.idle = org->session.lifetime;
 }
 
+static void complete_demand(oks_org_t *org, const oks_org_conf_t *conf)
+{
+    static const int off = 0;
+    static const apr_interval_time_t any = 0;
+    const char *const *contexts = VALUE(conf, AUTHN_CONTEXT, NULL);
+    org->demand.force = *(const int *)VALUE(conf, FORCE_AUTHN, &off);
+    org->demand.max_age = *(const apr_interval_time_t *)VALUE(conf, MAX_AUTHN_AGE, &any);
+    org->demand.authn_contexts = contexts && *contexts ? contexts : NULL;
+    org->name_id_format = VALUE(conf, NAME_ID_FORMAT, NULL);
+}
+
 static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, const oks_org_conf_t *conf,
                                 apr_pool_t *pool)
 {
@@ -156,6 +167,7 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     org->unauthorized = *(const oks_unauthorized_t *)VALUE(conf, UNAUTHORIZED, &automatic);
     org->idp_initiated = *(const oks_idp_initiated_t *)VALUE(conf, IDP_INITIATED, &upgrade);
     complete_limits(org, VALUE(conf, SESSION, &default_limits));
+    complete_demand(org, conf);
     oks_flow_name_cookies(org, sc->vhost, pool);
     if (!field_known(org, org->user_field))
         return apr_psprintf(pool, "%s: OktaSSOUserField: the field \"%s\" is not known: name one of email, firstName, lastName, "
@@ -167,6 +179,13 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
 }
 
 /* ---- Layers ---- */
+
+/* Not of the organization: two Locations may differ in it. */
+static bool is_own_affair(int id)
+{
+    return id == OKS_SET_HEADER || id == OKS_SET_UNAUTHORIZED || id == OKS_SET_FORCE_AUTHN || id == OKS_SET_AUTHN_CONTEXT ||
+           id == OKS_SET_MAX_AUTHN_AGE;
+}
 
 /* What a Location says of its organization, laid over what is known; two that differ are told. */
 static const char *add_location(apr_hash_t *drafts, const oks_dir_conf_t *dir, apr_pool_t *pool)
@@ -180,7 +199,7 @@ static const char *add_location(apr_hash_t *drafts, const oks_dir_conf_t *dir, a
         apr_hash_set(drafts, dir->org, APR_HASH_KEY_STRING, draft);
     }
     for (int i = 0; i < OKS_SET_COUNT_; i++) {
-        if (i == OKS_SET_HEADER || i == OKS_SET_UNAUTHORIZED || !own->set[i].text) continue; /* the Location's own affair */
+        if (is_own_affair(i) || !own->set[i].text) continue;
         if (!draft)
             return apr_psprintf(pool, "%s: %s needs OktaSSOOrg NAME in the same section, to say whose setting it is",
                                 own->set[i].where, oks_httpd_setting_directive((oks_setting_id_t)i));

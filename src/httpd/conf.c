@@ -36,6 +36,9 @@ void *oks_httpd_merge_dir_conf(apr_pool_t *pool, void *base_, void *add_)
     oks_dir_conf_t *merged = apr_pcalloc(pool, sizeof *merged);
     merged->org = add->org ? add->org : base->org;
     merged->unauthorized = add->unauthorized ? add->unauthorized : base->unauthorized;
+    merged->force_authn = add->force_authn ? add->force_authn : base->force_authn;
+    merged->max_authn_age = add->max_authn_age ? add->max_authn_age : base->max_authn_age;
+    merged->authn_contexts = add->authn_contexts ? add->authn_contexts : base->authn_contexts;
     merged->headers = !add->headers ? base->headers : !base->headers ? add->headers
                     : apr_array_append(pool, base->headers, add->headers);
     return merged;

@@ -33,6 +33,10 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
     X(SESSION, "OktaSSOSession")               \
     X(CLOCK_SKEW, "OktaSSOClockSkew")          \
     X(UNAUTHORIZED, "OktaSSOUnauthorized")     \
+    X(FORCE_AUTHN, "OktaSSOForceAuthn")        \
+    X(AUTHN_CONTEXT, "OktaSSOAuthnContext")    \
+    X(MAX_AUTHN_AGE, "OktaSSOMaxAuthnAge")     \
+    X(NAME_ID_FORMAT, "OktaSSONameIDFormat")   \
     X(ENABLED, "OktaSSOEnabled")               \
     X(DEFAULT_ROLE, "OktaSSODefaultRole")      \
     X(ROLE, "OktaSSORole")                     \
@@ -75,6 +79,9 @@ typedef struct oks_org_entry_t {
 typedef struct oks_dir_conf_t {
     const char *org;                   /* NULL: unset */
     const oks_unauthorized_t *unauthorized;
+    const int *force_authn;            /* the three of a demand, each by itself; NULL: unset */
+    const apr_interval_time_t *max_authn_age;
+    const char *const *authn_contexts; /* an empty list: any */
     const apr_array_header_t *headers; /* oks_header_t rows of this Location alone */
     oks_org_conf_t *own;               /* what this very section says of the organization; not inherited */
 } oks_dir_conf_t;

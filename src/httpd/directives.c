@@ -370,6 +370,61 @@ static const char *set_sign_requests(cmd_parms *cmd, void *dir, int on)
     return store_flag(cmd, dir, OKS_SET_SIGN_REQUESTS, on);
 }
 
+static const char *set_force_authn(cmd_parms *cmd, void *dir_, int on)
+{
+    oks_dir_conf_t *dir = dir_;
+    int *value = apr_palloc(cmd->pool, sizeof *value);
+    *value = on;
+    if (in_location(cmd)) dir->force_authn = value;
+    return store(cmd, dir, OKS_SET_FORCE_AUTHN, value);
+}
+
+/* Not for the comparison, which is of bytes: what stands here goes into XML and into a query, and is separated by blanks. */
+static bool context_ok(const char *context)
+{
+    for (const char *p = context; *p; p++)
+        if (*p <= 0x20 || *p >= 0x7f) return false;
+    return *context != '\0';
+}
+
+static const char *set_authn_context(cmd_parms *cmd, void *dir_, int argc, char *const argv[])
+{
+    oks_dir_conf_t *dir = dir_;
+    apr_size_t bytes = 0;
+    bool none = argc == 1 && strcmp(argv[0], "none") == 0;
+    if (!argc) return "OktaSSOAuthnContext takes one authentication context or more, such as urn:okta:loa:2fa:any, or none";
+    for (int i = 0; i < argc; bytes += strlen(argv[i++]) + 1)
+        if (!context_ok(argv[i]))
+            return apr_psprintf(cmd->pool, "OktaSSOAuthnContext \"%s\" is no URI: one argument each, without blanks", argv[i]);
+    if (argc > OKS_FLOW_CONTEXTS_MAX || bytes > OKS_FLOW_CONTEXTS_BYTES_MAX)
+        return apr_psprintf(cmd->pool, "OktaSSOAuthnContext: more than %d contexts or %d bytes: keep those that Okta sends",
+                            OKS_FLOW_CONTEXTS_MAX, OKS_FLOW_CONTEXTS_BYTES_MAX);
+    const char *const *contexts = string_list(none ? 0 : argc, argv, cmd->pool);
+    if (in_location(cmd)) dir->authn_contexts = contexts;
+    return store(cmd, dir, OKS_SET_AUTHN_CONTEXT, contexts);
+}
+
+static const char *set_max_authn_age(cmd_parms *cmd, void *dir_, const char *text)
+{
+    oks_dir_conf_t *dir = dir_;
+    apr_interval_time_t *age = apr_pcalloc(cmd->pool, sizeof *age);
+    oks_err_t *err = strcmp(text, "none") ? oks_interval_parse(age, text, cmd->temp_pool) : NULL;
+    if (err) return interval_error(err, "OktaSSOMaxAuthnAge", cmd->pool);
+    if (strcmp(text, "none") != 0 && *age < apr_time_from_sec(60)) /* less, and a login is old when the visitor comes back */
+        return "OktaSSOMaxAuthnAge: at least 1m, or none; to have each login ask for the credentials there is OktaSSOForceAuthn";
+    *age -= *age % APR_USEC_PER_SEC;
+    if (in_location(cmd)) dir->max_authn_age = age;
+    return store(cmd, dir, OKS_SET_MAX_AUTHN_AGE, age);
+}
+
+static const char *set_name_id_format(cmd_parms *cmd, void *dir, const char *uri)
+{
+    if (strcmp(uri, "none") == 0) return store(cmd, dir, OKS_SET_NAME_ID_FORMAT, NULL);
+    if (!strchr(uri, ':') || !context_ok(uri))
+        return "OktaSSONameIDFormat takes a URI, such as urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress, or none";
+    return store(cmd, dir, OKS_SET_NAME_ID_FORMAT, apr_pstrdup(cmd->pool, uri));
+}
+
 static const char *set_default_role(cmd_parms *cmd, void *dir, const char *role)
 {
     return store(cmd, dir, OKS_SET_DEFAULT_ROLE, apr_pstrdup(cmd->pool, strcmp(role, "none") ? role : ""));
@@ -510,6 +565,10 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE_ARGV("OktaSSOSession", set_session, NULL, ORG, "lifetime=8h idle=1h"),
     AP_INIT_TAKE1("OktaSSOClockSkew", set_skew, NULL, ORG, "tolerance for clocks that differ"),
     AP_INIT_TAKE1("OktaSSOUnauthorized", set_unauthorized, NULL, ORG, "auto, redirect, 401 or pass"),
+    AP_INIT_FLAG("OktaSSOForceAuthn", set_force_authn, NULL, ORG, "On: a login asks for the credentials again"),
+    AP_INIT_TAKE_ARGV("OktaSSOAuthnContext", set_authn_context, NULL, ORG, "URI...: one of these authentication contexts; none"),
+    AP_INIT_TAKE1("OktaSSOMaxAuthnAge", set_max_authn_age, NULL, ORG, "how long ago the login may be; none"),
+    AP_INIT_TAKE1("OktaSSONameIDFormat", set_name_id_format, NULL, ORG, "the NameIDPolicy to send; none"),
     AP_INIT_FLAG("OktaSSOEnabled", set_enabled, NULL, ORG, "Off: every URL of the organization answers 404"),
     AP_INIT_TAKE1("OktaSSODefaultRole", set_default_role, NULL, ORG, "role of users whom no OktaSSORole names"),
     AP_INIT_TAKE_ARGV("OktaSSORole", set_role, NULL, ORG, "ROLE GROUP..."),

@@ -193,8 +193,10 @@ static oks_err_t *read_authn_statement(const reader_t *reader, const xmlNode *as
         return oks_err(pool, OKS_R_SAML_TIME_EXPIRED, "SessionNotOnOrAfter has passed");
     identity->session_index = oks_xml_attribute(statement, "SessionIndex", pool);
     if (oks_xml_children(&context, statement, OKS_NS_ASSERTION, "AuthnContext") == 1 &&
-        oks_xml_children(&class_ref, context, OKS_NS_ASSERTION, "AuthnContextClassRef") == 1)
-        identity->authn_context = oks_xml_text(class_ref, pool);
+        oks_xml_children(&class_ref, context, OKS_NS_ASSERTION, "AuthnContextClassRef") == 1) {
+        const char *text = oks_xml_text(class_ref, pool);
+        identity->authn_context = text ? oks_span_dup(oks_span_trim(oks_span_z(text)), pool) : NULL;
+    }
     return NULL;
 }
 

@@ -26,16 +26,34 @@ static oks_err_t *deflate_raw(oks_span_t *out, oks_span_t in, apr_pool_t *pool)
     return status == Z_STREAM_END ? NULL : oks_err(pool, OKS_R_INTERNAL, "DEFLATE failed");
 }
 
+/* SAML Core 3.4.1.1. Only by setting: Okta wants it equal to the application's, or absent (OKTA.md B.1.3). */
+static const char *name_id_policy(const oks_saml_authn_request_t *request, apr_pool_t *pool)
+{
+    if (!request->name_id_format) return "";
+    return apr_pstrcat(pool, "<samlp:NameIDPolicy Format=\"", oks_html_escape(request->name_id_format, pool),
+                       "\" AllowCreate=\"true\"/>", NULL);
+}
+
+/* SAML Core 3.3.2.2.1 */
+static const char *requested_context(const oks_saml_authn_request_t *request, apr_pool_t *pool)
+{
+    const char *refs = "";
+    if (!request->authn_contexts) return "";
+    for (const char *const *uri = request->authn_contexts; *uri; uri++)
+        refs = apr_pstrcat(pool, refs, "<saml:AuthnContextClassRef>", oks_html_escape(*uri, pool), "</saml:AuthnContextClassRef>",
+                           NULL);
+    return apr_pstrcat(pool, "<samlp:RequestedAuthnContext Comparison=\"exact\">", refs, "</samlp:RequestedAuthnContext>", NULL);
+}
+
 static const char *authn_request(const oks_saml_authn_request_t *request, apr_pool_t *pool)
 {
-    /* No NameIDPolicy: Okta wants it equal to the application's setting, or absent (OKTA.md B.1.3). */
     return apr_pstrcat(
         pool, "<samlp:AuthnRequest xmlns:samlp=\"" OKS_NS_PROTOCOL "\" xmlns:saml=\"" OKS_NS_ASSERTION "\" ID=\"", request->id,
         "\" Version=\"2.0\" IssueInstant=\"", oks_time_format(request->issue_instant, pool), "\" Destination=\"",
         oks_html_escape(request->destination, pool), "\" ProtocolBinding=\"" OKS_BINDING_POST
         "\" AssertionConsumerServiceURL=\"", oks_html_escape(request->acs_url, pool),
         request->force_authn ? "\" ForceAuthn=\"true\">" : "\">", "<saml:Issuer>", oks_html_escape(request->issuer, pool),
-        "</saml:Issuer></samlp:AuthnRequest>", NULL);
+        "</saml:Issuer>", name_id_policy(request, pool), requested_context(request, pool), "</samlp:AuthnRequest>", NULL);
 }
 
 oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_request_t *request,

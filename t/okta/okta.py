@@ -448,6 +448,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.idp.requests.append({
                     "app": exk, "id": request.id, "issuer": request.issuer, "acs_url": request.acs_url,
                     "relay_state": fields.get("RelayState"), "method": self.command, "xml": request.xml,
+                    "force_authn": request.force_authn, "authn_contexts": request.authn_contexts,
+                    "name_id_policy": request.name_id_policy,
                     "signed": "Signature" in fields, "time": time.time()})
                 self.idp.check_request(app, request)
         waiting = Pending(exk, request, fields.get("RelayState"))

@@ -83,6 +83,7 @@ class Options:
     not_on_or_after: float = 300           # of Conditions
     confirmation_not_on_or_after: Optional[float] = None   # None: as in Conditions
     authn_age: float = 0                   # seconds since the sign-in at Okta
+    authn_context: str = PASSWORD_TRANSPORT
     session_not_on_or_after: Optional[float] = None
     session_index: Optional[str] = None    # None: the AuthnRequest's ID, or id<millis>.<n>
 
@@ -322,7 +323,7 @@ class _Writer:
             f'<saml2:AuthnStatement AuthnInstant="{self.at(-o.authn_age)}"'
             + self.keep("session_index", f' SessionIndex="{attr(index)}"')
             + ("" if end is None else f' SessionNotOnOrAfter="{self.at(end)}"') + f' xmlns:saml2="{NS_SAML2}">'
-            + f"<saml2:AuthnContext><saml2:AuthnContextClassRef>{PASSWORD_TRANSPORT}</saml2:AuthnContextClassRef>"
+            + f"<saml2:AuthnContext><saml2:AuthnContextClassRef>{text(o.authn_context)}</saml2:AuthnContextClassRef>"
             + "</saml2:AuthnContext></saml2:AuthnStatement>")
 
     def attribute_statement(self):
@@ -410,6 +411,7 @@ class AuthnRequest:
     name_id_policy: Optional[str]
     force_authn: bool
     is_passive: bool
+    authn_contexts: list               # of a RequestedAuthnContext; Okta is not known to look at it
     xml: str
 
 
@@ -455,6 +457,8 @@ def parse_request(data):
         acs_index=root.get("AssertionConsumerServiceIndex"), destination=root.get("Destination"),
         binding=root.get("ProtocolBinding"), name_id_policy=None if policy is None else policy.get("Format"),
         force_authn=root.get("ForceAuthn") in ("true", "1"), is_passive=root.get("IsPassive") in ("true", "1"),
+        authn_contexts=[ref.text or "" for ref in root.iterfind(f"{{{NS_SAML2P}}}RequestedAuthnContext[@Comparison='exact']/"
+                                                                f"{{{NS_SAML2}}}AuthnContextClassRef")],
         xml=data.decode("utf-8"))
 
 

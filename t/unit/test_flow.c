@@ -182,6 +182,87 @@ static void a_pending_login_is_bound_to_browser_org_and_time(void **state)
     assert_memory_equal(second.binding, pending.binding, sizeof pending.binding);
 }
 
+/* ---- Demands ---- */
+
+static const char *const contexts[] = { "urn:okta:loa:2fa:any", "phr", NULL };
+
+static void a_demand_travels_in_the_state_and_in_a_url(void **state)
+{
+    const oks_demand_t demands[] = { { 0 }, { .force = true }, { .max_age = apr_time_from_sec(300000000) }, { .authn_contexts = contexts },
+                                     { .force = true, .max_age = apr_time_from_sec(60), .authn_contexts = contexts } };
+    for (size_t i = 0; i < sizeof demands / sizeof demands[0]; i++) {
+        oks_state_t pending = { .expires = NOW, .return_path = "/x y", .demand = demands[i] }, *opened;
+        oks_demand_t read[2];
+        const char *text;
+        GOOD(oks_state_seal(&text, &flow, &org, &pending, pool));
+        GOOD(oks_state_unseal(&opened, &flow, &org, oks_span_z(text), pool));
+        assert_string_equal(opened->return_path, "/x y");
+        read[0] = opened->demand;
+        GOOD(oks_demand_seal(&text, &flow, &org, &demands[i], pool));
+        GOOD(oks_demand_unseal(&read[1], &flow, &org, oks_span_z(text), pool));
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(read[k].force, demands[i].force);
+            assert_true(read[k].max_age == demands[i].max_age);
+            assert_int_equal(read[k].authn_contexts != NULL, demands[i].authn_contexts != NULL);
+            for (int c = 0; read[k].authn_contexts && c < 2; c++) assert_string_equal(read[k].authn_contexts[c], contexts[c]);
+            if (read[k].authn_contexts) assert_null(read[k].authn_contexts[2]);
+            assert_int_equal(oks_demand_is_set(&read[k]), i > 0);
+        }
+        oks_org_t globex = org;
+        globex.name = "globex";
+        REASON(oks_demand_unseal(&read[0], &flow, &globex, oks_span_z(text), pool), OKS_R_CRYPTO_SEAL_BROKEN);
+    }
+}
+
+static void a_cut_demand_is_none(void **state)
+{
+    unsigned char bytes[OKS_DEMAND_PLAIN_MAX];
+    oks_demand_t demand = { .authn_contexts = contexts }, read;
+    apr_size_t len = oks_demand_encode(bytes, &demand);
+    assert_int_equal(oks_demand_decode(&read, oks_span((char *)bytes, len), pool), len);
+    for (apr_size_t cut = 0; cut < len; cut++)
+        assert_int_equal(oks_demand_decode(&read, oks_span(apr_pmemdup(pool, bytes, cut), cut), pool), 0);
+}
+
+static void a_login_is_judged_by_what_was_asked(void **state)
+{
+    const apr_interval_time_t skew = apr_time_from_sec(120), minute = apr_time_from_sec(60);
+    const oks_demand_t none = { 0 }, force = { .force = true }, age = { .max_age = 10 * minute }, strong = { .authn_contexts = contexts };
+    oks_identity_t identity = identity_of("a");
+    const apr_time_t started = NOW - 5 * minute;
+    GOOD(oks_demand_check_login(&none, &identity, started, NOW, skew, pool));
+    REASON(oks_demand_check_login(&force, &identity, started, NOW, skew, pool), OKS_R_FLOW_AUTHN_TOO_OLD);
+    REASON(oks_demand_check_login(&age, &identity, started, NOW, skew, pool), OKS_R_FLOW_AUTHN_TOO_OLD);
+    REASON(oks_demand_check_login(&strong, &identity, started, NOW, skew, pool), OKS_R_FLOW_AUTHN_INSUFFICIENT);
+    identity.authn_context = "phr";
+    GOOD(oks_demand_check_login(&strong, &identity, started, NOW, skew, pool));
+    identity.authn_instant = started - skew; /* the tolerance, to the microsecond */
+    GOOD(oks_demand_check_login(&force, &identity, started, NOW, skew, pool));
+    identity.authn_instant--;
+    REASON(oks_demand_check_login(&force, &identity, started, NOW, skew, pool), OKS_R_FLOW_AUTHN_TOO_OLD);
+    identity.authn_instant = NOW - age.max_age - skew;
+    GOOD(oks_demand_check_login(&age, &identity, started, NOW, skew, pool));
+    identity.authn_instant--;
+    REASON(oks_demand_check_login(&age, &identity, started, NOW, skew, pool), OKS_R_FLOW_AUTHN_TOO_OLD);
+    identity.authn_instant = NOW + skew + 1;
+    REASON(oks_demand_check_login(&age, &identity, started, NOW, skew, pool), OKS_R_FLOW_AUTHN_TOO_OLD);
+}
+
+static void a_session_is_judged_at_each_request(void **state)
+{
+    const apr_interval_time_t skew = apr_time_from_sec(120);
+    const oks_demand_t force = { .force = true }, age = { .max_age = apr_time_from_sec(600) }, strong = { .authn_contexts = contexts };
+    oks_record_t record = { .authn_context = "" };
+    GOOD(oks_demand_check_session(&force, &record, NOW, skew, pool));
+    REASON(oks_demand_check_session(&strong, &record, NOW, skew, pool), OKS_R_FLOW_AUTHN_WEAK);
+    REASON(oks_demand_check_session(&age, &record, NOW, skew, pool), OKS_R_FLOW_AUTHN_STALE);
+    record.authn_context = "urn:okta:loa:2fa:any";
+    record.authn_instant = NOW - age.max_age - skew;
+    GOOD(oks_demand_check_session(&strong, &record, NOW, skew, pool));
+    GOOD(oks_demand_check_session(&age, &record, NOW, skew, pool));
+    REASON(oks_demand_check_session(&age, &record, NOW + 1, skew, pool), OKS_R_FLOW_AUTHN_STALE);
+}
+
 /* ---- Tickets ---- */
 
 static void a_ticket_is_bound_to_org_host_and_name(void **state)
@@ -310,6 +391,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_come_from_their_first_source), cmocka_unit_test(the_first_matching_role_wins),
         cmocka_unit_test(profiles_that_are_refused), cmocka_unit_test(a_pending_login_is_bound_to_browser_org_and_time),
+        cmocka_unit_test(a_demand_travels_in_the_state_and_in_a_url), cmocka_unit_test(a_cut_demand_is_none),
+        cmocka_unit_test(a_login_is_judged_by_what_was_asked), cmocka_unit_test(a_session_is_judged_at_each_request),
         cmocka_unit_test(a_ticket_is_bound_to_org_host_and_name), cmocka_unit_test(deadlines_are_checked_before_the_directory),
         cmocka_unit_test(a_refusal_suits_who_asked), cmocka_unit_test(metadata_that_cannot_be_used),
         cmocka_unit_test(a_huge_response_is_not_even_decoded),
