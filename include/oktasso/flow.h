@@ -14,6 +14,7 @@
 #define OKS_FLOW_GROUPS_MAX 1000            /* groups of one user */
 #define OKS_FLOW_PENDING_LIFETIME apr_time_from_sec(60 * 60) /* of a sealed RelayState */
 #define OKS_FLOW_RESTARTS_MAX 1             /* how often a failed callback starts the login again */
+#define OKS_FLOW_CERTIFICATE_OVERLAP apr_time_from_sec(24 * 3600) /* OktaSSOCertificateOverlap, by default */
 #define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
 #define OKS_FLOW_CONTEXTS_BYTES_MAX 512     /* and their bytes, all together: they travel in RelayState */
 
@@ -111,23 +112,25 @@ typedef struct oks_flow_t {
     void *orgs;
 } oks_flow_t;
 
-/* A store for so many organizations' documents; read-only map, each slot guarded by its own lock. */
+/* A store for so many organizations' documents; read-only map, each slot guarded by its own lock. A certificate that a new
+ * document drops stays good for `overlap` from when that was seen. */
 oks_err_t *oks_idp_store_create(oks_idp_store_t **store, oks_directory_t *directory, oks_counters_t *counters,
-                                const apr_array_header_t *keys, apr_pool_t *pool) OKS_MUST_USE;
+                                const apr_array_header_t *keys, apr_interval_time_t overlap, apr_pool_t *pool) OKS_MUST_USE;
 /* The organization's identity provider, valid until `pool` is cleared: the file's, or the last good copy of the
- * directory. flow.idp.unavailable when there is none yet. */
-oks_err_t *oks_flow_idp(const oks_saml_idp_t **idp, const oks_flow_t *flow, const oks_org_t *org, apr_pool_t *pool)
+ * directory. flow.idp.unavailable when there is none yet, saml.metadata.expired when it must not be used any more. */
+oks_err_t *oks_flow_idp(const oks_saml_idp_t **idp, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now, apr_pool_t *pool)
     OKS_MUST_USE;
 
-/* One step of background work for a document: fetch, check that it is usable metadata, keep. */
 /* The counter that moves when somebody wants the document fetched again (a signature did not verify). */
 uint32_t oks_flow_refetch_counter(const char *key, apr_pool_t *pool);
+/* One step of background work for a document: fetch, check that it is usable metadata, keep. */
 typedef struct oks_fetch_t {
     const char *key;
     const char *url;
     apr_interval_time_t timeout;
     const char *ca_file;
     const char *proxy;
+    apr_interval_time_t overlap; /* as for oks_idp_store_create */
 } oks_fetch_t;
 oks_err_t *oks_flow_fetch(oks_directory_t *directory, const oks_fetch_t *fetch, apr_time_t now, apr_pool_t *pool)
     OKS_MUST_USE;

@@ -24,10 +24,13 @@ typedef struct oks_saml_idp_t {
     const char *slo_post_url;
     bool want_authn_requests_signed;
     apr_array_header_t *certs;      /* oks_cert_t *: all active signing certificates, at least one */
+    const char *skipped;            /* why a certificate beside them was left out, for the log; NULL: none was */
+    apr_time_t valid_until;         /* not to be used after (SAML Metadata 2.3.2); 0: no end */
 } oks_saml_idp_t;
 
 /* Reads an md:EntityDescriptor (or md:EntitiesDescriptor with exactly one IdP) with one IDPSSODescriptor for SAML 2.0
- * (SAML Metadata 2.3, 2.4). Leading blanks and a BOM are tolerated. All in `pool`.
+ * (SAML Metadata 2.3, 2.4). Leading blanks and a BOM are tolerated, and so is a certificate that cannot be used beside one
+ * that can. Whether it is still valid is for the caller to judge. All in `pool`.
  * Reasons: saml.metadata.*, xml.*. */
 oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_pool_t *pool) OKS_MUST_USE;
 

@@ -165,7 +165,7 @@ static oks_err_t *verify(oks_identity_t **identity, const acs_t *acs, oks_span_t
     const oks_saml_idp_t *idp;
     apr_pool_t *pool = acs->pool;
     const char *own[] = { oks_flow_entity_id(acs->flow, acs->request, acs->org, pool), NULL };
-    OKS_TRY(oks_flow_idp(&idp, acs->flow, acs->org, pool));
+    OKS_TRY(oks_flow_idp(&idp, acs->flow, acs->org, acs->request->now, pool));
     oks_saml_expect_t expect = {
         .idp = idp, .audiences = acs->org->entity_ids ? acs->org->entity_ids : own,
         .acs_url = oks_flow_acs_url(acs->flow, acs->request, acs->org, pool),

@@ -92,6 +92,20 @@ oks_err_t *oks_demand_seal(const char **text, const oks_flow_t *flow, const oks_
 oks_err_t *oks_demand_unseal(oks_demand_t *demand, const oks_flow_t *flow, const oks_org_t *org, oks_span_t text,
                              apr_pool_t *pool) OKS_MUST_USE;
 
+/* ---- overlap.c: certificates that metadata has just dropped ---- */
+
+typedef struct oks_overlap_t {
+    apr_interval_time_t window; /* how long they stay good; 0: not at all */
+    apr_time_t now;
+} oks_overlap_t;
+
+/* Keeps what `before` (NULL: nothing) lists and `next`, which is about to replace it, does not. */
+oks_err_t *oks_overlap_note(oks_directory_t *directory, const char *key, const oks_saml_idp_t *before, const oks_saml_idp_t *next,
+                            const oks_overlap_t *overlap, apr_pool_t *pool) OKS_MUST_USE;
+/* Adds those that are still good to idp->certs, in `pool`; *until is when the next of them ends, 0: none was added. */
+oks_err_t *oks_overlap_add(oks_saml_idp_t *idp, apr_time_t *until, oks_directory_t *directory, const char *key,
+                           const oks_overlap_t *overlap, apr_pool_t *pool) OKS_MUST_USE;
+
 /* ---- profile.c: identity -> profile -> rendered record ---- */
 
 oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const oks_identity_t *identity,

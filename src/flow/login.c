@@ -50,7 +50,7 @@ oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const o
     oks_state_t state = { .expires = request->now + OKS_FLOW_PENDING_LIFETIME, .restarts = restarts,
                           .return_path = return_path };
     if (request->demand) state.demand = *request->demand;
-    OKS_TRY(oks_flow_idp(&idp, flow, org, pool));
+    OKS_TRY(oks_flow_idp(&idp, flow, org, request->now, pool));
     OKS_TRY(oks_random_bytes(state.request, sizeof state.request, pool));
     oks_answer_t *made = oks_flow_answer(303, "login.start", pool);
     OKS_TRY(oks_state_bind(&state, made, request, pool));

@@ -29,7 +29,7 @@ oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow
     const oks_saml_idp_t *idp;
     oks_saml_sp_t sp = { .entity_id = oks_flow_entity_id(flow, request, org, pool),
                          .acs_url = oks_flow_acs_url(flow, request, org, pool) };
-    if (oks_flow_idp(&idp, flow, org, pool) != NULL) idp = NULL; /* our metadata is there before theirs */
+    if (oks_flow_idp(&idp, flow, org, request->now, pool) != NULL) idp = NULL; /* our metadata is there before theirs */
     sp.signs_requests = oks_flow_signs(org, idp);
     if (sp.signs_requests || org->sp_certs) OKS_TRY(oks_flow_sp_certs(&sp.certs, flow, org, request->now, pool));
     *answer = oks_flow_answer(200, "metadata", pool);

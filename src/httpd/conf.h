@@ -91,6 +91,7 @@ typedef struct oks_server_conf_t {
     const char *state_dir, *directory, *keys; /* main server alone: one directory and one ring per httpd */
     const char *ca_file, *proxy;       /* main server alone: of outgoing requests; NULL: the system's CAs, no proxy */
     apr_interval_time_t http_timeout;  /* 0: 5 s */
+    const apr_interval_time_t *overlap; /* main server alone: of certificates that metadata drops; NULL: the default */
     const char *path;
     const char *base_url;
     oks_org_conf_t *defaults;

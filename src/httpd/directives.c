@@ -8,6 +8,8 @@
 
 #include <util_varbuf.h>
 
+#define OVERLAP_MAX apr_time_from_sec(30 * 86400)
+
 static const char *where(const cmd_parms *cmd)
 {
     return apr_psprintf(cmd->pool, "%s:%d", cmd->directive->filename, cmd->directive->line_num);
@@ -492,6 +494,17 @@ static const char *set_http_timeout(cmd_parms *cmd, void *dir, const char *text)
     return only_main(cmd);
 }
 
+static const char *set_overlap(cmd_parms *cmd, void *dir, const char *text)
+{
+    apr_interval_time_t *overlap = apr_palloc(cmd->pool, sizeof *overlap);
+    oks_err_t *err = oks_interval_parse(overlap, text, cmd->temp_pool);
+    if (err) return interval_error(err, "OktaSSOCertificateOverlap", cmd->pool);
+    if (*overlap > OVERLAP_MAX)
+        return "OktaSSOCertificateOverlap: at most 30d: for so long a certificate that was withdrawn would still be trusted";
+    oks_httpd_server_conf(cmd->server)->overlap = overlap;
+    return only_main(cmd);
+}
+
 static const char *set_ca_file(cmd_parms *cmd, void *dir, const char *path)
 {
     apr_finfo_t info;
@@ -541,6 +554,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOKeys", set_keys, NULL, RSRC_CONF, "file:PATH or exec:COMMAND"),
     AP_INIT_TAKE1("OktaSSOHTTPTimeout", set_http_timeout, NULL, RSRC_CONF, "how long an outgoing request may take, 5s"),
     AP_INIT_TAKE1("OktaSSOHTTPProxy", set_proxy, NULL, RSRC_CONF, "http://HOST:PORT for outgoing requests"),
+    AP_INIT_TAKE1("OktaSSOCertificateOverlap", set_overlap, NULL, RSRC_CONF, "how long dropped certificates stay good, 24h"),
     AP_INIT_TAKE1("OktaSSOCAFile", set_ca_file, NULL, RSRC_CONF, "CA certificates for outgoing requests, PEM"),
     AP_INIT_TAKE1("OktaSSOPath", set_path, NULL, RSRC_CONF, "where the module's own URLs live"),
     AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),

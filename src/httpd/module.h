@@ -48,6 +48,8 @@ void oks_httpd_register_authz(apr_pool_t *pool);
 /* runtime.c */
 int oks_httpd_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 void oks_httpd_child_init(apr_pool_t *pchild, server_rec *s);
+/* OktaSSOCertificateOverlap */
+apr_interval_time_t oks_httpd_certificate_overlap(const server_rec *main_server);
 const oks_flow_t *oks_httpd_flow(const request_rec *r); /* NULL: this child could not start */
 typedef struct oks_runtime_t {
     const char *directory_spec;

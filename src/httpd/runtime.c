@@ -148,6 +148,12 @@ int oks_httpd_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp
 
 /* ---- Children ---- */
 
+apr_interval_time_t oks_httpd_certificate_overlap(const server_rec *main_server)
+{
+    const oks_server_conf_t *conf = oks_httpd_server_conf(main_server);
+    return conf->overlap ? *conf->overlap : OKS_FLOW_CERTIFICATE_OVERLAP;
+}
+
 static apr_array_header_t *document_keys(server_rec *main_server, apr_pool_t *pool)
 {
     apr_array_header_t *keys = apr_array_make(pool, 8, sizeof(const char *));
@@ -167,7 +173,8 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
     OKS_TRY(oks_saml_init(pool));
     OKS_TRY(oks_directory_open(&runtime->directory, runtime->directory_spec, CONNECTIONS, runtime->counters, pool));
     OKS_TRY(oks_cache_create(&cache, OKS_CACHE_RECORDS, OKS_CACHE_BYTES, pool));
-    OKS_TRY(oks_idp_store_create(&idps, runtime->directory, runtime->counters, document_keys(main_server, pool), pool));
+    OKS_TRY(oks_idp_store_create(&idps, runtime->directory, runtime->counters, document_keys(main_server, pool),
+                                 oks_httpd_certificate_overlap(main_server), pool));
     for (server_rec *s = main_server; s; s = s->next) {
         oks_server_conf_t *conf = oks_httpd_server_conf(s);
         oks_flow_t *flow = apr_pcalloc(pool, sizeof *flow);

@@ -50,6 +50,7 @@ static void run_fetch(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, watch->server, "OKS0031: metadata %s fetched again", job->fetch.url);
         job->retry = 0;
         job->due = now + apr_time_from_sec(REFRESH_SECONDS);
+        watch->expiry_due = now;
         return;
     }
     report(watch, job->retry ? APLOG_INFO : APLOG_WARNING, apr_pstrcat(pool, "metadata ", job->fetch.url, NULL), err, pool);
@@ -70,25 +71,46 @@ static void see_wish(fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
 
 /* The step of 60, 30, 14, 7, 1 days that the certificate is within; 0 for none, and for one that has expired: then it's
  * too late for a warning, and the key in it goes on working (OKTA.md B.1.2). */
-static int expiry_step(const oks_cert_t *cert, apr_time_t now)
+static int expiry_step(apr_time_t end, apr_time_t now)
 {
     static const int steps[] = { 1, 7, 14, 30, 60 };
-    if (cert->not_after <= now) return 0;
+    if (end <= now) return 0;
     for (apr_size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
-        if (cert->not_after - now <= apr_time_from_sec(steps[i] * 86400L)) return steps[i];
+        if (end - now <= apr_time_from_sec(steps[i] * 86400L)) return steps[i];
     return 0;
+}
+
+/* Is that to be told, or was it, and at no later step? */
+static bool is_news(watch_t *watch, const char *key, int step)
+{
+    apr_pool_t *pool = apr_hash_pool_get(watch->told);
+    int *told = apr_hash_get(watch->told, key, APR_HASH_KEY_STRING);
+    if (!step || (told && *told <= step)) return false;
+    if (!told) {
+        told = apr_palloc(pool, sizeof *told);
+        apr_hash_set(watch->told, apr_pstrdup(pool, key), APR_HASH_KEY_STRING, told);
+    }
+    *told = step;
+    return true;
+}
+
+/* Of the document as a whole. One that is fetched is renewed in time, or its fetch fails and tells. */
+static void look_at_metadata(watch_t *watch, const oks_org_t *org, const oks_saml_idp_t *idp, apr_time_t now, apr_pool_t *pool)
+{
+    int step = org->static_idp && idp->valid_until ? expiry_step(idp->valid_until, now) : 0;
+    if (idp->skipped && is_news(watch, apr_pstrcat(pool, org->name, " skipped ", idp->skipped, NULL), 1))
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, watch->server, "OKS0034: a signing certificate in the metadata of %s's identity "
+                     "provider is left out: %s", org->name, idp->skipped);
+    if (is_news(watch, apr_pstrcat(pool, org->name, " metadata", NULL), step))
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, watch->server, "OKS0035: the metadata of %s's identity provider may be used for "
+                     "%d day%s more at most: validUntil %s", org->name, step, step == 1 ? "" : "s",
+                     oks_time_format(idp->valid_until, pool));
 }
 
 static void warn_of_expiry(watch_t *watch, const oks_org_t *org, const oks_cert_t *cert, apr_time_t now)
 {
-    apr_pool_t *pool = apr_hash_pool_get(watch->told);
-    int step = expiry_step(cert, now), *told = apr_hash_get(watch->told, cert->fingerprint, APR_HASH_KEY_STRING);
-    if (!step || (told && *told <= step)) return;
-    if (!told) {
-        told = apr_palloc(pool, sizeof *told);
-        apr_hash_set(watch->told, apr_pstrdup(pool, cert->fingerprint), APR_HASH_KEY_STRING, told);
-    }
-    *told = step;
+    int step = expiry_step(cert->not_after, now);
+    if (!is_news(watch, cert->fingerprint, step)) return;
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, watch->server, "OKS0033: a signing certificate of %s's identity provider expires "
                  "within %d day%s: SHA-256 %.16s", org->name, step, step == 1 ? "" : "s", cert->fingerprint);
 }
@@ -100,7 +122,8 @@ static void look_at_certificates(watch_t *watch, apr_time_t now, apr_pool_t *poo
         for (apr_hash_index_t *i = conf->flow ? apr_hash_first(pool, conf->orgs) : NULL; i; i = apr_hash_next(i)) {
             const oks_org_entry_t *entry = apr_hash_this_val(i);
             const oks_saml_idp_t *idp;
-            if (!entry->org.enabled || oks_flow_idp(&idp, conf->flow, &entry->org, pool) != NULL) continue;
+            if (!entry->org.enabled || oks_flow_idp(&idp, conf->flow, &entry->org, now, pool) != NULL) continue;
+            look_at_metadata(watch, &entry->org, idp, now, pool);
             for (int k = 0; k < idp->certs->nelts; k++)
                 warn_of_expiry(watch, &entry->org, APR_ARRAY_IDX(idp->certs, k, oks_cert_t *), now);
         }
@@ -153,6 +176,7 @@ static apr_array_header_t *make_jobs(server_rec *main_server, apr_pool_t *pool)
             fetch_job_t *job = apr_array_push(jobs);
             memset(job, 0, sizeof *job);
             job->fetch = (oks_fetch_t){ .key = entry->org.metadata_key, .url = url, .ca_file = conf->ca_file, .proxy = conf->proxy,
+                                        .overlap = oks_httpd_certificate_overlap(main_server),
                                         .timeout = conf->http_timeout ? conf->http_timeout : FETCH_TIMEOUT };
         }
     return jobs;

@@ -54,7 +54,8 @@ static oks_err_t *find_entity(xmlNode **entity, xmlNode *root, apr_pool_t *pool)
     return NULL;
 }
 
-static oks_err_t *read_certs(oks_saml_idp_t *idp, const xmlNode *key, apr_pool_t *pool)
+/* One that cannot be used trusts nobody, and is no reason to refuse the others; *skipped is why. */
+static oks_err_t *read_certs(oks_saml_idp_t *idp, oks_err_t **skipped, const xmlNode *key, apr_pool_t *pool)
 {
     xmlNode *info, *data;
     const char *use = oks_xml_attribute(key, "use", pool);
@@ -65,12 +66,38 @@ static oks_err_t *read_certs(oks_saml_idp_t *idp, const xmlNode *key, apr_pool_t
         for (xmlNode *node = oks_xml_first_element(data); node; node = oks_xml_next_element(node)) {
             if (!oks_xml_is(node, OKS_NS_DSIG, "X509Certificate")) continue;
             const char *text = oks_xml_text(node, pool);
-            if (idp->certs->nelts == OKS_SAML_KEYS_MAX || !text)
-                return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "an odd certificate, or more than %d", OKS_SAML_KEYS_MAX);
+            if (idp->certs->nelts == OKS_SAML_KEYS_MAX)
+                return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "more than %d certificates", OKS_SAML_KEYS_MAX);
             oks_cert_t *cert;
-            OKS_TRY(oks_cert_parse(&cert, oks_span_z(text), pool));
-            APR_ARRAY_PUSH(idp->certs, oks_cert_t *) = cert;
+            oks_err_t *err = oks_cert_parse(&cert, oks_span_z(text ? text : ""), pool);
+            if (!err) APR_ARRAY_PUSH(idp->certs, oks_cert_t *) = cert;
+            else if (!*skipped) *skipped = err;
         }
+    }
+    return NULL;
+}
+
+static oks_err_t *read_keys(oks_saml_idp_t *idp, const xmlNode *role, apr_pool_t *pool)
+{
+    oks_err_t *skipped = NULL;
+    idp->certs = apr_array_make(pool, 2, sizeof(oks_cert_t *));
+    for (xmlNode *node = oks_xml_first_element(role); node; node = oks_xml_next_element(node))
+        if (oks_xml_is(node, OKS_NS_METADATA, "KeyDescriptor")) OKS_TRY(read_certs(idp, &skipped, node, pool));
+    if (!idp->certs->nelts) return skipped ? skipped : oks_err(pool, OKS_R_SAML_METADATA_NO_KEY, NULL);
+    if (skipped) idp->skipped = oks_err_text(skipped, pool);
+    return NULL;
+}
+
+/* The earliest validUntil of the role and what it is in (SAML Metadata 2.3.1, 2.3.2, 2.4.1). */
+static oks_err_t *read_validity(oks_saml_idp_t *idp, const xmlNode *role, apr_pool_t *pool)
+{
+    for (const xmlNode *node = role; node && node->type == XML_ELEMENT_NODE; node = node->parent) {
+        apr_time_t until;
+        const char *text = oks_xml_attribute(node, "validUntil", pool);
+        if (!text) continue;
+        OKS_TRY(oks_time_parse(&until, oks_span_z(text), pool));
+        if (!until) until = 1;
+        if (!idp->valid_until || until < idp->valid_until) idp->valid_until = until;
     }
     return NULL;
 }
@@ -100,10 +127,8 @@ oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_poo
     made->entity_id = oks_xml_attribute(entity, "entityID", pool);
     if (!made->entity_id || !*made->entity_id || strlen(made->entity_id) > 1024) /* SAML Metadata 2.2.1 */
         return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "no usable entityID");
-    made->certs = apr_array_make(pool, 2, sizeof(oks_cert_t *));
-    for (xmlNode *node = oks_xml_first_element(role); node; node = oks_xml_next_element(node))
-        if (oks_xml_is(node, OKS_NS_METADATA, "KeyDescriptor")) OKS_TRY(read_certs(made, node, pool));
-    if (!made->certs->nelts) return oks_err(pool, OKS_R_SAML_METADATA_NO_KEY, NULL);
+    OKS_TRY(read_keys(made, role, pool));
+    OKS_TRY(read_validity(made, role, pool));
     made->sso_redirect_url = endpoint(role, "SingleSignOnService", OKS_BINDING_REDIRECT, pool);
     made->sso_post_url = endpoint(role, "SingleSignOnService", OKS_BINDING_POST, pool);
     made->slo_redirect_url = endpoint(role, "SingleLogoutService", OKS_BINDING_REDIRECT, pool);

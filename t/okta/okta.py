@@ -11,6 +11,7 @@
 import argparse
 import collections
 import dataclasses
+import hashlib
 import hmac
 import pathlib
 import secrets
@@ -128,7 +129,8 @@ class Okta:
     def clear(self):
         self.next, self.always, self.metadata_switch = [], {}, {}
         self.requests, self.responses = collections.deque(maxlen=LOG_MAX), collections.deque(maxlen=LOG_MAX)
-        self.metadata_fetches = 0
+        self.metadata_fetches = self.metadata_unchanged = 0
+        self.fetches_of = collections.Counter()
 
     def put_app(self, app):
         if app.exk not in self.rings:
@@ -152,6 +154,7 @@ class Okta:
         with self.lock:
             app, ring = self.app(exk), self.rings[exk]
             self.metadata_fetches += 1
+            self.fetches_of[exk] += 1
             switch = dict(self.metadata_switch)
             if "count" in self.metadata_switch:
                 self.metadata_switch["count"] -= 1
@@ -310,7 +313,8 @@ class Okta:
     def status(self):
         with self.lock:
             return {
-                "base_url": self.base_url, "metadata_fetches": self.metadata_fetches, "sessions": len(self.sessions),
+                "base_url": self.base_url, "metadata_fetches": self.metadata_fetches, "metadata_unchanged": self.metadata_unchanged,
+                "fetches_of": dict(self.fetches_of), "sessions": len(self.sessions),
                 "pending": len(self.pending), "requests": list(self.requests), "responses": list(self.responses),
                 "next": self.next, "always": self.always, "metadata": self.metadata_switch,
                 "apps": {app.exk: {**dataclasses.asdict(app), "sso_url": self.sso_url(app), "metadata_url":
@@ -409,8 +413,13 @@ class Handler(BaseHTTPRequestHandler):
         if len(segments) == 5 and segments[0] == "app" and segments[2:] == ["sso", "saml", "metadata"]:
             document, delay, status = self.idp.metadata(segments[1])
             time.sleep(delay)
+            tag = f'"{hashlib.sha256(document.encode()).hexdigest()[:16]}"'
+            if status == 200 and self.headers.get("If-None-Match") == tag:
+                with self.idp.lock:
+                    self.idp.metadata_unchanged += 1
+                return Reply(304, headers=[("ETag", tag)])
             return Reply(status, document if status == 200 else "unavailable\n",
-                         "application/xml" if status == 200 else "text/plain")
+                         "application/xml" if status == 200 else "text/plain", [("ETag", tag)] if status == 200 else [])
         if len(segments) == 5 and segments[0] == "app" and segments[3:] == ["sso", "saml"]:
             return self.sign_on(segments[1], segments[2], query, form)
         raise Refused(404, "Page not found", "There is nothing at this address.")

@@ -377,6 +377,63 @@ static void metadata_that_cannot_be_used(void **state)
            OKS_R_CRYPTO_KEY_WEAK);
 }
 
+static void a_certificate_that_cannot_be_used_is_left_out_beside_one_that_can(void **state)
+{
+    static const char sso[] = "<md:SingleSignOnService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"https://i/\"/>";
+    const char *good = key_descriptor("rsa:2048"), *broken = apr_pstrcat(pool, good, NULL);
+    static const struct { const char *from, *to, *reason; } odd[] = {
+        { "<ds:X509Certificate>", "<ds:X509Certificate>AAAA", "crypto.cert.malformed" },
+        { "<ds:X509Certificate>", "<ds:X509Certificate>!", "crypto.cert.malformed" },
+        { "</ds:X509Certificate>", "<x/></ds:X509Certificate>", "crypto.cert.malformed" },
+    };
+    oks_saml_idp_t *idp;
+    GOOD(oks_saml_metadata_parse(&idp, oks_span_z(apr_pstrcat(pool, MD ROLE, good, sso, END, NULL)), pool));
+    assert_null(idp->skipped);
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        const char *at = strstr(broken, odd[i].from);
+        const char *bad = apr_pstrcat(pool, apr_pstrmemdup(pool, broken, (apr_size_t)(at - broken)), odd[i].to, at + strlen(odd[i].from), NULL);
+        GOOD(oks_saml_metadata_parse(&idp, oks_span_z(apr_pstrcat(pool, MD ROLE, bad, good, bad, sso, END, NULL)), pool));
+        assert_int_equal(idp->certs->nelts, 1);
+        assert_non_null(strstr(idp->skipped, odd[i].reason));
+        REASON(oks_saml_metadata_parse(&idp, oks_span_z(apr_pstrcat(pool, MD ROLE, bad, sso, END, NULL)), pool), OKS_R_CRYPTO_CERT_MALFORMED);
+    }
+    GOOD(oks_saml_metadata_parse(&idp, oks_span_z(apr_pstrcat(pool, MD ROLE, key_descriptor("rsa:1024"), good, sso, END, NULL)), pool));
+    assert_int_equal(idp->certs->nelts, 1);
+    assert_non_null(strstr(idp->skipped, "crypto.key.weak"));
+}
+
+static void the_earliest_end_of_metadata_counts(void **state)
+{
+    static const char sso[] = "<md:SingleSignOnService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"https://i/\"/>";
+    static const char entity[] = "<md:EntityDescriptor xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\" entityID=\"e\"";
+    static const char role[] = "<md:IDPSSODescriptor protocolSupportEnumeration=\"urn:oasis:names:tc:SAML:2.0:protocol\"";
+    static const struct { const char *outer, *middle, *inner, *wanted; } cases[] = {
+        { "", "", "", NULL }, { "2030-01-01T00:00:00Z", "", "", "2030-01-01T00:00:00Z" },
+        { "2031-01-01T00:00:00Z", "2030-01-01T00:00:00Z", "", "2030-01-01T00:00:00Z" },
+        { "2031-01-01T00:00:00Z", "2030-01-01T00:00:00Z", "2029-01-01T00:00:00.5Z", "2029-01-01T00:00:00Z" },
+    };
+    const char *key = key_descriptor("rsa:2048");
+    oks_saml_idp_t *idp;
+    for (size_t i = 0; i <= sizeof cases / sizeof cases[0]; i++) {
+        bool odd = i == sizeof cases / sizeof cases[0];
+        const char *part[3];
+        for (int k = 0; k < 3; k++) {
+            const char *until = odd ? "soon" : k == 0 ? cases[i].outer : k == 1 ? cases[i].middle : cases[i].inner;
+            part[k] = *until ? apr_pstrcat(pool, " validUntil=\"", until, "\"", NULL) : "";
+        }
+        const char *xml = apr_pstrcat(pool, "<md:EntitiesDescriptor xmlns:md=\"urn:oasis:names:tc:SAML:2.0:metadata\"", part[0], ">", entity, part[1],
+                                      ">", role, part[2], ">", key, sso, END, "</md:EntitiesDescriptor>", NULL);
+        oks_err_t *err = oks_saml_metadata_parse(&idp, oks_span_z(xml), pool);
+        if (odd) {
+            REASON(err, OKS_R_BASE_TIME_MALFORMED);
+            continue;
+        }
+        GOOD(err);
+        if (cases[i].wanted) assert_string_equal(oks_time_format(idp->valid_until, pool), cases[i].wanted);
+        else assert_true(idp->valid_until == 0);
+    }
+}
+
 static void a_huge_response_is_not_even_decoded(void **state)
 {
     oks_identity_t *identity;
@@ -395,7 +452,8 @@ int main(void)
         cmocka_unit_test(a_login_is_judged_by_what_was_asked), cmocka_unit_test(a_session_is_judged_at_each_request),
         cmocka_unit_test(a_ticket_is_bound_to_org_host_and_name), cmocka_unit_test(deadlines_are_checked_before_the_directory),
         cmocka_unit_test(a_refusal_suits_who_asked), cmocka_unit_test(metadata_that_cannot_be_used),
-        cmocka_unit_test(a_huge_response_is_not_even_decoded),
+        cmocka_unit_test(a_certificate_that_cannot_be_used_is_left_out_beside_one_that_can),
+        cmocka_unit_test(the_earliest_end_of_metadata_counts), cmocka_unit_test(a_huge_response_is_not_even_decoded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
