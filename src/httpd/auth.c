@@ -69,6 +69,8 @@ static int accept_pass(request_rec *r, const oks_org_t *org, oks_pass_t *pass)
     pass->user = r->user;                       /* fixups know the identity by this pointer */
     r->ap_auth_type = apr_pstrdup(r->pool, AUTH_TYPE_NAME);
     if (pass->set_cookie) apr_table_addn(r->err_headers_out, "Set-Cookie", pass->set_cookie);
+    /* A cache that others use, mod_cache here included, would hand this visitor's page (and ticket) to the next one. */
+    if (!apr_table_get(r->err_headers_out, "Cache-Control")) apr_table_setn(r->err_headers_out, "Cache-Control", "private");
     oks_httpd_scrub(r); /* nothing an earlier hook or request left may stand beside ours */
     oks_httpd_apply(r, note);
     return OK;
