@@ -126,6 +126,8 @@ bool oks_org_name_ok(oks_span_t name); /* [a-z0-9-]{1,63}, neither starting nor 
  * UTF-8 is allowed in both (RFC 6531). */
 bool oks_email_ok(oks_span_t email);
 oks_span_t oks_email_domain(oks_span_t email);              /* after the @; empty when there is none */
+/* Is it `pattern`, or, for a pattern "*.acme.com", one below acme.com? ASCII case folded. */
+bool oks_domain_matches(oks_span_t domain, const char *pattern);
 /* Lower-cased (Unicode case folding, NFC): the key under which an address or name is unique. */
 const char *oks_fold_key(const char *text, apr_pool_t *pool);
 

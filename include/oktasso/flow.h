@@ -109,6 +109,7 @@ typedef struct oks_flow_t {
     oks_cache_t *cache;
     oks_idp_store_t *idps;
     const oks_org_t *(*find_org)(void *orgs, oks_span_t name); /* name in any case */
+    const oks_org_t *(*find_domain)(void *orgs, oks_span_t domain); /* of an email address, in any case */
     void *orgs;
 } oks_flow_t;
 
@@ -135,6 +136,20 @@ typedef struct oks_fetch_t {
 oks_err_t *oks_flow_fetch(oks_directory_t *directory, const oks_fetch_t *fetch, apr_time_t now, apr_pool_t *pool)
     OKS_MUST_USE;
 
+/* ---- How our pages look, in a virtual host ------------------------------------------------------------------- */
+
+#define OKS_LOOK_TEMPLATE_MAX (256 * 1024) /* bytes of OktaSSOPageTemplate */
+
+/* Read-only. Both NULL: our own look. */
+typedef struct oks_look_t {
+    const apr_array_header_t *template_parts; /* oks_span_t: HTML between the placeholders, and these as "{{name}}" */
+    const char *logo;                         /* a path on this site */
+} oks_look_t;
+
+/* A template is HTML in UTF-8 with {{content}} once, {{title}} and {{logo}} as often as wanted, and {{style}}, once at
+ * most, where our own style sheet shall stand. What is wrong is the error's detail: flow.template.malformed. */
+oks_err_t *oks_look_parse(const apr_array_header_t **parts, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
+
 /* ---- A request and its answer -------------------------------------------------------------------------------- */
 
 typedef struct oks_request_t {
@@ -155,6 +170,7 @@ typedef struct oks_request_t {
     const char *id;            /* quoted on pages and in the log */
     apr_time_t now;
     const oks_demand_t *demand; /* of the Location; NULL: none, and always so for own URLs */
+    const oks_look_t *look;    /* NULL: our own */
 } oks_request_t;
 
 typedef struct oks_answer_t {

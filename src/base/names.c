@@ -54,6 +54,13 @@ oks_span_t oks_email_domain(oks_span_t email)
     return oks_span(at + 1, email.len - (apr_size_t)(at + 1 - email.ptr));
 }
 
+bool oks_domain_matches(oks_span_t domain, const char *pattern)
+{
+    if (pattern[0] != '*') return oks_span_case_eq_z(domain, pattern);
+    apr_size_t below = strlen(pattern + 1); /* with its dot */
+    return domain.len > below && oks_span_case_eq_z(oks_span(domain.ptr + domain.len - below, below), pattern + 1);
+}
+
 const char *oks_header_fold(const char *name, apr_pool_t *pool)
 {
     char *out = apr_palloc(pool, strlen(name) + 1), *p = out;

@@ -72,9 +72,7 @@ oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err
     oks_answer_t *answer = oks_flow_answer(info->http_status, "refused", pool);
     answer->err = err;
     if (oks_flow_is_navigation(request)) {
-        answer->content_type = "text/html; charset=utf-8";
-        answer->body = oks_flow_refusal_page(request, err, again_url, pool);
-        apr_table_setn(answer->headers, "Content-Security-Policy", oks_flow_page_policy(pool));
+        oks_flow_show(answer, request, OKS_PAGE_PLAIN, oks_flow_refusal_page(request, err, again_url, pool), pool);
     } else {
         answer->content_type = "application/json";
         answer->body = oks_flow_json_refusal(request, err, again_url, pool);

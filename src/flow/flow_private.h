@@ -27,13 +27,35 @@ const char *oks_flow_cookie_name(bool tls, const char *suffix, apr_pool_t *pool)
 const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t *err, const char *again_url,
                                   apr_pool_t *pool);
 /* A page with a heading, a sentence and one link (label may be NULL). */
-const char *oks_flow_notice_page(const char *heading, const char *sentence, const char *link, const char *label,
-                                 apr_pool_t *pool);
+const char *oks_flow_notice_page(const oks_request_t *request, const char *heading, const char *sentence, const char *link,
+                                 const char *label, apr_pool_t *pool);
 /* The form that carries an AuthnRequest to the identity provider: posts itself, or by its button without JavaScript. */
-const char *oks_flow_post_page(const char *destination, const char *saml_request, const char *relay_state, apr_pool_t *pool);
-const char *oks_flow_post_page_policy(apr_pool_t *pool);
-/* The Content-Security-Policy that all other pages carry; it names the style sheet by its hash. */
-const char *oks_flow_page_policy(apr_pool_t *pool);
+const char *oks_flow_post_page(const oks_request_t *request, const char *destination, const char *saml_request,
+                               const char *relay_state, apr_pool_t *pool);
+
+#define OKS_PAGE_INPUT_MAX 320 /* characters of an input: 64 + @ + 255 of an address */
+
+/* A form for people: posts to `action`, which is ours. All texts are plain. */
+typedef struct oks_page_form_t {
+    const char *heading;
+    const char *error;          /* what was wrong with the last try; or NULL */
+    const char *action;
+    const char *const *hidden;  /* name, value, name, …, NULL */
+    const char *const *inputs;  /* name, label, value, autocomplete, …, NULL; the one named "password" is hidden from view */
+    const char *submit;         /* the button's label */
+    const char *other_url;      /* another way in; or NULL */
+    const char *other_label;
+    const char *note;           /* a sentence below; or NULL */
+} oks_page_form_t;
+const char *oks_flow_form_page(const oks_request_t *request, const oks_page_form_t *form, apr_pool_t *pool);
+
+/* Makes `html` the answer's body, with the Content-Security-Policy that belongs to it. */
+typedef enum oks_page_kind_t {
+    OKS_PAGE_PLAIN,  /* posts to this site alone */
+    OKS_PAGE_FORM,   /* its form's answer leads elsewhere: browsers hold form-action against redirects, too */
+    OKS_PAGE_SUBMIT  /* the same, and it posts itself */
+} oks_page_kind_t;
+void oks_flow_show(oks_answer_t *answer, const oks_request_t *request, oks_page_kind_t kind, const char *html, apr_pool_t *pool);
 
 /* ---- ticket.c: the sealed session cookie ---- */
 
@@ -114,6 +136,11 @@ oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const
 oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks_session_t *session, apr_pool_t *pool)
     OKS_MUST_USE;
 
+/* ---- serve.c ---- */
+
+/* Also for names in other cases; a disabled organization is as unknown as one that never was: flow.org.unknown. */
+oks_err_t *oks_flow_find_org(const oks_org_t **org, const oks_flow_t *flow, oks_span_t name, apr_pool_t *pool) OKS_MUST_USE;
+
 /* ---- login.c, acs.c, logout.c ---- */
 
 const char *oks_flow_url(const oks_flow_t *flow, const oks_request_t *request, const char *what, const oks_org_t *org,
@@ -147,6 +174,9 @@ typedef oks_err_t *(*oks_flow_serve_fn)(oks_answer_t **answer, const oks_flow_t 
                                         const oks_request_t *request, apr_pool_t *pool);
 oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                 const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* /login without an organization: org is NULL. */
+oks_err_t *oks_flow_serve_chooser(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                  const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                               const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,

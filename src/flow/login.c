@@ -25,8 +25,8 @@ const char *oks_flow_acs_url(const oks_flow_t *flow, const oks_request_t *reques
 }
 
 /* HTTP-Redirect where the identity provider has it; else the form, which posts itself. */
-static oks_err_t *send_request(oks_answer_t *answer, const oks_saml_idp_t *idp, const oks_saml_authn_request_t *authn,
-                               const char *relay_state, apr_pool_t *pool)
+static oks_err_t *send_request(oks_answer_t *answer, const oks_request_t *request, const oks_saml_idp_t *idp,
+                               const oks_saml_authn_request_t *authn, const char *relay_state, apr_pool_t *pool)
 {
     const char *value;
     if (idp->sso_redirect_url) {
@@ -36,9 +36,8 @@ static oks_err_t *send_request(oks_answer_t *answer, const oks_saml_idp_t *idp, 
     }
     OKS_TRY(oks_saml_authn_request_form(&value, authn, pool));
     answer->status = 200;
-    answer->content_type = "text/html; charset=utf-8";
-    answer->body = oks_flow_post_page(authn->destination, value, relay_state, pool);
-    apr_table_setn(answer->headers, "Content-Security-Policy", oks_flow_post_page_policy(pool));
+    value = oks_flow_post_page(request, authn->destination, value, relay_state, pool);
+    oks_flow_show(answer, request, OKS_PAGE_SUBMIT, value, pool);
     return NULL;
 }
 
@@ -62,7 +61,7 @@ oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const o
         .force_authn = state.demand.force, .authn_contexts = state.demand.authn_contexts, .name_id_format = org->name_id_format,
     };
     if (oks_flow_signs(org, idp)) OKS_TRY(oks_flow_sp_key(&authn.key, flow, org, request->now, pool));
-    OKS_TRY(send_request(made, idp, &authn, relay_state, pool));
+    OKS_TRY(send_request(made, request, idp, &authn, relay_state, pool));
     made->org = org->name;
     *answer = made;
     return NULL;

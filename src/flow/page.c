@@ -18,7 +18,11 @@ static const char style[] =
     ".button:focus-visible{outline:3px solid var(--act);"
     "outline-offset:3px}dl{margin:1.5rem 0 0;padding-top:1rem;border-top:1px solid var(--line);display:grid;"
     "grid-template-columns:auto 1fr;gap:.25rem 1rem;font-size:.875rem}dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere;"
-    "font-family:ui-monospace,Menlo,Consolas,monospace}";
+    "font-family:ui-monospace,Menlo,Consolas,monospace}.logo{display:block;max-width:60%;max-height:3.5rem;margin:0 0 1.25rem}"
+    "label{display:block;margin:1rem 0 .3rem;font-weight:600}input{width:100%;padding:.6rem .75rem;border-radius:9px;"
+    "border:1px solid var(--dim);background:var(--ground);color:var(--ink);font:inherit}input:focus-visible{"
+    "outline:3px solid var(--act);outline-offset:1px}.error{border-left:4px solid #d03b3b;padding-left:.75rem}"
+    ".other{margin-top:1.25rem}.other a{color:var(--act)}";
 
 /* The one script, of the one page that posts itself. */
 static const char submit[] = "document.forms[0].submit()";
@@ -30,27 +34,91 @@ static const char *hash_source(const char *text, apr_pool_t *pool)
     return apr_pstrcat(pool, "'sha256-", oks_base64_encode(oks_span((char *)digest, sizeof digest), pool), "'", NULL);
 }
 
-const char *oks_flow_page_policy(apr_pool_t *pool)
+/* A template brings its own style sheet and pictures, of this site; still no script, and nothing of another site. */
+static const char *policy(const oks_request_t *request, oks_page_kind_t kind, apr_pool_t *pool)
 {
+    const oks_look_t *look = request->look;
     return apr_pstrcat(pool, "default-src 'none'; style-src ", hash_source(style, pool),
-                       "; form-action 'self'; base-uri 'none'; frame-ancestors 'none'", NULL);
+                       look && look->template_parts ? " 'self'; font-src 'self'; img-src 'self'" : look ? "; img-src 'self'" : "",
+                       kind == OKS_PAGE_SUBMIT ? apr_pstrcat(pool, "; script-src ", hash_source(submit, pool), NULL) : "",
+                       kind == OKS_PAGE_PLAIN ? "; form-action 'self'" : "", "; base-uri 'none'; frame-ancestors 'none'", NULL);
 }
 
-/* No form-action: browsers hold it against the redirects that follow at the identity provider, too. */
-const char *oks_flow_post_page_policy(apr_pool_t *pool)
+void oks_flow_show(oks_answer_t *answer, const oks_request_t *request, oks_page_kind_t kind, const char *html, apr_pool_t *pool)
 {
-    return apr_pstrcat(pool, "default-src 'none'; style-src ", hash_source(style, pool), "; script-src ",
-                       hash_source(submit, pool), "; base-uri 'none'; frame-ancestors 'none'", NULL);
+    answer->content_type = "text/html; charset=utf-8";
+    answer->body = html;
+    apr_table_setn(answer->headers, "Content-Security-Policy", policy(request, kind, pool));
+}
+
+/* ---- The frame: ours, or the administrator's ---- */
+
+static const char *logo_of(const oks_request_t *request, apr_pool_t *pool)
+{
+    if (!request->look || !request->look->logo) return "";
+    return apr_pstrcat(pool, "<img class=\"logo\" alt=\"\" src=\"", oks_html_escape(request->look->logo, pool), "\">\n", NULL);
 }
 
 /* `title` and `content` are HTML already. */
-static const char *page(const char *title, const char *content, apr_pool_t *pool)
+static const char *fill(const oks_request_t *request, const char *title, const char *content, apr_pool_t *pool)
 {
+    const apr_array_header_t *parts = request->look->template_parts;
+    apr_array_header_t *out = apr_array_make(pool, parts->nelts, sizeof(const char *));
+    for (int i = 0; i < parts->nelts; i++) {
+        oks_span_t part = APR_ARRAY_IDX(parts, i, oks_span_t);
+        APR_ARRAY_PUSH(out, const char *) =
+            oks_span_eq_z(part, "{{title}}") ? title : oks_span_eq_z(part, "{{content}}") ? content
+          : oks_span_eq_z(part, "{{logo}}") ? logo_of(request, pool)
+          : oks_span_eq_z(part, "{{style}}") ? apr_pstrcat(pool, "<style>", style, "</style>", NULL) : oks_span_dup(part, pool);
+    }
+    return apr_array_pstrcat(pool, out, 0);
+}
+
+static const char *page(const oks_request_t *request, const char *title, const char *content, apr_pool_t *pool)
+{
+    content = apr_pstrcat(pool, "<h1>", title, "</h1>\n", content, "\n", NULL);
+    if (request->look && request->look->template_parts) return fill(request, title, content, pool);
     return apr_pstrcat(pool, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>", title,
-                       "</title><style>", style, "</style></head>\n<body><main>\n<h1>", title, "</h1>\n", content,
-                       "\n</main></body></html>\n", NULL);
+                       "</title><style>", style, "</style></head>\n<body><main>\n", logo_of(request, pool), content,
+                       "</main></body></html>\n", NULL);
 }
+
+static bool is_placeholder(oks_span_t *found, oks_span_t text)
+{
+    static const char *const names[] = { "{{title}}", "{{content}}", "{{logo}}", "{{style}}" };
+    for (apr_size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        *found = oks_span(text.ptr, strlen(names[i]));
+        if (text.len >= found->len && memcmp(text.ptr, names[i], found->len) == 0) return true;
+    }
+    return false;
+}
+
+oks_err_t *oks_look_parse(const apr_array_header_t **parts, oks_span_t text, apr_pool_t *pool)
+{
+    apr_array_header_t *made = apr_array_make(pool, 8, sizeof(oks_span_t));
+    int contents = 0, styles = 0;
+    const char *start = text.ptr, *end = text.ptr + text.len;
+    if (text.len > OKS_LOOK_TEMPLATE_MAX || !oks_utf8_ok(text))
+        return oks_err(pool, OKS_R_FLOW_TEMPLATE_MALFORMED, "no UTF-8, or longer than %d bytes", OKS_LOOK_TEMPLATE_MAX);
+    for (const char *p = start; p < end; p++) {
+        oks_span_t found;
+        if (*p != '{' || !is_placeholder(&found, oks_span(p, (apr_size_t)(end - p)))) continue;
+        contents += oks_span_eq_z(found, "{{content}}");
+        styles += oks_span_eq_z(found, "{{style}}");
+        if (p > start) APR_ARRAY_PUSH(made, oks_span_t) = oks_span(start, (apr_size_t)(p - start));
+        APR_ARRAY_PUSH(made, oks_span_t) = found;
+        start = p + found.len;
+        p = start - 1;
+    }
+    if (contents != 1 || styles > 1)
+        return oks_err(pool, OKS_R_FLOW_TEMPLATE_MALFORMED, "{{content}} must stand there once, and {{style}} once at most");
+    if (end > start) APR_ARRAY_PUSH(made, oks_span_t) = oks_span(start, (apr_size_t)(end - start));
+    *parts = made;
+    return NULL;
+}
+
+/* ---- Pages ---- */
 
 static const char *link_button(const char *url, const char *label, apr_pool_t *pool)
 {
@@ -85,15 +153,15 @@ const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t 
                                                                   "</dd>", NULL) : "", "<dt>Reason</dt><dd>", info->code,
         "</dd><dt>Request</dt><dd>", oks_html_escape(request->id, pool), "</dd><dt>Time</dt><dd>",
         oks_time_format(request->now, pool), "</dd></dl>", NULL);
-    return page(title, content, pool);
+    return page(request, title, content, pool);
 }
 
-const char *oks_flow_notice_page(const char *heading, const char *sentence, const char *link, const char *label,
-                                 apr_pool_t *pool)
+const char *oks_flow_notice_page(const oks_request_t *request, const char *heading, const char *sentence, const char *link,
+                                 const char *label, apr_pool_t *pool)
 {
     const char *content = apr_pstrcat(pool, "<p>", oks_html_escape(sentence, pool), "</p>\n",
                                       link_button(link, label, pool), NULL);
-    return page(oks_html_escape(heading, pool), content, pool);
+    return page(request, oks_html_escape(heading, pool), content, pool);
 }
 
 static const char *hidden(const char *name, const char *value, apr_pool_t *pool)
@@ -102,12 +170,42 @@ static const char *hidden(const char *name, const char *value, apr_pool_t *pool)
                        NULL);
 }
 
-const char *oks_flow_post_page(const char *destination, const char *saml_request, const char *relay_state, apr_pool_t *pool)
+const char *oks_flow_post_page(const oks_request_t *request, const char *destination, const char *saml_request,
+                               const char *relay_state, apr_pool_t *pool)
 {
     const char *content = apr_pstrcat(
         pool, "<p>You are being sent to your organization's sign-in page.</p>\n<form method=\"post\" action=\"",
         oks_html_escape(destination, pool), "\">\n", hidden("SAMLRequest", saml_request, pool),
         hidden("RelayState", relay_state, pool),
         "<button class=\"button\">Continue</button>\n</form>\n<script>", submit, "</script>", NULL);
-    return page("Signing in", content, pool);
+    return page(request, "Signing in", content, pool);
+}
+
+/* Four texts make an input. */
+static const char *input(const char *const four[4], bool first, const char *error_id, apr_pool_t *pool)
+{
+    bool secret = strcmp(four[0], "password") == 0;
+    return apr_pstrcat(pool, "<label for=\"", four[0], "\">", oks_html_escape(four[1], pool), "</label>\n<input id=\"", four[0],
+                       "\" name=\"", four[0], "\" type=\"", secret ? "password" : "text", "\" value=\"",
+                       oks_html_escape(four[2], pool), "\" autocomplete=\"", four[3], "\" autocapitalize=\"none\" "
+                       "spellcheck=\"false\" maxlength=\"" APR_STRINGIFY(OKS_PAGE_INPUT_MAX) "\" required",
+                       first ? " autofocus" : "", error_id, ">\n", NULL);
+}
+
+const char *oks_flow_form_page(const oks_request_t *request, const oks_page_form_t *form, apr_pool_t *pool)
+{
+    const char *error_id = form->error ? " aria-invalid=\"true\" aria-describedby=\"error\"" : "";
+    const char *html = form->error ? apr_pstrcat(pool, "<p class=\"error\" id=\"error\" role=\"alert\">",
+                                                 oks_html_escape(form->error, pool), "</p>\n", NULL) : "";
+    html = apr_pstrcat(pool, html, "<form method=\"post\" action=\"", oks_html_escape(form->action, pool), "\">\n", NULL);
+    for (const char *const *pair = form->hidden; pair && *pair; pair += 2)
+        html = apr_pstrcat(pool, html, hidden(pair[0], pair[1], pool), NULL);
+    for (const char *const *four = form->inputs; four && *four; four += 4)
+        html = apr_pstrcat(pool, html, input(four, four == form->inputs, error_id, pool), NULL);
+    html = apr_pstrcat(pool, html, "<button class=\"button\">", oks_html_escape(form->submit, pool), "</button>\n</form>\n", NULL);
+    if (form->other_url)
+        html = apr_pstrcat(pool, html, "<p class=\"other\"><a href=\"", oks_html_escape(form->other_url, pool), "\">",
+                           oks_html_escape(form->other_label, pool), "</a></p>\n", NULL);
+    if (form->note) html = apr_pstrcat(pool, html, "<p class=\"who\">", oks_html_escape(form->note, pool), "</p>\n", NULL);
+    return page(request, oks_html_escape(form->heading, pool), html, pool);
 }

@@ -147,7 +147,7 @@ static oks_err_t *check_email(const oks_profile_t *profile, const oks_org_t *org
     }
     if (!oks_email_ok(email)) return oks_err(pool, OKS_R_FLOW_EMAIL_MALFORMED, NULL);
     for (const char *const *domain = org->email_domains; domain && *domain; domain++)
-        if (oks_span_case_eq_z(oks_email_domain(email), *domain)) return NULL;
+        if (oks_domain_matches(oks_email_domain(email), *domain)) return NULL;
     if (!org->email_domains) return NULL;
     return oks_err(pool, OKS_R_FLOW_EMAIL_DOMAIN, "domain \"%s\"", oks_span_dup(oks_email_domain(email), pool));
 }

@@ -12,15 +12,16 @@ typedef struct route_t {
     const char *allow;          /* the Allow header's value, and what is allowed */
     bool has_org;
     oks_flow_serve_fn serve;
+    oks_flow_serve_fn serve_all; /* for a URL without the organization; or NULL */
 } route_t;
 
 static const route_t routes[] = {
-    { "acs", "POST", true, oks_flow_serve_acs },
-    { "login", "GET, HEAD, POST", true, oks_flow_serve_login },
-    { "logout", "GET, HEAD, POST", true, oks_flow_serve_logout },
-    { "metadata", "GET, HEAD", true, oks_flow_serve_metadata },
-    { "pem", "GET, HEAD", true, oks_flow_serve_pem },
-    { "session", "GET, HEAD", false, oks_flow_serve_session },
+    { "acs", "POST", true, oks_flow_serve_acs, NULL },
+    { "login", "GET, HEAD, POST", true, oks_flow_serve_login, oks_flow_serve_chooser },
+    { "logout", "GET, HEAD, POST", true, oks_flow_serve_logout, NULL },
+    { "metadata", "GET, HEAD", true, oks_flow_serve_metadata, NULL },
+    { "pem", "GET, HEAD", true, oks_flow_serve_pem, NULL },
+    { "session", "GET, HEAD", false, oks_flow_serve_session, NULL },
 };
 
 oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
@@ -43,7 +44,7 @@ oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, 
                                  const oks_request_t *request, apr_pool_t *pool)
 {
     apr_array_header_t *params;
-    const char *return_path;
+    const char *return_path, *page;
     oks_span_t asked;
     oks_ticket_t ticket;
     OKS_TRY(oks_flow_form(&params, request, pool));
@@ -52,22 +53,20 @@ oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, 
     bool present = oks_flow_ticket_read(&ticket, flow, org, request);
     if (present && strcmp(request->sec_fetch_site, "cross-site") == 0) {
         *answer = oks_flow_answer(200, "logout.ask", pool);
-        (*answer)->body = oks_flow_notice_page("Sign out?", "Another site asks to sign you out here.",
-                                               oks_flow_url(flow, request, "logout", org, pool), "Sign out", pool);
+        page = oks_flow_notice_page(request, "Sign out?", "Another site asks to sign you out here.",
+                                    oks_flow_url(flow, request, "logout", org, pool), "Sign out", pool);
     } else {
         if (present) OKS_TRY(oks_directory_session_end(flow->directory, &ticket.session, pool));
         if (asked.len) *answer = oks_flow_see_other(return_path, "logout", pool);
         else *answer = oks_flow_answer(200, "logout", pool);
         oks_flow_set_cookie(*answer, oks_flow_ticket_clear(org, request, pool));
-        (*answer)->body = asked.len ? NULL : oks_flow_notice_page(
-            "You are signed out", "Your session on this site has ended. You may still be signed in at your identity provider.",
+        page = asked.len ? NULL : oks_flow_notice_page(
+            request, "You are signed out",
+            "Your session on this site has ended. You may still be signed in at your identity provider.",
             oks_flow_url(flow, request, "login", org, pool), "Sign in again", pool);
     }
     (*answer)->org = org->name;
-    if ((*answer)->body) {
-        (*answer)->content_type = "text/html; charset=utf-8";
-        apr_table_setn((*answer)->headers, "Content-Security-Policy", oks_flow_page_policy(pool));
-    }
+    if (page) oks_flow_show(*answer, request, OKS_PAGE_PLAIN, page, pool);
     return NULL;
 }
 
@@ -117,8 +116,7 @@ static const route_t *find_route(oks_span_t name)
     return NULL;
 }
 
-/* Also for names in other cases; a disabled organization is as unknown as one that never was. */
-static oks_err_t *find_org(const oks_org_t **org, const oks_flow_t *flow, oks_span_t name, apr_pool_t *pool)
+oks_err_t *oks_flow_find_org(const oks_org_t **org, const oks_flow_t *flow, oks_span_t name, apr_pool_t *pool)
 {
     char *lower = oks_span_dup(name, pool);
     for (char *p = lower; *p; p++) *p = (char)apr_tolower(*p);
@@ -155,6 +153,7 @@ static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const o
     if ((*route)->has_org && !rest.ptr) { /* as other systems have it: /acs?connection=acme, /pem?cert=acme */
         OKS_TRY(oks_form_parse(&params, request->query, pool));
         OKS_TRY(oks_form_get(&org_name, params, (*route)->serve == oks_flow_serve_pem ? "cert" : "connection", pool));
+        if (!org_name.len && (*route)->serve_all) return (*route)->serve_all(answer, flow, NULL, request, pool);
         if (!org_name.len) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
     }
     if (!(*route)->has_org) {
@@ -163,7 +162,7 @@ static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const o
         OKS_TRY(oks_form_get(&org_name, params, "org", pool));
         if (!org_name.len && !org_of_cookies(&org_name, request, pool)) return oks_err(pool, OKS_R_FLOW_SESSION_NONE, NULL);
     }
-    OKS_TRY(find_org(org, flow, org_name, pool));
+    OKS_TRY(oks_flow_find_org(org, flow, org_name, pool));
     return (*route)->serve(answer, flow, *org, request, pool);
 }
 

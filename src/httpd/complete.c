@@ -162,6 +162,7 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     org->roles = LIST(conf, ROLE);
     org->default_role = VALUE(conf, DEFAULT_ROLE, "member");
     org->email_domains = VALUE(conf, EMAIL_DOMAIN, NULL);
+    entry->domains_where = conf->set[OKS_SET_EMAIL_DOMAIN].where;
     org->user_field = VALUE(conf, USER_FIELD, "email");
     org->skew = *(const apr_interval_time_t *)VALUE(conf, CLOCK_SKEW, &default_skew);
     org->unauthorized = *(const oks_unauthorized_t *)VALUE(conf, UNAUTHORIZED, &automatic);
@@ -242,6 +243,14 @@ static const char *check_location_headers(const oks_server_conf_t *sc, const apr
     return NULL;
 }
 
+static const oks_look_t *make_look(const oks_server_conf_t *sc, apr_pool_t *pool)
+{
+    if (!sc->page_template && !sc->logo) return NULL;
+    oks_look_t *look = apr_palloc(pool, sizeof *look);
+    *look = (oks_look_t){ .template_parts = sc->page_template, .logo = sc->logo };
+    return look;
+}
+
 static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_t *main_conf, apr_pool_t *pool)
 {
     const server_rec *s = sc->server;
@@ -250,6 +259,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     if (!sc->path) sc->path = DEFAULT_SSO_PATH;
     sc->vhost = sc->base_url ? sc->base_url : apr_psprintf(
         pool, "%s:%d", s->server_hostname ? s->server_hostname : "", s->addrs ? s->addrs->host_port : s->port);
+    sc->look = make_look(sc, pool);
     sc->orgs = apr_hash_make(pool);
     for (apr_hash_index_t *i = apr_hash_first(pool, sc->sections); i; i = apr_hash_next(i)) {
         const oks_org_conf_t *section = apr_hash_this_val(i);
@@ -265,6 +275,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
         error = complete_org(&entry, sc, draft, pool);
         if (!error) apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
     }
+    if (!error) error = oks_httpd_index_domains(sc, pool);
     if (!error && sc != main_conf) error = check_location_headers(sc, main_conf->locations, pool);
     return error ? error : check_location_headers(sc, sc->locations, pool);
 }
@@ -292,7 +303,8 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 
 const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name)
 {
-    const oks_org_entry_t *entry = apr_hash_get(orgs, name.ptr, (apr_ssize_t)name.len);
+    const oks_server_conf_t *conf = orgs;
+    const oks_org_entry_t *entry = apr_hash_get(conf->orgs, name.ptr, (apr_ssize_t)name.len);
     return entry ? &entry->org : NULL;
 }
 

@@ -74,6 +74,7 @@ typedef struct oks_header_t {
 typedef struct oks_org_entry_t {
     oks_org_t org; /* first: flow knows this alone */
     const apr_array_header_t *headers; /* oks_header_t, the defaults included */
+    const char *domains_where;         /* OktaSSOEmailDomain's "file:line" */
 } oks_org_entry_t;
 
 typedef struct oks_dir_conf_t {
@@ -94,13 +95,17 @@ typedef struct oks_server_conf_t {
     const apr_interval_time_t *overlap; /* main server alone: of certificates that metadata drops; NULL: the default */
     const char *path;
     const char *base_url;
+    const apr_array_header_t *page_template; /* of oks_look_t */
+    const char *logo;
     oks_org_conf_t *defaults;
     apr_hash_t *sections;              /* name -> oks_org_conf_t */
     apr_array_header_t *locations;     /* oks_dir_conf_t *, those that say something */
     oks_org_conf_t *open_section;      /* while a section's children are read */
     /* completed */
     apr_hash_t *orgs;                  /* name -> oks_org_entry_t */
+    apr_hash_t *domains;               /* email domain, lower case -> oks_org_entry_t */
     const char *vhost;
+    const oks_look_t *look;            /* NULL: our own */
     oks_flow_t *flow;                  /* made in each child */
 } oks_server_conf_t;
 
@@ -118,12 +123,18 @@ oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 /* The folded names of all headers that any Location may set, and their first letters: what is scrubbed. */
 const apr_array_header_t *oks_httpd_org_headers(const oks_server_conf_t *conf, const oks_org_t *org);
+/* A whole file of at most `max` bytes, in `pool`; what is wrong, or NULL. */
+const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool);
 /* provider.c: where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
 /* The same of our own key. */
 const char *oks_httpd_sp_keys(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 bool oks_httpd_is_our_header(const char *name);
+/* Of flow: `orgs` is an oks_server_conf_t. */
 const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name);
+const oks_org_t *oks_httpd_find_domain(void *orgs, oks_span_t domain);
+/* domains.c: makes conf->domains of conf->orgs; what is wrong, or NULL. */
+const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool);
 /* `rows` laid over `base`, by folded name. */
 apr_array_header_t *oks_httpd_overlay_headers(const apr_array_header_t *base, const apr_array_header_t *rows,
                                               apr_pool_t *pool);

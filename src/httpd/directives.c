@@ -445,9 +445,11 @@ static const char *set_role(cmd_parms *cmd, void *dir, int argc, char *const arg
 static const char *set_email_domains(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     for (int i = 0; i < argc; i++) {
-        const char *probe = apr_pstrcat(cmd->temp_pool, "a@", argv[i], NULL);
-        if (!oks_email_ok(oks_span_z(probe)) || !strchr(argv[i], '.'))
-            return apr_psprintf(cmd->pool, "OktaSSOEmailDomain \"%s\" is no domain: write it as in acme.com", argv[i]);
+        const char *domain = strncmp(argv[i], "*.", 2) == 0 ? argv[i] + 2 : argv[i];
+        const char *probe = apr_pstrcat(cmd->temp_pool, "a@", domain, NULL);
+        if (!oks_email_ok(oks_span_z(probe)) || !strchr(domain, '.'))
+            return apr_psprintf(cmd->pool, "OktaSSOEmailDomain \"%s\" is no domain: write acme.com, or *.acme.com for all below it",
+                                argv[i]);
         ap_str_tolower(argv[i]);
     }
     if (!argc) return "OktaSSOEmailDomain takes one domain or more";
@@ -546,6 +548,28 @@ static const char *set_base_url(cmd_parms *cmd, void *dir, const char *text)
     return NULL;
 }
 
+static const char *set_page_template(cmd_parms *cmd, void *dir, const char *path)
+{
+    oks_server_conf_t *conf = oks_httpd_server_conf(cmd->server);
+    oks_span_t text;
+    path = ap_server_root_relative(cmd->temp_pool, path);
+    const char *error = oks_httpd_read_file(&text, path, OKS_LOOK_TEMPLATE_MAX, cmd->pool);
+    if (error) return apr_psprintf(cmd->pool, "OktaSSOPageTemplate: %s", error);
+    oks_err_t *err = oks_look_parse(&conf->page_template, text, cmd->pool);
+    return err ? apr_psprintf(cmd->pool, "OktaSSOPageTemplate %s: %s", path, err->detail) : NULL;
+}
+
+/* Of this site, so that no other one learns who signs in here. */
+static const char *set_logo(cmd_parms *cmd, void *dir, const char *path)
+{
+    const char *checked;
+    if (oks_return_path(&checked, oks_span_z(path), cmd->temp_pool) != NULL)
+        return apr_psprintf(cmd->pool, "OktaSSOLogo \"%s\": write the path of a picture on this site, such as /logo.svg, which "
+                            "everybody may see", path);
+    oks_httpd_server_conf(cmd->server)->logo = path;
+    return NULL;
+}
+
 #define ORG (RSRC_CONF | ACCESS_CONF)
 const command_rec oks_httpd_commands[] = {
     AP_INIT_RAW_ARGS("<OktaSSOOrg", open_org, NULL, RSRC_CONF, "NAME: defines an organization"),
@@ -558,6 +582,8 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOCAFile", set_ca_file, NULL, RSRC_CONF, "CA certificates for outgoing requests, PEM"),
     AP_INIT_TAKE1("OktaSSOPath", set_path, NULL, RSRC_CONF, "where the module's own URLs live"),
     AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),
+    AP_INIT_TAKE1("OktaSSOPageTemplate", set_page_template, NULL, RSRC_CONF, "HTML with {{content}}: the frame of our pages"),
+    AP_INIT_TAKE1("OktaSSOLogo", set_logo, NULL, RSRC_CONF, "path of a picture on our pages"),
     AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location"),
     AP_INIT_TAKE1("OktaSSOIdPMetadata", set_metadata, NULL, ORG, "URL or file of the IdP's metadata"),
     AP_INIT_RAW_ARGS("<OktaSSOIdPMetadataXML", read_metadata_xml, NULL, ORG | EXEC_ON_READ, "the IdP's metadata, pasted"),

@@ -6,23 +6,35 @@
 
 #include "conf.h"
 
-static const char *read_file(oks_span_t *bytes, const oks_setting_t *setting, const char *directive, const char *path,
-                             apr_pool_t *pool)
+const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool)
 {
-    char *buffer = apr_palloc(pool, OKS_SAML_METADATA_MAX + 1), reason[120];
-    apr_size_t len = OKS_SAML_METADATA_MAX + 1;
+    char *buffer = NULL, reason[120];
+    apr_size_t len = 0;
     apr_file_t *file;
+    apr_finfo_t info;
     apr_status_t status = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, pool);
     if (status == APR_SUCCESS) {
-        status = apr_file_read_full(file, buffer, len, &len);
+        status = apr_file_info_get(&info, APR_FINFO_SIZE, file);
+        if (status == APR_SUCCESS) {
+            len = info.size > (apr_off_t)max ? max : (apr_size_t)info.size;
+            buffer = apr_palloc(pool, len + 1);
+            status = apr_file_read_full(file, buffer, len, &len);
+        }
         apr_file_close(file);
         if (status == APR_EOF) status = APR_SUCCESS;
     }
     if (status != APR_SUCCESS)
-        return apr_psprintf(pool, "%s: %s: the file %s cannot be read: %s", setting->where, directive, path,
-                            apr_strerror(status, reason, sizeof reason));
+        return apr_psprintf(pool, "the file %s cannot be read: %s", path, apr_strerror(status, reason, sizeof reason));
+    if (info.size > (apr_off_t)max) return apr_psprintf(pool, "the file %s is longer than %" APR_SIZE_T_FMT " bytes", path, max);
     *bytes = oks_span(buffer, len);
     return NULL;
+}
+
+static const char *read_file(oks_span_t *bytes, const oks_setting_t *setting, const char *directive, const char *path,
+                             apr_pool_t *pool)
+{
+    const char *error = oks_httpd_read_file(bytes, path, OKS_SAML_METADATA_MAX, pool);
+    return error ? apr_psprintf(pool, "%s: %s: %s", setting->where, directive, error) : NULL;
 }
 
 static const char *parse_metadata(oks_org_t *org, const oks_setting_t *setting, const char *what, oks_span_t xml, apr_pool_t *pool)

@@ -180,7 +180,7 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
         oks_flow_t *flow = apr_pcalloc(pool, sizeof *flow);
         *flow = (oks_flow_t){ .path = conf->path, .vhost = conf->vhost, .keys = runtime->keys,
                               .directory = runtime->directory, .counters = runtime->counters, .cache = cache,
-                              .idps = idps, .find_org = oks_httpd_find_org, .orgs = conf->orgs };
+                              .idps = idps, .find_org = oks_httpd_find_org, .find_domain = oks_httpd_find_domain, .orgs = conf };
         conf->flow = flow;
     }
     return NULL;

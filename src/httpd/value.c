@@ -66,6 +66,7 @@ void oks_httpd_value_rest(oks_request_t *value, request_rec *r)
     value->sec_fetch_site = header(r, "Sec-Fetch-Site");
     value->requested_with = header(r, "X-Requested-With");
     value->local_path = "";
+    value->look = oks_httpd_server_conf(r->server)->look;
     value->id = request_id(r);
 }
 

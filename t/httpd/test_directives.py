@@ -56,7 +56,7 @@ WRONG = {
     "OktaSSOEnabled": ("OktaSSOEnabled maybe\n", "OktaSSOEnabled must be On or Off"),
     "OktaSSODefaultRole": ("OktaSSODefaultRole\n", "OktaSSODefaultRole takes one argument"),
     "OktaSSORole": ("OktaSSORole admin\n", 'OktaSSORole admin "Okta-Admins"'),
-    "OktaSSOEmailDomain": ("OktaSSOEmailDomain acme\n", "write it as in acme.com"),
+    "OktaSSOEmailDomain": ("OktaSSOEmailDomain acme\n", "write acme.com"),
     "OktaSSOPath": ("OktaSSOPath /sso_okta\n", "OktaSSOPath takes a path such as /sso/okta"),
     "OktaSSOBaseURL": ("OktaSSOBaseURL http://app.example.com\n", "must be https"),
     "OktaSSOBaseURL path": ("OktaSSOBaseURL https://app.example.com/\n", "scheme, host and port alone"),

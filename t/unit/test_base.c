@@ -127,6 +127,18 @@ static void names_of_organizations_and_people(void **state)
     assert_string_equal(oks_fold_key("ÄMELIA@Acme.COM", pool), oks_fold_key("ämelia@acme.com", pool));
 }
 
+static void domains_match_exactly_or_below(void **state)
+{
+    static const struct { const char *domain, *pattern; bool wanted; } cases[] = {
+        { "acme.com", "acme.com", true },        { "ACME.com", "acme.com", true },      { "eu.acme.com", "acme.com", false },
+        { "xacme.com", "acme.com", false },      { "acme.com.evil.com", "acme.com", false },
+        { "eu.acme.com", "*.acme.com", true },   { "a.b.acme.com", "*.acme.com", true }, { "acme.com", "*.acme.com", false },
+        { "xacme.com", "*.acme.com", false },    { ".acme.com", "*.acme.com", false },  { "", "*.acme.com", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(oks_domain_matches(oks_span_z(cases[i].domain), cases[i].pattern), cases[i].wanted);
+}
+
 static void sanitizer(void **state)
 {
     assert_string_equal(oks_name_sanitize("#John Do`e¥", pool), "John Doe"); /* FEATURES.md 40 */
@@ -232,6 +244,7 @@ static void header_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(domains_match_exactly_or_below),
         cmocka_unit_test(reasons_have_unique_codes), cmocka_unit_test(error_text_is_one_safe_line), cmocka_unit_test(spans),
         cmocka_unit_test(base64), cmocka_unit_test(times), cmocka_unit_test(intervals),
         cmocka_unit_test(names_of_organizations_and_people), cmocka_unit_test(sanitizer), cmocka_unit_test(return_paths),

@@ -354,6 +354,18 @@ static const char *key_descriptor(const char *algorithm)
                        "</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>", NULL);
 }
 
+static void a_template_is_cut_at_its_placeholders(void **state)
+{
+    const apr_array_header_t *parts;
+    GOOD(oks_look_parse(&parts, oks_span_z("<p>{{title}}{{content}}{ {{other}}{{style}}</p>"), pool));
+    static const char *const wanted[] = { "<p>", "{{title}}", "{{content}}", "{ {{other}}", "{{style}}", "</p>" };
+    assert_int_equal(parts->nelts, 6);
+    for (int i = 0; i < 6; i++) assert_true(oks_span_eq_z(APR_ARRAY_IDX(parts, i, oks_span_t), wanted[i]));
+    static const char *const bad[] = { "", "{{title}}", "{{content}}{{content}}", "{{content}}{{style}}{{style}}", "{{content}\xff" };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        REASON(oks_look_parse(&parts, oks_span_z(bad[i]), pool), OKS_R_FLOW_TEMPLATE_MALFORMED);
+}
+
 static void metadata_that_cannot_be_used(void **state)
 {
     static const char sso[] = "<md:SingleSignOnService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"https://i/\"/>";
@@ -452,6 +464,7 @@ int main(void)
         cmocka_unit_test(a_login_is_judged_by_what_was_asked), cmocka_unit_test(a_session_is_judged_at_each_request),
         cmocka_unit_test(a_ticket_is_bound_to_org_host_and_name), cmocka_unit_test(deadlines_are_checked_before_the_directory),
         cmocka_unit_test(a_refusal_suits_who_asked), cmocka_unit_test(metadata_that_cannot_be_used),
+        cmocka_unit_test(a_template_is_cut_at_its_placeholders),
         cmocka_unit_test(a_certificate_that_cannot_be_used_is_left_out_beside_one_that_can),
         cmocka_unit_test(the_earliest_end_of_metadata_counts), cmocka_unit_test(a_huge_response_is_not_even_decoded),
     };
