@@ -53,6 +53,7 @@ typedef struct oks_login_t {
     const char *org;
     const char *vhost;           /* the virtual host's identity, see flow.h */
     const oks_profile_t *profile;
+    bool keep_profile;           /* the profile only says who: a record that is there keeps its own */
     oks_provisioning_t provisioning;
     const char *claim;           /* one-time value: hashed with the organization before it is a key */
     apr_time_t claim_until;

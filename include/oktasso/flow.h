@@ -48,6 +48,9 @@ typedef enum oks_idp_initiated_t {
     OKS_IDP_INITIATED_UPGRADE, OKS_IDP_INITIATED_ON, OKS_IDP_INITIATED_OFF
 } oks_idp_initiated_t;
 
+/* DESIGN.md 5. */
+typedef enum oks_require_sso_t { OKS_REQUIRE_SSO_OFF, OKS_REQUIRE_SSO_ON, OKS_REQUIRE_SSO_MEMBERS } oks_require_sso_t;
+
 typedef struct oks_session_limits_t {
     apr_interval_time_t lifetime; /* the last deadline, from the login */
     apr_interval_time_t idle;
@@ -90,6 +93,9 @@ typedef struct oks_org_t {
     apr_interval_time_t skew;
     oks_unauthorized_t unauthorized;
     oks_idp_initiated_t idp_initiated;
+    oks_require_sso_t require_sso;
+    const char *const *local_providers; /* httpd's authn providers, in their order, NULL-terminated; NULL: none */
+    const char *const *break_glass;     /* local accounts that always work, NULL-terminated; NULL: none */
     const char *cookie_tls;         /* the session cookie's name under TLS */
     const char *cookie_plain;       /* and without */
     const char *ticket_aad_tls;     /* what the ticket is bound to: purpose, cookie name, virtual host */

@@ -139,7 +139,7 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     if (!found->present) return create_user(work, conn, pool);
     if (!found->active) return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, NULL); /* nothing resurrects (SECURITY.md 33) */
     work->user = found->id;
-    return found->same ? NULL : update_user(work, conn, pool);
+    return found->same || work->login->keep_profile ? NULL : update_user(work, conn, pool);
 }
 
 static oks_err_t *claim(const login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)

@@ -31,17 +31,13 @@ static bool restartable(oks_reason_t reason)
     }
 }
 
-static const char *restart_cookie(const acs_t *acs)
-{
-    return oks_flow_cookie_name(acs->request->tls, "restart", acs->pool);
-}
-
 /* Through /login/{org}, where a session that another tab made is seen: its cookie does not come with a cross-site POST. */
 static oks_err_t *restart(oks_answer_t **answer, const acs_t *acs, const oks_err_t *why)
 {
     oks_span_t guard;
+    const char *cookie = oks_flow_cookie_name(acs->request->tls, "restart", acs->pool);
     bool again = acs->state ? acs->state->restarts >= OKS_FLOW_RESTARTS_MAX
-                            : oks_cookie_get(&guard, acs->request->cookies, restart_cookie(acs));
+                            : oks_cookie_get(&guard, acs->request->cookies, cookie);
     if (again) return oks_err_from(acs->pool, OKS_R_FLOW_LOGIN_LOOP, APR_SUCCESS, why, NULL);
     const char *login = oks_flow_login_url(acs->flow, acs->org, acs->request, acs->state ? "1" : "cookie", acs->return_path,
                                            acs->state ? &acs->state->demand : NULL, acs->pool);
@@ -49,8 +45,8 @@ static oks_err_t *restart(oks_answer_t **answer, const acs_t *acs, const oks_err
     (*answer)->err = why;
     (*answer)->org = acs->org->name;
     if (!acs->state)
-        oks_flow_set_cookie(*answer, oks_flow_cookie(acs->request, restart_cookie(acs), "1", OKS_SAME_SITE_NONE,
-                                                     RESTART_COOKIE_SECONDS, acs->pool));
+        oks_flow_set_cookie(*answer, oks_flow_cookie(acs->request, cookie, "1", OKS_SAME_SITE_NONE, RESTART_COOKIE_SECONDS,
+                                                     acs->pool));
     return NULL;
 }
 
@@ -83,22 +79,12 @@ static oks_err_t *check_demand(const acs_t *acs, const oks_identity_t *identity)
                                   acs->org->skew, acs->pool);
 }
 
-/* The login as the directory writes it. The record is rendered once beforehand, so that a profile that no request could
- * carry is refused here and not at every request. */
+/* What the identity says, as the directory writes it. */
 static oks_err_t *prepare_login(oks_login_t *login, const acs_t *acs, const oks_identity_t *identity)
 {
     oks_profile_t *profile;
-    oks_record_t *draft;
-    apr_pool_t *pool = acs->pool;
-    apr_time_t now = acs->request->now;
-    OKS_TRY(oks_flow_profile(&profile, acs->org, identity, pool));
-    memset(login, 0, sizeof *login);
-    OKS_TRY(oks_random_bytes(login->session.bytes, OKS_ID_LEN, pool));
-    OKS_TRY(oks_random_bytes(login->new_user.bytes, OKS_ID_LEN, pool));
-    login->org = acs->org->name;
-    login->vhost = acs->flow->vhost;
-    login->profile = profile;
-    login->provisioning = OKS_PROVISIONING_JIT;
+    OKS_TRY(oks_flow_profile(&profile, acs->org, identity, acs->pool));
+    OKS_TRY(oks_login_init(login, acs->flow, acs->org, profile, acs->request->now, acs->pool));
     login->claim = identity->assertion_id;
     login->claim_until = identity->claim_until;
     login->protocol = identity->protocol;
@@ -106,35 +92,8 @@ static oks_err_t *prepare_login(oks_login_t *login, const acs_t *acs, const oks_
     login->session_index = identity->session_index;
     login->authn_context = identity->authn_context;
     login->authn_instant = identity->authn_instant;
-    login->now = now;
-    login->expires = now + acs->org->session.lifetime;
     if (identity->session_not_on_or_after && identity->session_not_on_or_after < login->expires)
         login->expires = identity->session_not_on_or_after; /* SAML Core 2.7.2 */
-
-    oks_session_t session = { .id = login->session, .org = login->org, .vhost = login->vhost,
-                              .protocol = login->protocol, .profile = profile, .expires = login->expires };
-    OKS_TRY(oks_flow_render(&draft, acs->org, &session, pool));
-    if (!oks_record_field(draft, "user"))
-        return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", acs->org->user_field);
-    return NULL;
-}
-
-static oks_err_t *finish(oks_answer_t **answer, const acs_t *acs, const oks_login_t *login, const oks_id_t *user)
-{
-    const char *cookie;
-    oks_span_t guard;
-    oks_ticket_t ticket = { .session = login->session, .user = *user };
-    ticket.issued = apr_time_from_sec(apr_time_sec(login->now));
-    ticket.last_until = login->expires;
-    ticket.idle_until = ticket.issued + acs->org->session.idle;
-    if (ticket.idle_until > ticket.last_until) ticket.idle_until = ticket.last_until;
-    OKS_TRY(oks_flow_ticket_cookie(&cookie, acs->flow, acs->org, acs->request, &ticket, acs->pool));
-    *answer = oks_flow_see_other(acs->return_path, "login.done", acs->pool);
-    (*answer)->org = acs->org->name;
-    (*answer)->user = *login->profile->email ? login->profile->email : login->profile->subject;
-    oks_flow_set_cookie(*answer, cookie);
-    if (oks_cookie_get(&guard, acs->request->cookies, restart_cookie(acs)))
-        oks_flow_set_cookie(*answer, oks_flow_cookie(acs->request, restart_cookie(acs), "", OKS_SAME_SITE_NONE, 0, acs->pool));
     return NULL;
 }
 
@@ -181,12 +140,10 @@ static oks_err_t *consume(oks_answer_t **answer, const acs_t *acs, oks_span_t re
 {
     oks_identity_t *identity;
     oks_login_t login;
-    oks_id_t user;
     OKS_TRY(verify(&identity, acs, response));
     OKS_TRY(check_demand(acs, identity));
     OKS_TRY(prepare_login(&login, acs, identity));
-    OKS_TRY(oks_directory_login(&user, acs->flow->directory, &login, acs->pool));
-    return finish(answer, acs, &login, &user);
+    return oks_flow_sign_in(answer, acs->flow, acs->org, acs->request, &login, acs->return_path, acs->pool);
 }
 
 oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,

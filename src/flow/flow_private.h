@@ -136,6 +136,18 @@ oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const
 oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks_session_t *session, apr_pool_t *pool)
     OKS_MUST_USE;
 
+/* ---- signin.c: the end of every sign-in ---- */
+
+/* A login of `profile` with fresh ids, by the organization's policies; claim, protocol and the like are the caller's. */
+oks_err_t *oks_login_init(oks_login_t *login, const oks_flow_t *flow, const oks_org_t *org, const oks_profile_t *profile,
+                          apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+/* Writes it, if requests can carry what it says: flow.user.empty, flow.profile.too_large, directory.*. */
+oks_err_t *oks_login_write(oks_id_t *user, const oks_flow_t *flow, const oks_org_t *org, const oks_login_t *login,
+                           apr_pool_t *pool) OKS_MUST_USE;
+/* The same, and the answer: the ticket, and on to return_path. */
+oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                            const oks_login_t *login, const char *return_path, apr_pool_t *pool) OKS_MUST_USE;
+
 /* ---- serve.c ---- */
 
 /* Also for names in other cases; a disabled organization is as unknown as one that never was: flow.org.unknown. */

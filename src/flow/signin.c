@@ -1,0 +1,57 @@
+/* The end of every sign-in, whatever it was by: the record and the session are written, and the browser gets its ticket. */
+#include <string.h>
+
+#include "flow_private.h"
+
+oks_err_t *oks_login_init(oks_login_t *login, const oks_flow_t *flow, const oks_org_t *org, const oks_profile_t *profile,
+                          apr_time_t now, apr_pool_t *pool)
+{
+    memset(login, 0, sizeof *login);
+    OKS_TRY(oks_random_bytes(login->session.bytes, OKS_ID_LEN, pool));
+    OKS_TRY(oks_random_bytes(login->new_user.bytes, OKS_ID_LEN, pool));
+    login->org = org->name;
+    login->vhost = flow->vhost;
+    login->profile = profile;
+    login->provisioning = org->require_sso == OKS_REQUIRE_SSO_MEMBERS ? OKS_PROVISIONING_OFF : OKS_PROVISIONING_JIT;
+    login->now = now;
+    login->expires = now + org->session.lifetime;
+    return NULL;
+}
+
+/* Rendered once beforehand, so that a profile that no request could carry is refused here and not at every request. */
+static oks_err_t *check_rendering(const oks_org_t *org, const oks_login_t *login, apr_pool_t *pool)
+{
+    oks_record_t *draft;
+    oks_session_t session = { .id = login->session, .org = login->org, .vhost = login->vhost,
+                              .protocol = login->protocol, .profile = login->profile, .expires = login->expires };
+    OKS_TRY(oks_flow_render(&draft, org, &session, pool));
+    if (oks_record_field(draft, "user")) return NULL;
+    return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", org->user_field);
+}
+
+oks_err_t *oks_login_write(oks_id_t *user, const oks_flow_t *flow, const oks_org_t *org, const oks_login_t *login,
+                           apr_pool_t *pool)
+{
+    OKS_TRY(check_rendering(org, login, pool));
+    return oks_directory_login(user, flow->directory, login, pool);
+}
+
+oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                            const oks_login_t *login, const char *return_path, apr_pool_t *pool)
+{
+    const char *cookie, *restart = oks_flow_cookie_name(request->tls, "restart", pool);
+    oks_span_t guard;
+    oks_ticket_t ticket = { .session = login->session, .issued = apr_time_from_sec(apr_time_sec(login->now)) };
+    OKS_TRY(oks_login_write(&ticket.user, flow, org, login, pool));
+    ticket.last_until = login->expires;
+    ticket.idle_until = ticket.issued + org->session.idle;
+    if (ticket.idle_until > ticket.last_until) ticket.idle_until = ticket.last_until;
+    OKS_TRY(oks_flow_ticket_cookie(&cookie, flow, org, request, &ticket, pool));
+    *answer = oks_flow_see_other(return_path, "login.done", pool);
+    (*answer)->org = org->name;
+    (*answer)->user = *login->profile->email ? login->profile->email : login->profile->subject;
+    oks_flow_set_cookie(*answer, cookie);
+    if (oks_cookie_get(&guard, request->cookies, restart))
+        oks_flow_set_cookie(*answer, oks_flow_cookie(request, restart, "", OKS_SAME_SITE_NONE, 0, pool));
+    return NULL;
+}
