@@ -53,6 +53,7 @@ typedef struct oks_login_t {
     const char *org;
     const char *vhost;           /* the virtual host's identity, see flow.h */
     const oks_profile_t *profile;
+    const char *account_kind;    /* of a local account: its name is no identity provider's subject; NULL: an SSO login */
     bool keep_profile;           /* the profile only says who: a record that is there keeps its own */
     oks_provisioning_t provisioning;
     const char *claim;           /* one-time value: hashed with the organization before it is a key */
@@ -75,6 +76,9 @@ typedef struct oks_login_t {
  * OKS_R_DIRECTORY_UNAVAILABLE. After any of them nothing has changed. */
 oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const oks_login_t *login, apr_pool_t *pool)
     OKS_MUST_USE;
+
+/* Has anybody of the organization ever signed in through its identity provider? */
+oks_err_t *oks_directory_has_login(bool *has, oks_directory_t *directory, const char *org, apr_pool_t *pool) OKS_MUST_USE;
 
 /* A session joined with its user. */
 typedef struct oks_session_t {

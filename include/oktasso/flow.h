@@ -15,6 +15,10 @@
 #define OKS_FLOW_PENDING_LIFETIME apr_time_from_sec(60 * 60) /* of a sealed RelayState */
 #define OKS_FLOW_RESTARTS_MAX 1             /* how often a failed callback starts the login again */
 #define OKS_FLOW_CERTIFICATE_OVERLAP apr_time_from_sec(24 * 3600) /* OktaSSOCertificateOverlap, by default */
+#define OKS_FLOW_BREAK_GLASS_LIFETIME apr_time_from_sec(30 * 60) /* of a break-glass session */
+#define OKS_FLOW_FAILURES_MAX 20            /* wrong passwords of one account, and from one address, in */
+#define OKS_FLOW_FAILURES_WINDOW apr_time_from_sec(5 * 60)
+#define OKS_FLOW_PASSWORD_MAX 1024          /* bytes */
 #define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
 #define OKS_FLOW_CONTEXTS_BYTES_MAX 512     /* and their bytes, all together: they travel in RelayState */
 
@@ -102,6 +106,15 @@ typedef struct oks_org_t {
     const char *ticket_aad_plain;
 } oks_org_t;
 
+/* ---- How often something may fail: in shared memory, for all children -------------------------------------- */
+
+#define OKS_LIMITER_SLOTS 16384
+typedef struct oks_limiter_t { _Atomic uint64_t slot[OKS_LIMITER_SLOTS]; } oks_limiter_t; /* zeroed shared memory */
+
+/* Has `key` failed fewer than `max` times in this window (aligned, `window` long)? Keys that share a slot count together. */
+bool oks_limiter_allows(const oks_limiter_t *limiter, const char *key, unsigned max, apr_interval_time_t window, apr_time_t now);
+void oks_limiter_fail(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now);
+
 /* ---- What the coordinators work with ------------------------------------------------------------------------ */
 
 typedef struct oks_idp_store_t oks_idp_store_t; /* the parsed metadata of each organization, swapped when it changes */
@@ -114,6 +127,7 @@ typedef struct oks_flow_t {
     oks_counters_t *counters;
     oks_cache_t *cache;
     oks_idp_store_t *idps;
+    oks_limiter_t *limiter;
     const oks_org_t *(*find_org)(void *orgs, oks_span_t name); /* name in any case */
     const oks_org_t *(*find_domain)(void *orgs, oks_span_t domain); /* of an email address, in any case */
     void *orgs;
@@ -156,6 +170,12 @@ typedef struct oks_look_t {
  * most, where our own style sheet shall stand. What is wrong is the error's detail: flow.template.malformed. */
 oks_err_t *oks_look_parse(const apr_array_header_t **parts, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
 
+/* ---- Local accounts --------------------------------------------------------------------------------------- */
+
+typedef enum oks_password_t { OKS_PASSWORD_GOOD, OKS_PASSWORD_WRONG, OKS_PASSWORD_UNAVAILABLE } oks_password_t;
+/* Asks the organization's local providers. */
+typedef oks_password_t oks_check_password_fn(void *baton, const oks_org_t *org, const char *user, const char *password);
+
 /* ---- A request and its answer -------------------------------------------------------------------------------- */
 
 typedef struct oks_request_t {
@@ -177,6 +197,9 @@ typedef struct oks_request_t {
     apr_time_t now;
     const oks_demand_t *demand; /* of the Location; NULL: none, and always so for own URLs */
     const oks_look_t *look;    /* NULL: our own */
+    const char *client;        /* the visitor's address */
+    oks_check_password_fn *check_password;
+    void *baton;               /* of check_password */
 } oks_request_t;
 
 typedef struct oks_answer_t {
@@ -185,6 +208,7 @@ typedef struct oks_answer_t {
     const char *body;
     apr_table_t *headers;      /* Location, Allow, Set-Cookie (several), … */
     const oks_err_t *err;      /* why, or NULL; for the log */
+    bool loud;                 /* logged as a warning, whatever was decided */
     const char *event;         /* what was decided, for the log: "login.start", "login.done", "logout", … */
     const char *org;           /* or NULL */
     const char *user;          /* or NULL */
@@ -205,6 +229,10 @@ typedef struct oks_pass_t {
  * directory.user.inactive, directory.database.unavailable, … */
 oks_err_t *oks_flow_check(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org,
                           const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* The same for a request that carries a local account's name and password (HTTP Basic): the session is the account's, without a
+ * cookie, and the password is checked each time. flow.local.*, flow.sso.required, flow.authn.weak, directory.*. */
+oks_err_t *oks_flow_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                                const char *user, const char *password, apr_pool_t *pool) OKS_MUST_USE;
 /* What to answer to a protected request that `refusal` refused: start a login, 401 JSON, or a page. */
 oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, oks_unauthorized_t unauthorized,
                                  const oks_request_t *request, const oks_err_t *refusal, apr_pool_t *pool);

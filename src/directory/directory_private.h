@@ -10,6 +10,7 @@
 
 typedef enum oks_statement_t {
     OKS_S_CLAIM_INSERT,
+    OKS_S_CLAIM_READ,
     OKS_S_USER_BY_SUBJECT,
     OKS_S_USER_BY_EMAIL,
     OKS_S_USER_INSERT,

@@ -142,6 +142,36 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     return found->same || work->login->keep_profile ? NULL : update_user(work, conn, pool);
 }
 
+/* Kept for ever: that somebody has come through the identity provider. */
+static const char *first_login_key(const char *org, apr_pool_t *pool)
+{
+    return oks_directory_hash("first login", org, pool);
+}
+
+static oks_err_t *note_first_login(const oks_login_t *login, oks_conn_t *conn, apr_pool_t *pool)
+{
+    if (login->account_kind) return NULL;
+    return oks_conn_query(NULL, conn, OKS_S_CLAIM_INSERT,
+                          OKS_ARGS(first_login_key(login->org, pool), oks_directory_number(INT64_MAX, pool)), pool);
+}
+
+static oks_err_t *read_first_login(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    const char **key = baton;
+    apr_dbd_results_t *results;
+    OKS_TRY(oks_conn_select(&results, conn, OKS_S_CLAIM_READ, OKS_ARGS(*key), pool));
+    if (!oks_conn_row(conn, results, pool)) *key = NULL;
+    return NULL;
+}
+
+oks_err_t *oks_directory_has_login(bool *has, oks_directory_t *directory, const char *org, apr_pool_t *pool)
+{
+    const char *key = first_login_key(org, pool);
+    OKS_TRY(oks_directory_read(directory, read_first_login, &key, pool));
+    *has = key != NULL;
+    return NULL;
+}
+
 static oks_err_t *claim(const login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
     const oks_login_t *login = work->login;
@@ -158,6 +188,7 @@ static oks_err_t *write_login(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     const oks_login_t *login = work->login;
     OKS_TRY(claim(work, conn, pool));
     OKS_TRY(settle_user(work, conn, pool));
+    OKS_TRY(note_first_login(login, conn, pool));
     const char *index_key = login->session_index ? oks_directory_hash(login->org, login->session_index, pool) : NULL;
     return oks_conn_query(NULL, conn, OKS_S_SESSION_INSERT,
                           OKS_ARGS(oks_directory_id(&login->session, pool), oks_directory_id(&work->user, pool), login->org,
@@ -174,7 +205,8 @@ static const char *key_of(const char *scope, const char *text, apr_pool_t *pool)
 
 oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const oks_login_t *login, apr_pool_t *pool)
 {
-    login_work_t work = { .login = login, .subject_key = key_of("subject", login->profile->subject, pool),
+    login_work_t work = { .login = login, .subject_key = key_of(login->account_kind ? login->account_kind : "subject",
+                                                               login->profile->subject, pool),
                           .email_key = key_of("email", login->profile->email, pool) };
     OKS_TRY(oks_profile_encode(&work.groups, &work.extra, login->profile, pool));
     OKS_TRY(oks_directory_write(directory, write_login, &work, pool));

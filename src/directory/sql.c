@@ -9,6 +9,7 @@
 
 const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_CLAIM_INSERT] = "INSERT INTO claims (hash, expires) VALUES (%s, %lld) ON CONFLICT (hash) DO NOTHING",
+    [OKS_S_CLAIM_READ] = "SELECT expires FROM claims WHERE hash = %s",
 
     [OKS_S_USER_BY_SUBJECT] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.subject_key = %s",
     [OKS_S_USER_BY_EMAIL] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.email_key = %s",

@@ -15,6 +15,9 @@ oks_answer_t *oks_flow_answer(int status, const char *event, apr_pool_t *pool)
     apr_table_setn(answer->headers, "Cache-Control", "no-store");
     apr_table_setn(answer->headers, "X-Content-Type-Options", "nosniff");
     apr_table_setn(answer->headers, "Referrer-Policy", "no-referrer");
+    if (status == 503) apr_table_setn(answer->headers, "Retry-After", "5");
+    if (status == 429)
+        apr_table_setn(answer->headers, "Retry-After", apr_psprintf(pool, "%d", (int)apr_time_sec(OKS_FLOW_FAILURES_WINDOW)));
     return answer;
 }
 
@@ -77,6 +80,5 @@ oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err
         answer->content_type = "application/json";
         answer->body = oks_flow_json_refusal(request, err, again_url, pool);
     }
-    if (info->http_status == 503) apr_table_setn(answer->headers, "Retry-After", "5");
     return answer;
 }

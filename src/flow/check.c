@@ -11,16 +11,16 @@ static apr_status_t release_record(void *record)
 }
 
 /* One read of the directory. The counters are taken before it, so that a write in between is seen next time. */
-static oks_err_t *load_record(const oks_record_t **record, const oks_flow_t *flow, const oks_org_t *org,
-                              const oks_ticket_t *ticket, apr_time_t now, apr_pool_t *pool)
+static oks_err_t *load_record(const oks_record_t **record, const oks_flow_t *flow, const oks_org_t *org, const oks_id_t *id,
+                              const oks_id_t *user, apr_time_t now, apr_pool_t *pool)
 {
-    uint32_t seen_session = oks_counter_get(flow->counters, oks_counter_of_session(&ticket->session));
-    uint32_t seen_user = oks_counter_get(flow->counters, oks_counter_of_user(&ticket->user));
+    uint32_t seen_session = oks_counter_get(flow->counters, oks_counter_of_session(id));
+    uint32_t seen_user = oks_counter_get(flow->counters, oks_counter_of_user(user));
     uint32_t seen_org = oks_counter_get(flow->counters, oks_counter_of_org(org->name));
 
     oks_session_t *session;
-    OKS_TRY(oks_directory_session(&session, flow->directory, &ticket->session, now, pool));
-    if (memcmp(&session->user, &ticket->user, sizeof ticket->user) != 0)
+    OKS_TRY(oks_directory_session(&session, flow->directory, id, now, pool));
+    if (memcmp(&session->user, user, sizeof *user) != 0)
         return oks_err(pool, OKS_R_DIRECTORY_SESSION_ABSENT, "the session is of another user than the ticket");
 
     oks_record_t *draft;
@@ -33,16 +33,20 @@ static oks_err_t *load_record(const oks_record_t **record, const oks_flow_t *flo
     return NULL;
 }
 
-static oks_err_t *find_record(const oks_record_t **record, const oks_flow_t *flow, const oks_org_t *org,
-                              const oks_ticket_t *ticket, apr_time_t now, apr_pool_t *pool)
+oks_err_t *oks_flow_find_session(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, const oks_id_t *session,
+                                 const oks_id_t *user, apr_time_t now, apr_pool_t *pool)
 {
-    *record = oks_cache_get(flow->cache, flow->counters, &ticket->session);
-    if (!*record) OKS_TRY(load_record(record, flow, org, ticket, now, pool));
-    apr_pool_cleanup_register(pool, *record, release_record, apr_pool_cleanup_null);
-    if (strcmp((*record)->org, org->name) != 0 || strcmp((*record)->vhost, flow->vhost) != 0)
+    const oks_record_t *record = oks_cache_get(flow->cache, flow->counters, session);
+    if (!record) OKS_TRY(load_record(&record, flow, org, session, user, now, pool));
+    apr_pool_cleanup_register(pool, record, release_record, apr_pool_cleanup_null);
+    if (strcmp(record->org, org->name) != 0 || strcmp(record->vhost, flow->vhost) != 0)
         return oks_err(pool, OKS_R_DIRECTORY_SESSION_ABSENT, "the session is of another organization or virtual host");
-    if ((*record)->expires <= now) return oks_err(pool, OKS_R_FLOW_SESSION_EXPIRED, "the session's last deadline has passed");
-    return NULL;
+    if (record->expires <= now) return oks_err(pool, OKS_R_FLOW_SESSION_EXPIRED, "the session's last deadline has passed");
+    pass->record = record;
+    pass->user = oks_record_field(record, "user");
+    if (!pass->user || !*pass->user) /* SECURITY.md 1: an identity with an empty user is no identity */
+        return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", org->user_field);
+    return oks_local_check_session(org, record, pass->user, pool);
 }
 
 /* Sliding idle time: a new ticket when more than a tenth of the idle time has gone. Nothing is written. */
@@ -66,10 +70,7 @@ oks_err_t *oks_flow_check(oks_pass_t *pass, const oks_flow_t *flow, const oks_or
     if (ticket.idle_until <= request->now || ticket.last_until <= request->now)
         return oks_err(pool, OKS_R_FLOW_SESSION_EXPIRED, "%s",
                        ticket.last_until <= request->now ? "last deadline" : "idle deadline");
-    OKS_TRY(find_record(&pass->record, flow, org, &ticket, request->now, pool));
-    pass->user = oks_record_field(pass->record, "user");
-    if (!pass->user || !*pass->user) /* SECURITY.md 1: an identity with an empty user is no identity */
-        return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", org->user_field);
+    OKS_TRY(oks_flow_find_session(pass, flow, org, &ticket.session, &ticket.user, request->now, pool));
     if (request->demand) OKS_TRY(oks_demand_check_session(request->demand, pass->record, request->now, org->skew, pool));
     return slide(pass, flow, org, request, &ticket, pool);
 }

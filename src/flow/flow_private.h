@@ -148,6 +148,29 @@ oks_err_t *oks_login_write(oks_id_t *user, const oks_flow_t *flow, const oks_org
 oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                             const oks_login_t *login, const char *return_path, apr_pool_t *pool) OKS_MUST_USE;
 
+/* ---- local.c: local accounts ---- */
+
+/* Are there local accounts, and may they be used? */
+bool oks_flow_offers_local(const oks_org_t *org);
+/* The form for them, with the way to the identity provider beside it. */
+oks_err_t *oks_flow_local_form(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                               const char *return_path, const oks_demand_t *demand, apr_pool_t *pool) OKS_MUST_USE;
+/* The answer to that form. */
+oks_err_t *oks_flow_local_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                                const apr_array_header_t *params, apr_pool_t *pool) OKS_MUST_USE;
+/* May a session that a local account made go on? flow.session.local. */
+oks_err_t *oks_local_check_session(const oks_org_t *org, const oks_record_t *record, const char *user, apr_pool_t *pool)
+    OKS_MUST_USE;
+/* Of the local account that made the session; NULL: none did. */
+const char *oks_local_account(const oks_session_t *session);
+
+/* ---- check.c ---- */
+
+/* The record of a session whose user is known, and who it is. flow.session.expired, flow.session.local, flow.user.empty,
+ * directory.*. */
+oks_err_t *oks_flow_find_session(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, const oks_id_t *session,
+                                 const oks_id_t *user, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+
 /* ---- serve.c ---- */
 
 /* Also for names in other cases; a disabled organization is as unknown as one that never was: flow.org.unknown. */
@@ -191,6 +214,8 @@ oks_err_t *oks_flow_serve_chooser(oks_answer_t **answer, const oks_flow_t *flow,
                                   const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                               const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_break_glass(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                      const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                    const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,

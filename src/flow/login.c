@@ -120,19 +120,30 @@ static oks_err_t *read_demand(oks_demand_t *demand, const oks_flow_t *flow, cons
     return NULL;
 }
 
-/* /login/{org}?return=/path[&demand=SEALED][&again=N]: `again` says that a callback failed and sent the browser here. */
+/* Between the identity provider and a local account, which no authentication context says anything of. */
+static bool offers_choice(const oks_org_t *org, const oks_demand_t *demand)
+{
+    return oks_flow_offers_local(org) && !(demand && demand->authn_contexts);
+}
+
+/* /login/{org}?return=/path[&demand=SEALED][&again=N][&sso=1]: `again` says that a callback failed and sent the browser here,
+ * `sso` that the visitor chose the identity provider. */
 oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                 const oks_request_t *request, apr_pool_t *pool)
 {
     apr_array_header_t *params;
     const char *return_path;
-    oks_span_t again;
+    oks_span_t again, sso, password;
     oks_pass_t pass;
     oks_demand_t demand, asked;
     oks_request_t wanting = *request;
     OKS_TRY(oks_flow_form(&params, request, pool));
     OKS_TRY(oks_flow_return(&return_path, params, pool));
     OKS_TRY(oks_form_get(&again, params, "again", pool));
+    OKS_TRY(oks_form_get(&sso, params, "sso", pool));
+    OKS_TRY(oks_form_get(&password, params, "password", pool));
+    if (password.len && org->local_providers && strcmp(request->method, "POST") == 0)
+        return oks_flow_local_login(answer, flow, org, request, params, pool);
     OKS_TRY(read_demand(&demand, flow, org, params, pool));
     wanting.demand = &demand;
     oks_err_t *refusal = oks_flow_check(&pass, flow, org, &wanting, pool);
@@ -148,6 +159,8 @@ oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, c
             return oks_err(pool, OKS_R_FLOW_LOGIN_LOOP, "the browser keeps no cookie of ours");
     }
     wanting = asking_for(&asked, &wanting, refusal);
+    if (offers_choice(org, &demand) && !sso.len && !again.len)
+        return oks_flow_local_form(answer, flow, org, request, return_path, &demand, pool);
     return oks_flow_start(answer, flow, org, &wanting, return_path, again.len ? 1 : 0, pool);
 }
 
@@ -156,7 +169,8 @@ oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, c
 static bool needs_login(oks_reason_t reason)
 {
     return reason == OKS_R_FLOW_SESSION_NONE || reason == OKS_R_FLOW_SESSION_EXPIRED ||
-           reason == OKS_R_DIRECTORY_SESSION_ABSENT || reason == OKS_R_FLOW_AUTHN_STALE || reason == OKS_R_FLOW_AUTHN_WEAK;
+           reason == OKS_R_FLOW_SESSION_LOCAL || reason == OKS_R_DIRECTORY_SESSION_ABSENT ||
+           reason == OKS_R_FLOW_AUTHN_STALE || reason == OKS_R_FLOW_AUTHN_WEAK;
 }
 
 /* 401 for programs, or for everyone where the Location wants that (RFC 9110 15.5.2: with a challenge). */
@@ -167,6 +181,10 @@ static oks_answer_t *unauthorized(const oks_org_t *org, const oks_request_t *req
     if (answer->content_type && strcmp(answer->content_type, "application/json") == 0)
         answer->body = oks_flow_json_refusal(request, refusal, url, pool);
     apr_table_setn(answer->headers, "WWW-Authenticate", apr_pstrcat(pool, "OktaSSO realm=\"", org->name, "\"", NULL));
+    /* Not for browsers, whose own dialogue would come up. */
+    if (oks_flow_offers_local(org) && !*request->sec_fetch_mode && !*request->requested_with)
+        apr_table_addn(answer->headers, "WWW-Authenticate",
+                       apr_pstrcat(pool, "Basic realm=\"", org->name, "\", charset=\"UTF-8\"", NULL));
     answer->event = "login.needed";
     return answer;
 }
@@ -182,11 +200,13 @@ oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, o
         return answer;
     }
     if (oks_return_path(&return_path, request->target, pool) != NULL) return_path = "/"; /* odd target: the start page */
+    const char *login = oks_flow_login_url(flow, org, request, NULL, return_path, request->demand, pool);
     bool redirect = mode == OKS_UNAUTHORIZED_REDIRECT ||
                     (mode != OKS_UNAUTHORIZED_401 && oks_flow_is_navigation(request));
     if (!redirect) {
-        answer = unauthorized(org, request, refusal, oks_flow_login_url(flow, org, request, NULL, return_path, request->demand,
-                                                                         pool), pool);
+        answer = unauthorized(org, request, refusal, login, pool);
+    } else if (offers_choice(org, request->demand)) {
+        answer = oks_flow_see_other(login, "login.needed", pool);
     } else {
         oks_demand_t demand;
         oks_request_t asking = asking_for(&demand, request, refusal);

@@ -237,7 +237,8 @@ oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks
 {
     const oks_profile_t *profile = session->profile;
     apr_array_header_t *fields = apr_array_make(pool, 12, sizeof(oks_record_field_t));
-    add_field(fields, "email", profile->email);
+    const char *account = oks_local_account(session);
+    add_field(fields, "email", *profile->email || !account || !oks_email_ok(oks_span_z(account)) ? profile->email : account);
     add_field(fields, "firstName", profile->first_name);
     add_field(fields, "lastName", profile->last_name);
     add_field(fields, "name", profile->name);
@@ -250,7 +251,8 @@ oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks
         add_field(fields, entry->key, entry->val);
     }
     OKS_TRY(check_sizes(fields, pool));
-    add_field(fields, "user", field_value(fields, org->user_field));
+    const char *user = field_value(fields, org->user_field);
+    add_field(fields, "user", user || !account ? user : account);
     oks_record_t *record = apr_pcalloc(pool, sizeof *record);
     record->session = session->id;
     record->user = session->user;

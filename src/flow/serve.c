@@ -17,6 +17,7 @@ typedef struct route_t {
 
 static const route_t routes[] = {
     { "acs", "POST", true, oks_flow_serve_acs, NULL },
+    { "break-glass", "GET, HEAD, POST", true, oks_flow_serve_break_glass, NULL },
     { "login", "GET, HEAD, POST", true, oks_flow_serve_login, oks_flow_serve_chooser },
     { "logout", "GET, HEAD, POST", true, oks_flow_serve_logout, NULL },
     { "metadata", "GET, HEAD", true, oks_flow_serve_metadata, NULL },

@@ -15,8 +15,9 @@ static bool is_ours(request_rec *r)
     return type && strcasecmp(type, AUTH_TYPE_NAME) == 0;
 }
 
-static int refuse(request_rec *r, oks_request_t *value, const oks_org_t *org, const oks_err_t *err)
+int oks_httpd_refuse(request_rec *r, oks_request_t *value, const oks_org_t *org, const oks_err_t *err)
 {
+    oks_httpd_value(value, r);
     oks_httpd_value_rest(value, r);
     oks_answer_t *answer = oks_flow_refuse(value, err, NULL, r->pool);
     answer->org = org ? org->name : NULL;
@@ -58,6 +59,16 @@ static const oks_demand_t *demand_of(request_rec *r, const oks_org_t *org)
     return oks_demand_is_set(demand) ? demand : NULL;
 }
 
+/* By the session cookie, else by the password of a local account. */
+static oks_err_t *find_identity(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, oks_request_t *value,
+                                request_rec *r)
+{
+    oks_httpd_value(value, r);
+    value->demand = demand_of(r, org); /* a login that does not meet it is none */
+    oks_err_t *err = oks_flow_check(pass, flow, org, value, r->pool);
+    return err ? oks_httpd_check_basic(pass, flow, org, value, r, err) : NULL;
+}
+
 static int accept_pass(request_rec *r, const oks_org_t *org, oks_pass_t *pass)
 {
     oks_request_note_t *note = oks_httpd_note(r);
@@ -83,12 +94,10 @@ int oks_httpd_check_authn(request_rec *r)
     oks_err_t *err;
     if (!is_ours(r)) return DECLINED;
     if (!flow) return HTTP_SERVICE_UNAVAILABLE;
-    oks_httpd_value(&value, r);
     const oks_org_t *org = find_org(r, flow, &err);
-    if (!org) return refuse(r, &value, NULL, err);
-    value.demand = demand_of(r, org);
+    if (!org) return oks_httpd_refuse(r, &value, NULL, err);
     oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
-    err = oks_flow_check(pass, flow, org, &value, r->pool);
+    err = find_identity(pass, flow, org, &value, r);
     if (!err) return accept_pass(r, org, pass);
     oks_httpd_value_rest(&value, r);
     return oks_httpd_send(r, oks_flow_challenge(flow, org, mode_of(r, org), &value, err, r->pool), value.id);
@@ -103,10 +112,8 @@ int oks_httpd_check_access(request_rec *r)
     if (!flow || !is_ours(r)) return DECLINED;
     const oks_org_t *org = find_org(r, flow, &err);
     if (!org || mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;
-    oks_httpd_value(&value, r);
-    value.demand = demand_of(r, org); /* a login that does not meet it is none */
     oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
-    if (oks_flow_check(pass, flow, org, &value, r->pool)) return DECLINED;
+    if (find_identity(pass, flow, org, &value, r)) return DECLINED;
     accept_pass(r, org, pass);
     /* With a user, mod_authz_core refuses in this phase already, and by its own page: judge before it. */
     int status = oks_httpd_check_authz(r);

@@ -6,7 +6,9 @@
 
 #include "conf.h"
 
+#include <ap_provider.h>
 #include <http_log.h>
+#include <mod_auth.h>
 
 APLOG_USE_MODULE(oktasso);
 
@@ -139,6 +141,24 @@ static void complete_demand(oks_org_t *org, const oks_org_conf_t *conf)
     org->name_id_format = VALUE(conf, NAME_ID_FORMAT, NULL);
 }
 
+static const char *complete_local(oks_org_entry_t *entry, const oks_org_conf_t *conf, apr_pool_t *pool)
+{
+    static const oks_require_sso_t optional = OKS_REQUIRE_SSO_OFF;
+    oks_org_t *org = &entry->org;
+    org->require_sso = *(const oks_require_sso_t *)VALUE(conf, REQUIRE_SSO, &optional);
+    org->local_providers = VALUE(conf, LOCAL_PROVIDER, NULL);
+    org->break_glass = VALUE(conf, BREAK_GLASS, NULL);
+    entry->require_where = conf->set[OKS_SET_REQUIRE_SSO].where;
+    if (org->break_glass && !org->local_providers)
+        return apr_psprintf(pool, "%s: OktaSSOBreakGlass needs OktaSSOLocalProvider, to say who knows the passwords: for instance "
+                            "OktaSSOLocalProvider file", conf->set[OKS_SET_BREAK_GLASS].where);
+    for (const char *const *name = org->local_providers; name && *name; name++)
+        if (!ap_lookup_provider(AUTHN_PROVIDER_GROUP, *name, AUTHN_PROVIDER_VERSION))
+            return apr_psprintf(pool, "%s: OktaSSOLocalProvider: httpd has no authentication provider \"%s\": load its module "
+                                "(mod_authn_%s)", conf->set[OKS_SET_LOCAL_PROVIDER].where, *name, *name);
+    return NULL;
+}
+
 static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, const oks_org_conf_t *conf,
                                 apr_pool_t *pool)
 {
@@ -169,6 +189,7 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     org->idp_initiated = *(const oks_idp_initiated_t *)VALUE(conf, IDP_INITIATED, &upgrade);
     complete_limits(org, VALUE(conf, SESSION, &default_limits));
     complete_demand(org, conf);
+    if ((error = complete_local(entry, conf, pool))) return error;
     oks_flow_name_cookies(org, sc->vhost, pool);
     if (!field_known(org, org->user_field))
         return apr_psprintf(pool, "%s: OktaSSOUserField: the field \"%s\" is not known: name one of email, firstName, lastName, "
@@ -273,7 +294,9 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
         for (int k = 0; k < OKS_SET_COUNT_; k++)
             if (!draft->set[k].text) draft->set[k] = sc->defaults->set[k];
         error = complete_org(&entry, sc, draft, pool);
-        if (!error) apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
+        if (error) continue;
+        apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
+        if (entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) sc->requires_sso = true;
     }
     if (!error) error = oks_httpd_index_domains(sc, pool);
     if (!error && sc != main_conf) error = check_location_headers(sc, main_conf->locations, pool);

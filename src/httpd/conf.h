@@ -40,7 +40,10 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
     X(ENABLED, "OktaSSOEnabled")               \
     X(DEFAULT_ROLE, "OktaSSODefaultRole")      \
     X(ROLE, "OktaSSORole")                     \
-    X(EMAIL_DOMAIN, "OktaSSOEmailDomain")
+    X(EMAIL_DOMAIN, "OktaSSOEmailDomain")      \
+    X(REQUIRE_SSO, "OktaSSORequireSSO")        \
+    X(LOCAL_PROVIDER, "OktaSSOLocalProvider")  \
+    X(BREAK_GLASS, "OktaSSOBreakGlass")
 
 typedef enum oks_setting_id_t {
 #define X(name, directive) OKS_SET_##name,
@@ -74,7 +77,8 @@ typedef struct oks_header_t {
 typedef struct oks_org_entry_t {
     oks_org_t org; /* first: flow knows this alone */
     const apr_array_header_t *headers; /* oks_header_t, the defaults included */
-    const char *domains_where;         /* OktaSSOEmailDomain's "file:line" */
+    const char *domains_where;         /* "file:line" of OktaSSOEmailDomain, */
+    const char *require_where;         /* and of OktaSSORequireSSO */
 } oks_org_entry_t;
 
 typedef struct oks_dir_conf_t {
@@ -106,6 +110,7 @@ typedef struct oks_server_conf_t {
     apr_hash_t *domains;               /* email domain, lower case -> oks_org_entry_t */
     const char *vhost;
     const oks_look_t *look;            /* NULL: our own */
+    bool requires_sso;                 /* some organization here does */
     oks_flow_t *flow;                  /* made in each child */
 } oks_server_conf_t;
 

@@ -456,6 +456,31 @@ static const char *set_email_domains(cmd_parms *cmd, void *dir, int argc, char *
     return store(cmd, dir, OKS_SET_EMAIL_DOMAIN, string_list(argc, argv, cmd->pool));
 }
 
+static const char *set_require_sso(cmd_parms *cmd, void *dir, const char *text)
+{
+    static const oks_require_sso_t values[] = { OKS_REQUIRE_SSO_OFF, OKS_REQUIRE_SSO_ON, OKS_REQUIRE_SSO_MEMBERS };
+    static const char *const names[] = { "off", "on", "members" };
+    for (int i = 0; i < 3; i++)
+        if (!strcasecmp(text, names[i])) return store(cmd, dir, OKS_SET_REQUIRE_SSO, &values[i]);
+    return "OktaSSORequireSSO takes off, on or members";
+}
+
+static const char *set_local_providers(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    if (!argc) return "OktaSSOLocalProvider takes httpd's authentication providers, such as file, dbm or ldap, in their order";
+    return store(cmd, dir, OKS_SET_LOCAL_PROVIDER, string_list(argc, argv, cmd->pool));
+}
+
+static const char *set_break_glass(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    if (!argc) return "OktaSSOBreakGlass takes the names of local accounts";
+    for (int i = 0; i < argc; i++)
+        if (!*argv[i] || strchr(argv[i], ':') || strlen(argv[i]) > OKS_EMAIL_MAX)
+            return apr_psprintf(cmd->pool, "OktaSSOBreakGlass \"%s\" is no account name: at most %d bytes, no colon", argv[i],
+                                OKS_EMAIL_MAX);
+    return store(cmd, dir, OKS_SET_BREAK_GLASS, string_list(argc, argv, cmd->pool));
+}
+
 /* ---- Server settings ---- */
 
 static const char *only_main(cmd_parms *cmd)
@@ -612,6 +637,9 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_FLAG("OktaSSOEnabled", set_enabled, NULL, ORG, "Off: every URL of the organization answers 404"),
     AP_INIT_TAKE1("OktaSSODefaultRole", set_default_role, NULL, ORG, "role of users whom no OktaSSORole names"),
     AP_INIT_TAKE_ARGV("OktaSSORole", set_role, NULL, ORG, "ROLE GROUP..."),
+    AP_INIT_TAKE1("OktaSSORequireSSO", set_require_sso, NULL, ORG, "off, on or members"),
+    AP_INIT_TAKE_ARGV("OktaSSOLocalProvider", set_local_providers, NULL, ORG, "authn providers of local accounts: file, ldap..."),
+    AP_INIT_TAKE_ARGV("OktaSSOBreakGlass", set_break_glass, NULL, ORG, "local accounts that work while SSO is required"),
     AP_INIT_TAKE_ARGV("OktaSSOEmailDomain", set_email_domains, NULL, ORG, "the organization's email domains"),
     { .name = NULL }
 };

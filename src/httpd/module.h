@@ -41,6 +41,16 @@ int oks_httpd_check_authn(request_rec *r);
 int oks_httpd_check_access(request_rec *r);
 int oks_httpd_check_access_ex(request_rec *r);
 int oks_httpd_check_authz(request_rec *r);
+/* The page of a refusal; org may be NULL. */
+int oks_httpd_refuse(request_rec *r, oks_request_t *value, const oks_org_t *org, const oks_err_t *err);
+
+/* local.c */
+oks_password_t oks_httpd_check_password(void *r, const oks_org_t *org, const char *user, const char *password);
+/* The session of HTTP Basic credentials, where there is none of a cookie; else `refusal`, or a better reason. */
+oks_err_t *oks_httpd_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, oks_request_t *value,
+                                 request_rec *r, oks_err_t *refusal) OKS_MUST_USE;
+/* The organization that requires SSO and was got around by another AuthType; or NULL. */
+const oks_org_t *oks_httpd_bypassed(const request_rec *r);
 
 /* authz.c */
 void oks_httpd_register_authz(apr_pool_t *pool);
@@ -55,6 +65,7 @@ typedef struct oks_runtime_t {
     const char *directory_spec;
     const oks_keyring_t *keys;
     oks_counters_t *counters;
+    oks_limiter_t *limiter;
     oks_directory_t *directory;  /* in children */
 } oks_runtime_t;
 extern oks_runtime_t oks_httpd_runtime; /* written at start and in child_init alone */

@@ -137,22 +137,29 @@ void oks_httpd_apply(request_rec *r, const oks_request_note_t *note)
 
 /* httpd skips authentication where a sub-request or redirect falls under the same configuration, and keeps r->user: then
  * the identity is that of the request before. Anywhere else a header left over from it goes. */
+static void inherit(request_rec *r, oks_request_note_t *note, request_rec *from)
+{
+    const oks_request_note_t *before = oks_httpd_note(from);
+    if (note->pass) return;
+    oks_httpd_scrub(r);
+    if (before->pass && r->user && r->user == before->pass->user) {
+        note->pass = before->pass;
+        note->headers = before->headers;
+        oks_httpd_apply(r, note);
+    }
+}
+
 int oks_httpd_fixup(request_rec *r)
 {
     oks_request_note_t *note = oks_httpd_note(r);
     request_rec *from = r->main ? r->main : r->prev;
+    oks_request_t value;
     if (note->own) r->handler = HANDLER;
-    if (!from) return DECLINED;
-    if (!note->pass) {
-        const oks_request_note_t *before = oks_httpd_note(from);
-        oks_httpd_scrub(r);
-        if (before->pass && r->user && r->user == before->pass->user) {
-            note->pass = before->pass;
-            note->headers = before->headers;
-            oks_httpd_apply(r, note);
-        }
-    }
-    return DECLINED;
+    if (from) inherit(r, note, from);
+    const oks_org_t *org = note->pass || note->own ? NULL : oks_httpd_bypassed(r);
+    if (!org) return DECLINED;
+    const char *type = ap_auth_type(r);
+    return oks_httpd_refuse(r, &value, org, oks_err(r->pool, OKS_R_FLOW_SSO_REQUIRED, "AuthType %s", type ? type : "none"));
 }
 
 /* ---- The handler of own URLs ---- */

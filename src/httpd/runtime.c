@@ -19,7 +19,6 @@ APLOG_USE_MODULE(oktasso);
 
 #define KEYS_FILE_MAX 4096
 #define CONNECTIONS 8            /* to the directory, per child */
-#define RETAINED_COUNTERS "oktasso-counters"
 
 oks_runtime_t oks_httpd_runtime;
 
@@ -89,32 +88,57 @@ static oks_err_t *read_keys(const oks_keyring_t **ring, const char *source, apr_
     return NULL;
 }
 
-/* One block for the life of the parent process: children of two generations count together over a graceful restart. */
-static oks_err_t *share_counters(oks_counters_t **counters, apr_pool_t *process_pool, apr_pool_t *ptemp)
+/* Zeroed, for the life of the parent process: children of two generations count together over a graceful restart. */
+static oks_err_t *share(void **block, const char *name, apr_size_t size, apr_pool_t *process_pool, apr_pool_t *ptemp)
 {
     apr_shm_t *shm = NULL;
-    void *known = NULL;
-    apr_pool_userdata_get(&known, RETAINED_COUNTERS, process_pool);
-    if (!known) {
-        apr_status_t status = apr_shm_create(&shm, sizeof(oks_counters_t), NULL, process_pool);
-        if (status != APR_SUCCESS) return oks_err_from(ptemp, OKS_R_INTERNAL, status, NULL, "shared memory");
-        known = apr_shm_baseaddr_get(shm);
-        memset(known, 0, sizeof(oks_counters_t));
-        /* Not setn: the key must outlive this module, which httpd unloads and loads at each restart. */
-        apr_pool_userdata_set(known, RETAINED_COUNTERS, NULL, process_pool);
-    }
-    *counters = known;
+    apr_pool_userdata_get(block, name, process_pool);
+    if (*block) return NULL;
+    apr_status_t status = apr_shm_create(&shm, size, NULL, process_pool);
+    if (status != APR_SUCCESS) return oks_err_from(ptemp, OKS_R_INTERNAL, status, NULL, "shared memory");
+    *block = apr_shm_baseaddr_get(shm);
+    memset(*block, 0, size);
+    /* Not setn: the key must outlive this module, which httpd unloads and loads at each restart. */
+    apr_pool_userdata_set(*block, name, NULL, process_pool);
+    return NULL;
+}
+
+static oks_err_t *share_memory(oks_runtime_t *runtime, apr_pool_t *process_pool, apr_pool_t *ptemp)
+{
+    void *counters, *limiter;
+    OKS_TRY(share(&counters, "oktasso-counters", sizeof *runtime->counters, process_pool, ptemp));
+    OKS_TRY(share(&limiter, "oktasso-limiter", sizeof *runtime->limiter, process_pool, ptemp));
+    runtime->counters = counters;
+    runtime->limiter = limiter;
+    return NULL;
+}
+
+/* DESIGN.md 5: required, and nobody is known to get in by it. */
+static oks_err_t *warn_of_lock_out(server_rec *main_server, oks_directory_t *directory, apr_pool_t *pool)
+{
+    for (server_rec *s = main_server; s; s = s->next)
+        for (apr_hash_index_t *i = apr_hash_first(pool, oks_httpd_server_conf(s)->orgs); i; i = apr_hash_next(i)) {
+            const oks_org_entry_t *entry = apr_hash_this_val(i);
+            bool has = true;
+            if (entry->org.require_sso == OKS_REQUIRE_SSO_OFF || entry->org.break_glass) continue;
+            OKS_TRY(oks_directory_has_login(&has, directory, entry->org.name, pool));
+            if (!has)
+                ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "OKS0036: %s: OktaSSORequireSSO of the organization %s: you may lock "
+                             "yourself out: nobody has signed in through its identity provider yet, and there is no "
+                             "OktaSSOBreakGlass account", entry->require_where, entry->org.name);
+        }
     return NULL;
 }
 
 /* Opens, migrates and closes: nothing of the database crosses fork(). */
-static oks_err_t *migrate(const char *spec, oks_counters_t *counters, apr_pool_t *ptemp)
+static oks_err_t *migrate(server_rec *s, const char *spec, oks_counters_t *counters, apr_pool_t *ptemp)
 {
     apr_pool_t *own;
     oks_directory_t *directory;
     apr_pool_create(&own, ptemp);
     oks_err_t *err = oks_directory_open(&directory, spec, 1, counters, own);
     if (!err) err = oks_directory_migrate(directory, own);
+    if (!err) err = warn_of_lock_out(s, directory, own);
     if (err) err = oks_err(ptemp, err->reason, "%s", oks_err_text(err, ptemp));
     apr_pool_destroy(own);
     return err;
@@ -132,9 +156,9 @@ static oks_err_t *start(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
     OKS_TRY(make_state_dir(state_dir, ptemp));
     if (!conf->keys) OKS_TRY(make_keys(keys + 5, ptemp));
     OKS_TRY(read_keys(&runtime->keys, keys, pconf, ptemp));
-    OKS_TRY(share_counters(&runtime->counters, s->process->pool, ptemp));
+    OKS_TRY(share_memory(runtime, s->process->pool, ptemp));
     OKS_TRY(make_database(strchr(runtime->directory_spec, ':') + 1, ptemp));
-    OKS_TRY(migrate(runtime->directory_spec, runtime->counters, ptemp));
+    OKS_TRY(migrate(s, runtime->directory_spec, runtime->counters, ptemp));
     return oks_net_init(pconf);
 }
 
@@ -180,7 +204,8 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
         oks_flow_t *flow = apr_pcalloc(pool, sizeof *flow);
         *flow = (oks_flow_t){ .path = conf->path, .vhost = conf->vhost, .keys = runtime->keys,
                               .directory = runtime->directory, .counters = runtime->counters, .cache = cache,
-                              .idps = idps, .find_org = oks_httpd_find_org, .find_domain = oks_httpd_find_domain, .orgs = conf };
+                              .idps = idps, .limiter = runtime->limiter, .find_org = oks_httpd_find_org,
+                              .find_domain = oks_httpd_find_domain, .orgs = conf };
         conf->flow = flow;
     }
     return NULL;

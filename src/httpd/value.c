@@ -66,12 +66,16 @@ void oks_httpd_value_rest(oks_request_t *value, request_rec *r)
     value->sec_fetch_site = header(r, "Sec-Fetch-Site");
     value->requested_with = header(r, "X-Requested-With");
     value->local_path = "";
+    value->client = r->useragent_ip;
+    value->check_password = oks_httpd_check_password;
+    value->baton = r;
     value->look = oks_httpd_server_conf(r->server)->look;
     value->id = request_id(r);
 }
 
 static int log_level(const oks_answer_t *answer)
 {
+    if (answer->loud) return APLOG_WARNING;
     if (!answer->err || answer->status < 400) return APLOG_INFO; /* a login that starts again is no refusal */
     switch (oks_reason_info(answer->err->reason)->level) {
     case OKS_LEVEL_ERROR: return APLOG_ERR;

@@ -1,0 +1,373 @@
+"""Local accounts beside single sign-on, Require SSO, and break-glass: DESIGN.md 5."""
+
+import base64
+import hashlib
+import html
+import re
+import sqlite3
+
+import pytest
+
+import harness
+
+CONF = """
+<OktaSSOOrg acme>
+    OktaSSOIdPMetadata "{okta}"
+    OktaSSOEmailDomain acme.example
+    OktaSSORole admin break-glass Okta-Admins
+    OktaSSOLocalProvider file
+    %s
+</OktaSSOOrg>
+<Location "/">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    AuthUserFile "{dir}/users"
+    Require valid-user
+</Location>
+ProxyPass "/" "http://127.0.0.1:{backend}/"
+"""
+AMELIA = "amelia.earhart@acme.example"
+USERS = {AMELIA: "local-1", "ops": "local-2", "root@acme.example": "local-3", "zoë": "pässwörd"}
+LOGIN, GLASS = "/sso/okta/login/acme", "/sso/okta/break-glass/acme"
+
+
+def started(httpd, extra="", conf=CONF, okta=True, **options):
+    server = httpd(conf % extra if "%s" in conf else conf, start=False, **options)
+    (server.dir / "users").write_text("".join(
+        f"{user}:{{SHA}}{base64.b64encode(hashlib.sha1(word.encode()).digest()).decode()}\n" for user, word in USERS.items()))
+    (server.dir / "users").chmod(0o644)
+    server.expect(r"OKS0001: refused .*flow\.idp\.unavailable", r"AH01617|AH01618|mod_authn_file|AH01620")
+    server.start()
+    if okta:
+        harness.wait_until(lambda: server.browser().get(LOGIN + "?sso=1").status == 303, "metadata")
+    return server
+
+
+def state_of(page):
+    return html.unescape(re.search(r'name="state" value="([^"]+)"', page.text).group(1))
+
+
+def submit(browser, user, password, path=LOGIN, page=None, **options):
+    page = page or browser.get(path + "?return=/page?x=1")
+    return browser.post(path, {"username": user, "password": password, "state": state_of(page)}, **options)
+
+
+def headers(browser, **options):
+    answer = browser.get("/headers.json", **options)
+    assert answer.status == 200, (answer.status, answer.reason)
+    return {name: value for name, value in answer.json()}
+
+
+def basic(user, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+# ---- Both ways in ----
+
+def test_the_sign_in_page_has_both_ways(httpd):
+    server = started(httpd)
+    browser = server.browser()
+    asked = browser.get("/page?x=1")
+    assert asked.status == 303 and asked["Location"].endswith(LOGIN + "?return=%2Fpage%3Fx%3D1")
+    page = browser.get(LOGIN + "?return=%2Fpage%3Fx%3D1")
+    assert page.status == 200
+    for piece in ('autocomplete="username"', 'type="password" value="" autocomplete="current-password"', '<label for="password">',
+                  'action="/sso/okta/login/acme"'):
+        assert piece in page.text
+    other = html.unescape(re.search(r'<p class="other"><a href="([^"]+)">', page.text).group(1))
+    assert browser.get(other[other.index("/sso"):])["Location"].startswith(server.okta.url)
+    answer = submit(browser, AMELIA, "local-1", page=page)
+    assert (answer.status, answer["Location"]) == (303, "/page?x=1")
+    got = headers(browser)
+    assert (got["X-Remote-User"], got["X-Remote-Email"], got["X-Remote-Role"]) == (AMELIA, AMELIA, "member")
+    assert "X-Remote-Groups" not in got
+    assert any("login.local" in line and f"user={AMELIA}" in line for line in server.verdicts())
+    assert "local-1" not in server.log.read_text()
+
+
+def test_a_local_account_without_an_address(httpd):
+    server = started(httpd)
+    for user in ("ops", "zoë"):
+        browser = server.browser()
+        assert submit(browser, user, USERS[user]).status == 303
+        got = headers(browser)
+        assert got["X-Remote-User"] == user and "X-Remote-Email" not in got
+
+
+def test_a_record_that_okta_filled_keeps_what_it_says(httpd):
+    server = started(httpd)
+    before = headers(server.login(path=LOGIN + "?sso=1")[0])
+    browser = server.browser()
+    assert submit(browser, AMELIA, "local-1").status == 303
+    after = headers(browser)
+    same = {name for name in before if name.startswith("X-Remote-")}
+    assert same and {n: before[n] for n in same} == {n: after[n] for n in same} and after["X-Remote-Role"] == "admin"
+
+
+@pytest.mark.parametrize("user,password", [(AMELIA, "wrong"), ("nobody", "local-1"), ("nobody@acme.example", "x"), (AMELIA, "local-1 "),
+                                           ("o:ps", "local-2"), (AMELIA, "x" * 2000), ("u" * 300, "x")],
+                         ids=["password", "name", "address", "blank", "colon", "long password", "long name"])
+def test_a_wrong_password_and_no_such_account_read_alike(httpd, user, password):
+    server = started(httpd)
+    browser = server.browser()
+    page = browser.get(LOGIN)
+    answer = submit(browser, user, password, page=page)
+    assert answer.status == 401 and "The user name or the password is wrong." in answer.text and 'role="alert"' in answer.text
+    assert not any("session" in cookie for cookie in browser.cookies) and f'"{password}"' not in answer.text
+    assert submit(browser, user, password, page=page, navigate=False).reason == "flow.local.wrong"
+    assert submit(browser, AMELIA, "local-1", page=answer).status == 303, "the page goes on where it was"
+
+
+def test_no_other_site_can_sign_somebody_in(httpd):
+    server = started(httpd)
+    attacker, victim = server.browser(), server.browser()
+    page = attacker.get(LOGIN)
+    server.expect(r"flow\.state\.foreign")
+    assert victim.post(LOGIN, {"username": AMELIA, "password": "local-1", "state": state_of(page)}).reason == "flow.state.foreign"
+    victim.get(LOGIN)
+    assert victim.post(LOGIN, {"username": AMELIA, "password": "local-1", "state": state_of(page)}).reason == "flow.state.foreign"
+    assert victim.post(LOGIN, {"username": AMELIA, "password": "local-1"}).reason == "crypto.seal.broken"
+    assert victim.post(LOGIN, {"username": "", "password": "local-1", "state": "x"}).reason == "flow.parameter.missing"
+    assert victim.get(LOGIN + f"?username={AMELIA}&password=local-1&state={state_of(page)}").status == 200, "never in a URL"
+    assert not any("session" in cookie for cookie in victim.cookies)
+
+
+def test_wrong_passwords_are_limited(httpd):
+    server = started(httpd)
+    server.expect(r"flow\.local\.limited")
+    browser = server.browser()
+    page = browser.get(LOGIN)
+    reasons = [submit(browser, "ops", f"guess-{i}", page=page, navigate=False).reason for i in range(25)]
+    # A window may end in between: then the count starts again.
+    assert reasons[:3] == ["flow.local.wrong"] * 3 and reasons.count("flow.local.wrong") in range(20, 25)
+    answer = submit(browser, "ops", "guess", page=page)
+    if reasons[-1] == "flow.local.limited":
+        assert answer.status == 429 and answer["Retry-After"] == "300"
+        assert browser.get("/", headers=basic("ops", "local-2"), navigate=False).reason == "flow.local.limited"
+
+
+# ---- HTTP Basic ----
+
+def test_basic_credentials_make_one_session_without_a_cookie(httpd):
+    server = started(httpd)
+    browser = server.browser()
+    for _ in range(3):
+        got = headers(browser, headers=basic(AMELIA, "local-1"), navigate=False)
+        assert got["X-Remote-User"] == AMELIA and "Authorization" not in got
+    assert not browser.cookies
+    with sqlite3.connect(server.state / "directory.db") as database:
+        assert database.execute("SELECT count(*) FROM sessions").fetchone() == (1,)
+    answer = browser.get("/", headers=basic(AMELIA, "wrong"), navigate=False)
+    assert (answer.status, answer.reason) == (401, "flow.local.wrong")
+    assert browser.get("/", headers={"Authorization": "Basic !!!"}, navigate=False).reason == "flow.session.none"
+    assert browser.get("/", headers=basic("", "x"), navigate=False).reason == "flow.local.wrong"
+
+
+def test_basic_is_offered_to_programs_and_not_to_browsers(httpd):
+    server = started(httpd)
+    program = server.browser().get("/", navigate=False)
+    assert program.status == 401 and [c.split()[0] for c in program.all("WWW-Authenticate")] == ["OktaSSO", "Basic"]
+    script = server.browser().get("/", navigate=False, headers={"Sec-Fetch-Mode": "cors"})
+    assert [c.split()[0] for c in script.all("WWW-Authenticate")] == ["OktaSSO"]
+
+
+def test_a_deactivated_user_has_no_local_way_in(httpd):
+    server = started(httpd)
+    browser = server.browser()
+    assert submit(browser, AMELIA, "local-1").status == 303
+    headers(server.browser(), headers=basic(AMELIA, "local-1"), navigate=False)
+    server.stop()
+    with sqlite3.connect(server.state / "directory.db") as database:
+        database.execute("UPDATE users SET active = 0")
+    server.start()
+    server.expect(r"directory\.user\.inactive")
+    assert browser.get("/", navigate=False).reason == "directory.user.inactive"
+    assert server.browser().get("/", headers=basic(AMELIA, "local-1"), navigate=False).reason == "directory.user.inactive"
+    assert submit(server.browser(), AMELIA, "local-1").reason == "directory.user.inactive"
+
+
+def test_an_expired_basic_session_is_made_again(httpd):
+    server = started(httpd, "OktaSSOSession lifetime=2s idle=2s")
+    def made():
+        headers(server.browser(), headers=basic(AMELIA, "local-1"), navigate=False)
+        with sqlite3.connect(server.state / "directory.db") as database:
+            return database.execute("SELECT created FROM sessions").fetchone()
+    first = made()
+    harness.wait_until(lambda: made() != first, "another session after the first one's end")
+
+
+def test_a_context_that_a_password_is_not(httpd):
+    server = started(httpd, conf=CONF.replace("Require valid-user", "Require valid-user\n    OktaSSOAuthnContext urn:okta:loa:2fa:any") % "")
+    assert server.browser().get("/", headers=basic(AMELIA, "local-1"), navigate=False).reason == "flow.authn.weak"
+    assert server.browser().get("/")["Location"].startswith(server.okta.url), "no choice where a password is not enough"
+
+
+# ---- Require SSO ----
+
+def test_switching_it_on_ends_local_sessions(httpd):
+    server = started(httpd)
+    browser = server.browser()
+    assert submit(browser, AMELIA, "local-1").status == 303
+    page = server.browser().get(LOGIN)
+    server.login(path=LOGIN + "?sso=1")
+    server.configure(CONF % "OktaSSORequireSSO on")
+    server.graceful()
+    harness.wait_until(lambda: browser.get("/headers.json", navigate=False).status == 401, "the new configuration")
+    assert browser.get("/headers.json", navigate=False).reason == "flow.session.local"
+    assert browser.get("/headers.json")["Location"].startswith(server.okta.url)
+    server.expect(r"flow\.sso\.required")
+    assert submit(server.browser(), AMELIA, "local-1", page=page).reason == "flow.sso.required"
+    refused = server.browser().get("/", headers=basic(AMELIA, "local-1"), navigate=False)
+    assert (refused.status, refused.reason) == (403, "flow.sso.required")
+    assert server.browser().get(LOGIN).status == 303, "straight to the identity provider"
+    assert headers(server.login()[0])["X-Remote-User"] == AMELIA
+
+
+def test_members_only(httpd):
+    server = started(httpd)
+    server.login(path=LOGIN + "?sso=1")
+    server.configure(CONF % "OktaSSORequireSSO members")
+    server.graceful()
+    harness.wait_until(lambda: server.browser().get(LOGIN).status == 303, "the new configuration")
+    assert headers(server.login()[0])["X-Remote-User"] == AMELIA
+    server.expect(r"directory\.user\.unknown")
+    answer = server.login(user="zoe.gruen@acme.example")[1]
+    assert (answer.status, answer.reason) == (403, "directory.user.unknown")
+
+
+def test_the_lock_out_guard(httpd):
+    server = httpd(CONF % "OktaSSORequireSSO on", start=False)
+    server.expect(r"OKS0036: .*httpd\.conf:\d+: OktaSSORequireSSO of the organization acme: you may lock yourself out",
+                  r"flow\.idp\.unavailable")
+    server.start()
+    server.wait_for_metadata()
+    assert "OKS0036" in server.log.read_text()
+    server.login()
+    offset = server.log.stat().st_size
+    server.graceful()
+    assert "OKS0036" not in server.log_since(offset)
+
+
+BYPASS = CONF.replace('ProxyPass "/"', """
+<Location "/basic">
+    AuthType Basic
+    AuthName x
+    AuthBasicProvider file
+</Location>
+<Location "/elsewhere">
+    AuthType Basic
+    AuthName x
+    AuthBasicProvider file
+    AuthUserFile "{dir}/users"
+    OktaSSOOrg other
+    Require valid-user
+</Location>
+<OktaSSOOrg other>
+    OktaSSOIdPMetadata "{okta}"
+</OktaSSOOrg>
+ProxyPass "/\"""")
+
+
+def test_another_auth_type_is_no_way_around(httpd):
+    server = started(httpd, "OktaSSORequireSSO on\n    OktaSSOBreakGlass ops", conf=BYPASS)
+    server.expect(r"flow\.sso\.required")
+    for path, user, wanted in [("/basic", AMELIA, "flow.sso.required"), ("/basic", "ops", "flow.sso.required"),
+                               ("/elsewhere", AMELIA, "flow.sso.required"), ("/elsewhere", "ops", None)]:
+        answer = server.browser().get(path, headers=basic(user, USERS[user]), navigate=False)
+        assert (answer.status, answer.reason if wanted else None) == (403 if wanted else 200, wanted), (path, user)
+    assert server.browser().get("/basic", navigate=False).status == 401
+
+
+def test_another_auth_type_stays_where_sso_is_optional(httpd):
+    server = started(httpd, conf=BYPASS)
+    assert server.browser().get("/basic", headers=basic(AMELIA, "local-1"), navigate=False).status == 200
+
+
+# ---- Break-glass ----
+
+def glass(httpd, **options):
+    server = started(httpd, "OktaSSOBreakGlass ops root@acme.example\n    OktaSSORequireSSO on", **options)
+    server.expect(r"OKS0001: login\.break_glass .*org=acme user=", r"OKS0001: refused .*flow\.local\.wrong: account")
+    return server
+
+
+def test_break_glass_works_with_okta_dead(httpd):
+    server = glass(httpd, conf=CONF.replace("{okta}", "http://127.0.0.1:1/metadata"), okta=False)
+    server.expect(r"net\.unreachable")
+    assert server.browser().get("/").reason == "flow.idp.unavailable"
+    for user, email in (("ops", None), ("root@acme.example", "root@acme.example")):
+        browser = server.browser()
+        page = browser.get(GLASS + "?return=/page")
+        assert page.status == 200 and "Emergency sign-in" in page.text and server.okta.url not in page.text
+        answer = submit(browser, user, USERS[user], path=GLASS, page=page)
+        assert (answer.status, answer["Location"]) == (303, "/page")
+        got = headers(browser)
+        assert (got["X-Remote-User"], got.get("X-Remote-Email"), got["X-Remote-Role"]) == (user, email, "admin")
+    assert any("login.break_glass" in line and ":warn]" in line and "user=ops" in line for line in server.verdicts())
+
+
+def test_break_glass_is_for_its_accounts_alone(httpd):
+    server = glass(httpd)
+    answer = submit(server.browser(), AMELIA, "local-1", path=GLASS)
+    assert answer.status == 401 and "Emergency sign-in" in answer.text
+    answer = submit(server.browser(), "ops", "wrong", path=GLASS)
+    assert answer.status == 401
+    assert sum("flow.local.wrong" in line and ":warn]" in line for line in server.verdicts()) == 2
+    assert server.browser().get("/sso/okta/break-glass/nosuch").reason == "flow.org.unknown"
+
+
+def test_a_break_glass_session_is_short_and_ends_with_its_account(httpd):
+    server = glass(httpd)
+    browser = server.browser()
+    assert submit(browser, "ops", "local-2", path=GLASS).status == 303
+    with sqlite3.connect(server.state / "directory.db") as database:
+        created, expires = database.execute("SELECT created, expires FROM sessions").fetchone()
+    assert expires - created == 30 * 60 * 1_000_000
+    server.configure(CONF % "OktaSSORequireSSO on\n    OktaSSOBreakGlass root@acme.example")
+    server.graceful()
+    harness.wait_until(lambda: browser.get("/headers.json", navigate=False).status == 401, "the new configuration")
+    assert browser.get("/headers.json", navigate=False).reason == "flow.session.local"
+
+
+def test_no_break_glass_where_there_is_no_account(httpd):
+    server = started(httpd)
+    assert server.browser().get(GLASS).reason == "flow.path.unknown"
+
+
+def test_a_provider_that_fails(httpd):
+    server = started(httpd)
+    (server.dir / "users").unlink()
+    server.expect(r"flow\.local\.unavailable", r"authn_file:error", r"AH0161\d")
+    answer = submit(server.browser(), AMELIA, "local-1")
+    assert answer.status == 503
+    assert server.browser().get("/", headers=basic(AMELIA, "local-1"), navigate=False).reason == "flow.local.unavailable"
+
+
+def test_an_alias_and_the_cache_of_httpd(httpd):
+    conf = CONF.replace('    AuthUserFile "{dir}/users"\n', "").replace("Provider file", "Provider socache staff") % ""
+    server = started(httpd, conf="AuthnCacheSOCache shmcb\n<AuthnProviderAlias file staff>\n    AuthUserFile \"{dir}/users\"\n"
+                     "</AuthnProviderAlias>\nAuthnCacheEnable\n<Location />\nAuthnCacheProvideFor staff\n</Location>\n" + conf,
+                     modules=("authn_socache", "socache_shmcb"))
+    assert submit(server.browser(), AMELIA, "local-1").status == 303
+    assert submit(server.browser(), AMELIA, "wrong").status == 401
+
+
+# ---- Configuration ----
+
+@pytest.mark.parametrize("lines,said", [
+    ("OktaSSORequireSSO maybe", "OktaSSORequireSSO takes off, on or members"),
+    ("OktaSSOBreakGlass a:b", "is no account name"),
+    ("OktaSSOBreakGlass", "OktaSSOBreakGlass takes the names"),
+    ("OktaSSOLocalProvider", "OktaSSOLocalProvider takes httpd's authentication providers"),
+    ("OktaSSOLocalProvider nosuch", 'httpd has no authentication provider "nosuch"'),
+    ("OktaSSOBreakGlass ops", "OktaSSOBreakGlass needs OktaSSOLocalProvider")])
+def test_configtest_tells(httpd, lines, said):
+    good, output = httpd(CONF.replace("    OktaSSOLocalProvider file\n", "") % lines, start=False, metadata=False).configtest()
+    assert not good and said in output and "httpd.conf" in output
+
+
+def test_the_three_merge_from_server_to_section(httpd):
+    conf = "OktaSSORequireSSO on\nOktaSSOLocalProvider file\nOktaSSOBreakGlass ops\n" + CONF.replace("    OktaSSOLocalProvider file\n", "")
+    server = started(httpd, "OktaSSORequireSSO off", conf=conf)
+    assert server.browser().get(LOGIN).status == 200, "off in the section wins, and the provider is inherited"
+    assert "Emergency" in server.browser().get(GLASS).text
