@@ -7,6 +7,7 @@
 #include "oktasso/crypto.h"
 #include "oktasso/directory.h"
 #include "oktasso/identity.h"
+#include "oktasso/net.h"
 #include "oktasso/saml.h"
 
 #define OKS_FLOW_FORM_MAX (512 * 1024)      /* bytes of a form body: the largest Response in base64, and RelayState */
@@ -153,8 +154,9 @@ typedef struct oks_fetch_t {
     const char *proxy;
     apr_interval_time_t overlap; /* as for oks_idp_store_create */
 } oks_fetch_t;
-oks_err_t *oks_flow_fetch(oks_directory_t *directory, const oks_fetch_t *fetch, apr_time_t now, apr_pool_t *pool)
-    OKS_MUST_USE;
+/* *max_age: for how many seconds the answer says that it is good; -1: it does not say. */
+oks_err_t *oks_flow_fetch(int *max_age, oks_directory_t *directory, oks_net_t *net, const oks_fetch_t *fetch, apr_time_t now,
+                          apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- How our pages look, in a virtual host ------------------------------------------------------------------- */
 

@@ -155,14 +155,15 @@ static oks_err_t *keep_good(oks_directory_t *directory, const oks_fetch_t *fetch
     return oks_directory_document_put(directory, fetch->key, next, pool);
 }
 
-oks_err_t *oks_flow_fetch(oks_directory_t *directory, const oks_fetch_t *fetch, apr_time_t now, apr_pool_t *pool)
+oks_err_t *oks_flow_fetch(int *max_age, oks_directory_t *directory, oks_net_t *net, const oks_fetch_t *fetch, apr_time_t now,
+                          apr_pool_t *pool)
 {
     oks_document_t *known, next;
     oks_net_response_t *response;
     OKS_TRY(oks_directory_document(&known, directory, fetch->key, pool));
     oks_net_request_t request = { .url = fetch->url, .if_none_match = known ? known->etag : NULL,
                                   .timeout = fetch->timeout, .ca_file = fetch->ca_file, .proxy = fetch->proxy };
-    OKS_TRY(oks_net_get(&response, &request, pool));
+    OKS_TRY(oks_net_send(&response, net, &request, pool));
     memset(&next, 0, sizeof next);
     if (response->status == 304 && known) {
         next = *known;
@@ -173,5 +174,6 @@ oks_err_t *oks_flow_fetch(oks_directory_t *directory, const oks_fetch_t *fetch, 
         return oks_err(pool, OKS_R_NET_UNREACHABLE, "%s answered %d", fetch->url, response->status);
     }
     next.fetched = now;
+    *max_age = response->max_age;
     return keep_good(directory, fetch, known, &next, now, pool);
 }

@@ -1,8 +1,11 @@
-/* Background work, by mod_watchdog, in one child: the change log, metadata, expired rows. */
+/* Background work, by mod_watchdog, in one child: the change log and expired rows in its own thread; fetches in threads beside
+ * it, so that an identity provider that is dead or slow delays neither these nor the other ones. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include <apr_optional.h>
 #include <apr_strings.h>
+#include <apr_thread_pool.h>
 
 #include "module.h"
 
@@ -12,15 +15,26 @@ APLOG_USE_MODULE(oktasso);
 
 #define NAME "oktasso"
 #define SWEEP_SECONDS 60
-#define REFRESH_SECONDS 3600      /* of metadata that was fetched well */
+#define REFRESH_SECONDS 3600      /* of a document that was fetched well and says nothing; */
+#define REFRESH_SECONDS_MIN 900   /* and the bounds of what one says */
+#define REFRESH_SECONDS_MAX 86400
+#define FETCH_THREADS (OKS_NET_PARALLEL_ORIGIN_MAX + 4) /* one dead server never has them all */
 #define RETRY_SECONDS_MIN 2
 #define RETRY_SECONDS_MAX 300
 #define REFETCH_SECONDS 60        /* at most so often, when a signature does not verify */
 #define EXPIRY_SECONDS 3600       /* how often the certificates are looked at */
 #define FETCH_TIMEOUT apr_time_from_sec(5)
 
+typedef enum fetch_state_t { FETCH_IDLE, FETCH_RUNNING, FETCH_DONE } fetch_state_t;
+
+/* While it is running, its thread has it; else the watchdog's. */
 typedef struct fetch_job_t {
     oks_fetch_t fetch;
+    _Atomic int state;      /* fetch_state_t */
+    apr_pool_t *pool;       /* of one run: the error is in it */
+    oks_net_t *net;
+    oks_err_t *err;
+    int max_age;
     apr_time_t due;
     apr_time_t wished;      /* when it was last fetched because of a signature */
     uint32_t wanted;        /* its refetch counter, as last seen */
@@ -30,6 +44,9 @@ typedef struct fetch_job_t {
 typedef struct watch_t {
     server_rec *server;
     apr_array_header_t *jobs; /* fetch_job_t */
+    apr_pool_t *pool;         /* of the child's threads; NULL: not started */
+    apr_thread_pool_t *threads;
+    oks_net_t *net;
     int64_t sequence;         /* in the change log; -1: not read yet */
     apr_time_t sweep_due;
     apr_time_t expiry_due;
@@ -42,18 +59,42 @@ static void report(watch_t *watch, int level, const char *what, const oks_err_t 
     ap_log_error(APLOG_MARK, level, 0, watch->server, "OKS0030: %s: %s", what, oks_err_text(err, pool));
 }
 
-static void run_fetch(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+static void *APR_THREAD_FUNC fetch(apr_thread_t *thread, void *data)
 {
-    oks_err_t *err = oks_flow_fetch(oks_httpd_runtime.directory, &job->fetch, now, pool);
-    if (!err) {
+    fetch_job_t *job = data;
+    job->err = oks_flow_fetch(&job->max_age, oks_httpd_runtime.directory, job->net, &job->fetch, apr_time_now(), job->pool);
+    atomic_store(&job->state, FETCH_DONE);
+    return NULL;
+}
+
+/* Unmanaged: no two threads share an allocator. */
+static void start_fetch(watch_t *watch, fetch_job_t *job)
+{
+    if (apr_pool_create_unmanaged_ex(&job->pool, NULL, NULL) != APR_SUCCESS) return; /* looked at again in a second */
+    job->net = watch->net;
+    atomic_store(&job->state, FETCH_RUNNING);
+    if (apr_thread_pool_push(watch->threads, fetch, job, APR_THREAD_TASK_PRIORITY_NORMAL, watch) == APR_SUCCESS) return;
+    atomic_store(&job->state, FETCH_IDLE);
+    apr_pool_destroy(job->pool);
+}
+
+static int refresh_seconds(int max_age)
+{
+    if (max_age < 0) return REFRESH_SECONDS;
+    return max_age < REFRESH_SECONDS_MIN ? REFRESH_SECONDS_MIN : max_age > REFRESH_SECONDS_MAX ? REFRESH_SECONDS_MAX : max_age;
+}
+
+static void see_result(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+{
+    if (!job->err) {
         if (job->retry)
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, watch->server, "OKS0031: metadata %s fetched again", job->fetch.url);
         job->retry = 0;
-        job->due = now + apr_time_from_sec(REFRESH_SECONDS);
+        job->due = now + apr_time_from_sec(refresh_seconds(job->max_age));
         watch->expiry_due = now;
         return;
     }
-    report(watch, job->retry ? APLOG_INFO : APLOG_WARNING, apr_pstrcat(pool, "metadata ", job->fetch.url, NULL), err, pool);
+    report(watch, job->retry ? APLOG_INFO : APLOG_WARNING, apr_pstrcat(pool, "metadata ", job->fetch.url, NULL), job->err, pool);
     job->retry = job->retry ? job->retry * 2 : RETRY_SECONDS_MIN;
     if (job->retry > RETRY_SECONDS_MAX) job->retry = RETRY_SECONDS_MAX;
     job->due = now + apr_time_from_sec(job->retry);
@@ -67,6 +108,19 @@ static void see_wish(fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
     job->wanted = wanted;
     job->wished = now;
     if (job->due > now && !job->retry) job->due = now;
+}
+
+static void look_at_job(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+{
+    int state = atomic_load(&job->state);
+    if (state == FETCH_RUNNING) return;
+    if (state == FETCH_DONE) {
+        see_result(watch, job, now, pool);
+        apr_pool_destroy(job->pool);
+        atomic_store(&job->state, FETCH_IDLE);
+    }
+    see_wish(job, now, pool);
+    if (job->due <= now) start_fetch(watch, job);
 }
 
 /* The step of 60, 30, 14, 7, 1 days that the certificate is within; 0 for none, and for one that has expired: then it's
@@ -143,22 +197,45 @@ static void run(watch_t *watch, apr_pool_t *pool)
     if (err && !watch->failing) report(watch, APLOG_ERR, "background work", err, pool);
     watch->failing = err != NULL;
     if (err) return;
-    for (int i = 0; i < watch->jobs->nelts; i++) {
-        fetch_job_t *job = &APR_ARRAY_IDX(watch->jobs, i, fetch_job_t);
-        see_wish(job, now, pool);
-        if (job->due <= now) run_fetch(watch, job, now, pool);
-    }
+    for (int i = 0; i < watch->jobs->nelts; i++) look_at_job(watch, &APR_ARRAY_IDX(watch->jobs, i, fetch_job_t), now, pool);
     if (watch->expiry_due <= now) {
         look_at_certificates(watch, now, pool);
         watch->expiry_due = now + apr_time_from_sec(EXPIRY_SECONDS);
     }
 }
 
+static void start_threads(watch_t *watch, apr_pool_t *pool)
+{
+    oks_err_t *err = NULL;
+    watch->sequence = -1;
+    if (apr_pool_create_unmanaged_ex(&watch->pool, NULL, NULL) == APR_SUCCESS) {
+        err = oks_net_create(&watch->net, watch->pool);
+        if (!err && apr_thread_pool_create(&watch->threads, 0, FETCH_THREADS, watch->pool) == APR_SUCCESS) return;
+    }
+    report(watch, APLOG_ERR, "no threads for fetches", err ? err : oks_err(pool, OKS_R_INTERNAL, NULL), pool);
+    watch->pool = NULL;
+}
+
+/* httpd calls this while all that the child has is still there, and waits: so no thread of ours outlives the directory. */
+static void stop_threads(watch_t *watch)
+{
+    if (!watch->pool) return;
+    oks_net_stop(watch->net);
+    apr_thread_pool_destroy(watch->threads);
+    for (int i = 0; i < watch->jobs->nelts; i++) {
+        fetch_job_t *job = &APR_ARRAY_IDX(watch->jobs, i, fetch_job_t);
+        if (atomic_exchange(&job->state, FETCH_IDLE) != FETCH_IDLE) apr_pool_destroy(job->pool);
+    }
+    apr_pool_destroy(watch->pool);
+    watch->pool = NULL;
+}
+
 static apr_status_t step(int state, void *data, apr_pool_t *pool)
 {
     watch_t *watch = data;
-    if (state == AP_WATCHDOG_STATE_STARTING) watch->sequence = -1;
-    if (state == AP_WATCHDOG_STATE_RUNNING) run(watch, pool);
+    if (state == AP_WATCHDOG_STATE_STARTING) start_threads(watch, pool);
+    if (state == AP_WATCHDOG_STATE_RUNNING && watch->pool) run(watch, pool);
+    if (state == AP_WATCHDOG_STATE_STOPPING) stop_threads(watch);
     return APR_SUCCESS;
 }
 

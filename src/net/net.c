@@ -1,7 +1,8 @@
-/* net: one GET by libcurl, bounded in time, bytes and redirects. SECURITY.md 27. */
+/* net: requests by libcurl, bounded in time, bytes, redirects and number. SECURITY.md 27. */
 #include "oktasso/net.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,12 +10,21 @@
 #include <unistd.h>
 
 #include <apr_strings.h>
+#include <apr_thread_mutex.h>
 #include <curl/curl.h>
 
 #define NET_REDIRECTS_MAX 3
 #define NET_HEADERS_MAX (64 * 1024)     /* bytes of all header lines of one answer; libcurl bounds only single lines */
 #define NET_VALUE_MAX 1024              /* bytes of an ETag or a Content-Type that we keep */
 #define NET_TIMEOUT_MAX apr_time_from_sec(300)
+
+struct oks_net_t {
+    apr_thread_mutex_t *lock;
+    CURL *idle[OKS_NET_IDLE_MAX];   /* each keeps the connections that it made; the last used is taken first */
+    int nidle;
+    const char *origins[OKS_NET_PARALLEL_MAX]; /* of what is under way; NULL: free */
+    _Atomic bool stopping;
+};
 
 /* What the callbacks of one exchange write to. `overflow` names the limit that was hit. */
 typedef struct exchange_t {
@@ -23,7 +33,10 @@ typedef struct exchange_t {
     apr_size_t length;
     apr_size_t capacity;
     apr_size_t headers;
+    const oks_net_t *net;
     const char *etag;
+    int max_age;
+    int retry_after;
     const char *overflow;
     bool loopback_only;
     bool left_loopback;
@@ -79,6 +92,30 @@ static bool net_value_ok(oks_span_t value)
     return true;
 }
 
+/* Digits alone, and no more than OKS_NET_AGE_MAX; -1: something else. */
+static int net_seconds(oks_span_t text)
+{
+    int seconds = 0;
+    if (!text.len) return -1;
+    for (apr_size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') return -1;
+        if (seconds < OKS_NET_AGE_MAX) seconds = seconds * 10 + (text.ptr[i] - '0');
+    }
+    return seconds < OKS_NET_AGE_MAX ? seconds : OKS_NET_AGE_MAX;
+}
+
+/* RFC 9111 5.2.2. */
+static void net_read_cache_control(exchange_t *x, oks_span_t value)
+{
+    oks_span_t piece, name;
+    while (oks_span_next(&piece, &value, ',')) {
+        oks_span_t rest = oks_span_trim(piece);
+        if (!oks_span_next(&name, &rest, '=')) continue;
+        if (oks_span_case_eq_z(name, "no-store") || oks_span_case_eq_z(name, "no-cache")) x->max_age = 0;
+        if (oks_span_case_eq_z(name, "max-age") && x->max_age != 0) x->max_age = net_seconds(rest);
+    }
+}
+
 static size_t net_on_header(char *data, size_t size, size_t count, void *baton)
 {
     exchange_t *x = baton;
@@ -90,13 +127,23 @@ static size_t net_on_header(char *data, size_t size, size_t count, void *baton)
     x->headers += length;
     oks_span_t line = oks_span(data, length);
     /* An interim or proxy answer's headers come first: what counts is said after the last status line. */
-    if (length > 5 && strncmp(data, "HTTP/", 5) == 0) x->etag = NULL;
-    oks_span_t name, rest = line;
-    if (oks_span_next(&name, &rest, ':') && oks_span_case_eq_z(name, "etag")) {
-        oks_span_t value = oks_span_trim(rest);
-        if (net_value_ok(value)) x->etag = oks_span_dup(value, x->pool);
+    if (length > 5 && strncmp(data, "HTTP/", 5) == 0) {
+        x->etag = NULL;
+        x->max_age = x->retry_after = -1;
     }
+    oks_span_t name, rest = line;
+    if (!oks_span_next(&name, &rest, ':')) return length;
+    oks_span_t value = oks_span_trim(rest);
+    if (oks_span_case_eq_z(name, "etag") && net_value_ok(value)) x->etag = oks_span_dup(value, x->pool);
+    if (oks_span_case_eq_z(name, "cache-control")) net_read_cache_control(x, value);
+    if (oks_span_case_eq_z(name, "retry-after")) x->retry_after = net_seconds(value);
     return length;
+}
+
+static int net_on_progress(void *baton, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const exchange_t *x = baton;
+    return atomic_load_explicit(&x->net->stopping, memory_order_relaxed) ? 1 : 0;
 }
 
 static bool net_address_is_loopback(const struct sockaddr *address)
@@ -126,19 +173,78 @@ static curl_socket_t net_on_socket(void *baton, curlsocktype purpose, struct cur
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* ---- What is under way, and what is kept ------------------------------------------------------------------- */
+
+static apr_status_t net_destroy(void *data)
+{
+    oks_net_t *net = data;
+    oks_net_stop(net);
+    for (int i = 0; i < net->nidle; i++) curl_easy_cleanup(net->idle[i]);
+    net->nidle = 0;
+    return APR_SUCCESS;
+}
+
+oks_err_t *oks_net_create(oks_net_t **net, apr_pool_t *pool)
+{
+    oks_net_t *made = apr_pcalloc(pool, sizeof *made);
+    apr_status_t status = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "mutex");
+    apr_pool_cleanup_register(pool, made, net_destroy, apr_pool_cleanup_null);
+    *net = made;
+    return NULL;
+}
+
+void oks_net_stop(oks_net_t *net)
+{
+    atomic_store(&net->stopping, true);
+}
+
+/* A place among those under way: its index, or -1 when there is none. */
+static int net_enter(oks_net_t *net, const char *origin)
+{
+    int place = -1, same = 0;
+    apr_thread_mutex_lock(net->lock);
+    for (int i = 0; i < OKS_NET_PARALLEL_MAX; i++) {
+        if (!net->origins[i]) place = i;
+        else same += strcmp(net->origins[i], origin) == 0;
+    }
+    if (same >= OKS_NET_PARALLEL_ORIGIN_MAX) place = -1;
+    if (place >= 0) net->origins[place] = origin;
+    apr_thread_mutex_unlock(net->lock);
+    return place;
+}
+
+static void net_leave(oks_net_t *net, int place)
+{
+    apr_thread_mutex_lock(net->lock);
+    net->origins[place] = NULL;
+    apr_thread_mutex_unlock(net->lock);
+}
+
+static CURL *net_take_handle(oks_net_t *net)
+{
+    CURL *handle = NULL;
+    apr_thread_mutex_lock(net->lock);
+    if (net->nidle) handle = net->idle[--net->nidle];
+    apr_thread_mutex_unlock(net->lock);
+    return handle ? handle : curl_easy_init();
+}
+
+/* Keeps its connections, and nothing of what it was told: no header, body or callback is left for the next request. */
+static void net_give_handle(oks_net_t *net, CURL *handle, bool good)
+{
+    bool kept = false;
+    if (good) {
+        curl_easy_reset(handle);
+        apr_thread_mutex_lock(net->lock);
+        kept = net->nidle < OKS_NET_IDLE_MAX && !atomic_load(&net->stopping);
+        if (kept) net->idle[net->nidle++] = handle;
+        apr_thread_mutex_unlock(net->lock);
+    }
+    if (!kept) curl_easy_cleanup(handle);
+}
+
 /* ---- One exchange ----------------------------------------------------------------------------------------- */
-
-static apr_status_t net_cleanup_handle(void *handle)
-{
-    curl_easy_cleanup(handle);
-    return APR_SUCCESS;
-}
-
-static apr_status_t net_cleanup_list(void *list)
-{
-    curl_slist_free_all(list);
-    return APR_SUCCESS;
-}
 
 static apr_interval_time_t net_now(void)
 {
@@ -210,6 +316,9 @@ static CURLcode net_set_limits(CURL *handle, apr_interval_time_t left, exchange_
 #endif
     if (code == CURLE_OK)
         code = curl_easy_setopt(handle, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)OKS_NET_RESPONSE_MAX);
+    if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+    if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, net_on_progress);
+    if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_XFERINFODATA, x);
     if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, net_on_body);
     if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_WRITEDATA, x);
     if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, net_on_header);
@@ -217,19 +326,32 @@ static CURLcode net_set_limits(CURL *handle, apr_interval_time_t left, exchange_
     return code;
 }
 
-static CURLcode net_set_message(CURL *handle, const oks_net_request_t *request, apr_pool_t *pool)
+/* `list` is freed by the caller, after the exchange. A value that could split a request is not sent. */
+static CURLcode net_add_header(struct curl_slist **list, const char *name, const char *value, apr_size_t max, apr_pool_t *pool)
+{
+    if (!value || strlen(value) > max || strpbrk(value, "\r\n")) return CURLE_OK;
+    struct curl_slist *longer = curl_slist_append(*list, apr_pstrcat(pool, name, ": ", value, NULL));
+    if (!longer) return CURLE_OUT_OF_MEMORY;
+    *list = longer;
+    return CURLE_OK;
+}
+
+static CURLcode net_set_message(CURL *handle, struct curl_slist **list, const oks_net_request_t *request, apr_pool_t *pool)
 {
     CURLcode code = curl_easy_setopt(handle, CURLOPT_USERAGENT, "mod_oktasso/" OKS_VERSION);
     if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L);
     if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_ACCEPT_ENCODING, "gzip");
     if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_HTTP09_ALLOWED, 0L);
-    if (code != CURLE_OK || !request->if_none_match || !net_value_ok(oks_span_z(request->if_none_match))) return code;
-
-    struct curl_slist *list = curl_slist_append(
-        NULL, apr_pstrcat(pool, "If-None-Match: ", request->if_none_match, NULL));
-    if (!list) return CURLE_OUT_OF_MEMORY;
-    apr_pool_cleanup_register(pool, list, net_cleanup_list, apr_pool_cleanup_null);
-    return curl_easy_setopt(handle, CURLOPT_HTTPHEADER, list);
+    if (request->form) {
+        if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request->form);
+        if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE, (long)strlen(request->form));
+        if (code == CURLE_OK) code = net_add_header(list, "Expect", "", NET_VALUE_MAX, pool); /* no wait for "100 Continue" */
+    }
+    if (code == CURLE_OK && request->if_none_match && net_value_ok(oks_span_z(request->if_none_match)))
+        code = net_add_header(list, "If-None-Match", request->if_none_match, NET_VALUE_MAX, pool);
+    if (code == CURLE_OK) code = net_add_header(list, "Accept", request->accept, NET_VALUE_MAX, pool);
+    if (code == CURLE_OK) code = net_add_header(list, "Authorization", request->authorization, NET_HEADERS_MAX, pool);
+    return code == CURLE_OK && *list ? curl_easy_setopt(handle, CURLOPT_HTTPHEADER, *list) : code;
 }
 
 /* libcurl's verdict as one of our reasons. */
@@ -237,6 +359,7 @@ static oks_reason_t net_reason(CURLcode code, const exchange_t *x)
 {
     if (x->overflow) return OKS_R_NET_RESPONSE_TOO_LARGE;
     if (x->left_loopback) return OKS_R_NET_URL_REFUSED;
+    if (code == CURLE_ABORTED_BY_CALLBACK) return OKS_R_NET_STOPPED;
     switch (code) {
     case CURLE_FILESIZE_EXCEEDED:
         return OKS_R_NET_RESPONSE_TOO_LARGE;
@@ -277,35 +400,45 @@ static void net_take_response(oks_net_response_t *response, const char **locatio
     response->body = oks_span(x->body ? x->body : "", x->length);
     response->content_type = type && net_value_ok(oks_span_z(type)) ? apr_pstrdup(x->pool, type) : "";
     response->etag = x->etag;
+    response->max_age = x->max_age;
+    response->retry_after = x->retry_after;
     bool redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     *location = redirect && target ? apr_pstrdup(x->pool, target) : NULL;
 }
 
-static oks_err_t *net_exchange(oks_net_response_t *response, const char **location, const oks_net_request_t *request,
-                               const oks_url_t *url, apr_interval_time_t left, apr_pool_t *pool)
+static const char *net_method(const oks_net_request_t *request)
+{
+    return request->form ? "POST" : "GET";
+}
+
+static oks_err_t *net_exchange(oks_net_response_t *response, const char **location, oks_net_t *net,
+                               const oks_net_request_t *request, const oks_url_t *url, apr_interval_time_t left, apr_pool_t *pool)
 {
     exchange_t *x = apr_pcalloc(pool, sizeof *x);
+    struct curl_slist *list = NULL;
     x->pool = pool;
+    x->net = net;
+    x->max_age = x->retry_after = -1;
     x->loopback_only = strcmp(url->scheme, "http") == 0;
-
-    CURL *handle = curl_easy_init();
+    CURL *handle = net_take_handle(net);
     if (!handle) return oks_err(pool, OKS_R_INTERNAL, "libcurl gives no handle");
-    apr_pool_cleanup_register(pool, handle, net_cleanup_handle, apr_pool_cleanup_null);
 
     char *message = apr_pcalloc(pool, CURL_ERROR_SIZE);
     CURLcode code = curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, message);
     if (code == CURLE_OK) code = net_set_reach(handle, request, url, x);
     if (code == CURLE_OK) code = net_set_tls(handle, request);
     if (code == CURLE_OK) code = net_set_limits(handle, left, x);
-    if (code == CURLE_OK) code = net_set_message(handle, request, pool);
+    if (code == CURLE_OK) code = net_set_message(handle, &list, request, pool);
     if (code == CURLE_OK) code = curl_easy_perform(handle);
     if (code == CURLE_OK) net_take_response(response, location, handle, x);
-    apr_pool_cleanup_run(pool, handle, net_cleanup_handle); /* closes the connection now, not with the pool */
+    net_give_handle(net, handle, code == CURLE_OK);
+    curl_slist_free_all(list);
     if (code == CURLE_OK) return NULL;
 
     oks_span_t said = x->overflow ? oks_span_z(apr_psprintf(pool, "the %s is larger than allowed", x->overflow))
                                   : oks_span_z(message[0] ? message : curl_easy_strerror(code));
-    return oks_err(pool, net_reason(code, x), "GET %s: %s", net_url_shown(url, pool), oks_log_escape(said, 256, pool));
+    return oks_err(pool, net_reason(code, x), "%s %s: %s", net_method(request), net_url_shown(url, pool),
+                   oks_log_escape(said, 256, pool));
 }
 
 /* ---- The door --------------------------------------------------------------------------------------------- */
@@ -334,7 +467,28 @@ static oks_err_t *net_redirect_allowed(oks_url_t *next, const oks_url_t *from, c
                    oks_log_escape(oks_span_z(net_url_shown(next, pool)), 256, pool));
 }
 
-oks_err_t *oks_net_get(oks_net_response_t **response, const oks_net_request_t *request, apr_pool_t *pool)
+static oks_err_t *net_follow(oks_net_response_t *got, oks_net_t *net, const oks_net_request_t *request, oks_url_t url,
+                             apr_interval_time_t deadline, apr_pool_t *pool)
+{
+    const char *location = NULL;
+    for (int hops = 0;; hops++) {
+        apr_interval_time_t left = deadline - net_now();
+        if (left <= 0) return oks_err(pool, OKS_R_NET_TIMEOUT, "GET %s: no time left", net_url_shown(&url, pool));
+        OKS_TRY(net_exchange(got, &location, net, request, &url, left, pool));
+        if (!location) return NULL;
+        if (request->form || request->authorization)
+            return oks_err(pool, OKS_R_NET_REDIRECT_REFUSED, "%s %s: no redirect is followed", net_method(request),
+                           net_url_shown(&url, pool));
+        if (hops == NET_REDIRECTS_MAX)
+            return oks_err(pool, OKS_R_NET_REDIRECT_REFUSED, "GET %s: more than %d redirects",
+                           net_url_shown(&url, pool), NET_REDIRECTS_MAX);
+        oks_url_t next;
+        OKS_TRY(net_redirect_allowed(&next, &url, location, pool));
+        url = next;
+    }
+}
+
+oks_err_t *oks_net_send(oks_net_response_t **response, oks_net_t *net, const oks_net_request_t *request, apr_pool_t *pool)
 {
     apr_interval_time_t timeout = request->timeout;
     if (timeout <= 0) timeout = OKS_NET_TIMEOUT_DEFAULT;
@@ -344,19 +498,12 @@ oks_err_t *oks_net_get(oks_net_response_t **response, const oks_net_request_t *r
     oks_net_response_t *got = apr_pcalloc(pool, sizeof *got);
     oks_url_t url;
     OKS_TRY(net_url_allowed(&url, request->url, pool));
-    for (int hops = 0;; hops++) {
-        const char *location = NULL;
-        apr_interval_time_t left = deadline - net_now();
-        if (left <= 0) return oks_err(pool, OKS_R_NET_TIMEOUT, "GET %s: no time left", net_url_shown(&url, pool));
-        OKS_TRY(net_exchange(got, &location, request, &url, left, pool));
-        if (!location) break;
-        if (hops == NET_REDIRECTS_MAX)
-            return oks_err(pool, OKS_R_NET_REDIRECT_REFUSED, "GET %s: more than %d redirects",
-                           net_url_shown(&url, pool), NET_REDIRECTS_MAX);
-        oks_url_t next;
-        OKS_TRY(net_redirect_allowed(&next, &url, location, pool));
-        url = next;
-    }
-    *response = got;
-    return NULL;
+    const char *origin = apr_psprintf(pool, "%s://%s:%d", url.scheme, url.host, url.port);
+    if (atomic_load(&net->stopping)) return oks_err(pool, OKS_R_NET_STOPPED, "%s", origin);
+    int place = net_enter(net, origin);
+    if (place < 0) return oks_err(pool, OKS_R_NET_BUSY, "%s", origin);
+    oks_err_t *err = net_follow(got, net, request, url, deadline, pool);
+    net_leave(net, place);
+    if (!err) *response = got;
+    return err;
 }

@@ -1,6 +1,6 @@
 """The servers that test_net.c talks to: plain HTTP and HTTPS on 127.0.0.1, at ports that the system chooses.
 
-Started as `net_server.py DIR`: writes its authority to DIR/ca.pem, says "HTTP-PORT HTTPS-PORT" on stdout, and serves
+Started as `net_server.py DIR`: writes its authority to DIR/ca.pem, says "HTTP-PORT HTTPS-PORT HTTP-PORT" on stdout, and serves
 until its standard input closes, so that it never outlives the test.
 """
 import datetime
@@ -12,6 +12,7 @@ import ssl
 import sys
 import threading
 import time
+import urllib.parse
 from http.server import BaseHTTPRequestHandler
 
 from cryptography import x509
@@ -21,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 MAX = 1024 * 1024
 PORTS = {}
+HELD = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -42,6 +44,10 @@ class Handler(BaseHTTPRequestHandler):
     def redirect(self, to, status=302):
         self.send(b"moved", status, [("Location", to), ("Set-Cookie", "a=b; Path=/")])
 
+    def do_POST(self):
+        self.posted = self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
     def do_GET(self):
         path, _, query = self.path.partition("?")
         try:
@@ -53,7 +59,27 @@ class Handler(BaseHTTPRequestHandler):
         self.send(b"hello", headers=[("Content-Type", "application/xml; charset=utf-8"), ("ETag", '"v1"')])
 
     def on_echo(self, path, query):
-        self.send((self.requestline + "\n" + str(self.headers)).encode())
+        self.send((self.requestline + "\n" + str(self.headers)).encode() + getattr(self, "posted", b""))
+
+    def on_keep(self, path, query):
+        """Which connection this is; it stays open."""
+        body = b"%d" % self.client_address[1]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def on_age(self, path, query):
+        _, _, control, retry = path.split("/")
+        self.send(b"x", headers=[("Cache-Control", urllib.parse.unquote(control)), ("Retry-After", retry)])
+
+    def on_hold(self, path, query):
+        """Silent until the client hangs up."""
+        HELD.append(path)
+        self.rfile.read(1)
+
+    def on_held(self, path, query):
+        self.send(b"%d" % len(HELD))
 
     def on_etag(self, path, query):
         if self.headers.get("If-None-Match") == '"v1"':
@@ -212,12 +238,12 @@ def make_context(directory):
 
 
 def main():
-    plain, secure = Server(("127.0.0.1", 0), Handler), Server(("127.0.0.1", 0), Handler)
+    plain, secure, other = (Server(("127.0.0.1", 0), Handler) for _ in range(3))
     secure.context = make_context(sys.argv[1])
     PORTS.update(http=plain.server_address[1], https=secure.server_address[1])
-    for server in (plain, secure):
+    for server in (plain, secure, other):
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(PORTS["http"], PORTS["https"], flush=True)
+    print(PORTS["http"], PORTS["https"], other.server_address[1], flush=True)
     sys.stdin.read()
 
 

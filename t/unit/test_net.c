@@ -1,5 +1,6 @@
 /* The room net against servers on loopback (net_server.py): what it fetches, and each reason for which it does not. */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,9 +20,10 @@
 
 static apr_pool_t *global;
 static apr_pool_t *pool;
+static oks_net_t *net;
 static pid_t server_pid;
 static int server_stdin;
-static int http_port, https_port;
+static int http_port, https_port, other_port;
 static char directory[] = "/tmp/test_net_XXXXXX";
 
 /* ---- The servers ------------------------------------------------------------------------------------------ */
@@ -50,12 +52,12 @@ static int start_server(void **state)
     server_stdin = to[1];
     FILE *said = fdopen(from[0], "r");
     assert_non_null(said);
-    assert_int_equal(fscanf(said, "%d %d", &http_port, &https_port), 2);
+    assert_int_equal(fscanf(said, "%d %d %d", &http_port, &https_port, &other_port), 3);
     fclose(said);
 
     apr_initialize();
     apr_pool_create(&global, NULL);
-    return oks_net_init(global) ? -1 : 0;
+    return oks_net_init(global) || oks_net_create(&net, global) ? -1 : 0;
 }
 
 static int stop_server(void **state)
@@ -100,7 +102,7 @@ static oks_net_request_t plain(const char *path)
 static oks_net_response_t *got(oks_net_request_t request)
 {
     oks_net_response_t *response = NULL;
-    oks_err_t *err = oks_net_get(&response, &request, pool);
+    oks_err_t *err = oks_net_send(&response, net, &request, pool);
     if (err) fail_msg("%s: %s", request.url, oks_err_text(err, pool));
     assert_non_null(response);
     return response;
@@ -117,7 +119,7 @@ static const char *body_of(oks_net_request_t request)
 static void refused(oks_net_request_t request, oks_reason_t reason)
 {
     oks_net_response_t *response = NULL;
-    oks_err_t *err = oks_net_get(&response, &request, pool);
+    oks_err_t *err = oks_net_send(&response, net, &request, pool);
     assert_null(response);
     if (!err) fail_msg("%s: not refused", request.url);
     if (err->reason != reason)
@@ -262,6 +264,111 @@ static void test_proxy(void **state)
     unsetenv("no_proxy");
 }
 
+/* ---- What is sent, and what is not ------------------------------------------------------------------------ */
+
+static void test_a_form_and_credentials(void **state)
+{
+    oks_net_request_t request = plain("/echo");
+    request.form = "grant_type=authorization_code&code=hush";
+    request.authorization = "Basic aHVzaA==";
+    request.accept = "application/json";
+    const char *echo = body_of(request);
+    assert_non_null(strstr(echo, "POST /echo HTTP/1.1"));
+    assert_non_null(strstr(echo, "Content-Type: application/x-www-form-urlencoded"));
+    assert_non_null(strstr(echo, "Authorization: Basic aHVzaA=="));
+    assert_non_null(strstr(echo, "Accept: application/json"));
+    assert_non_null(strstr(echo, "\n\ngrant_type=authorization_code&code=hush"));
+    assert_null(strstr(echo, "Expect"));
+
+    /* The next request on the same connection knows nothing of it. */
+    echo = body_of(plain("/echo"));
+    assert_non_null(strstr(echo, "GET /echo HTTP/1.1"));
+    assert_null(strstr(echo, "Authorization"));
+    assert_null(strstr(echo, "hush"));
+
+    request.url = plain("/chain/1").url; /* credentials and forms go where the administrator sent them, nowhere else */
+    refused(request, OKS_R_NET_REDIRECT_REFUSED);
+    request.form = NULL;
+    refused(request, OKS_R_NET_REDIRECT_REFUSED);
+    request.url = plain("/echo").url;
+    request.authorization = "Bearer a\r\nX-Smuggled: 1";
+    assert_null(strstr(body_of(request), "X-Smuggled"));
+}
+
+static void test_connections_are_reused(void **state)
+{
+    oks_net_request_t request = request_to("https", https_port, "/keep");
+    request.ca_file = apr_pstrcat(pool, directory, "/ca.pem", NULL);
+    const char *first = body_of(request), *second = body_of(request);
+    assert_string_equal(first, second); /* the page is the client's port */
+    request.ca_file = "/etc/ssl/certs/ca-certificates.crt"; /* other authorities: another connection, and judged anew */
+    if (access(request.ca_file, R_OK) == 0) refused(request, OKS_R_NET_TLS_FAILED);
+}
+
+static void test_how_long_an_answer_is_good(void **state)
+{
+    static const struct { const char *path; int max_age, retry_after; } cases[] = {
+        { "/age/max-age=60/120", 60, 120 }, { "/age/public,%20MAX-AGE=5/x", 5, -1 }, { "/age/no-store,%20max-age=60/-1", 0, -1 },
+        { "/age/max-age=60,no-cache/0", 0, 0 }, { "/age/max-age=99999999999999999999/99999999999999999999", OKS_NET_AGE_MAX, OKS_NET_AGE_MAX },
+        { "/age/max-age=1x/1x", -1, -1 }, { "/ok", -1, -1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        oks_net_response_t *response = got(plain(cases[i].path));
+        if (response->max_age != cases[i].max_age || response->retry_after != cases[i].retry_after)
+            fail_msg("%s: %d, %d", cases[i].path, response->max_age, response->retry_after);
+    }
+}
+
+/* ---- How many at once -------------------------------------------------------------------------------------- */
+
+typedef struct caller_t {
+    pthread_t thread;
+    apr_pool_t *pool;
+    oks_net_request_t request;
+    oks_err_t *err;
+} caller_t;
+
+static void *call(void *baton)
+{
+    caller_t *caller = baton;
+    oks_net_response_t *response;
+    caller->err = oks_net_send(&response, net, &caller->request, caller->pool);
+    return NULL;
+}
+
+static void start_callers(caller_t *callers, int count, const char *path)
+{
+    for (int i = 0; i < count; i++) {
+        apr_pool_create(&callers[i].pool, NULL);
+        callers[i].request = plain(path);
+        callers[i].request.timeout = apr_time_from_sec(60);
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
+    }
+}
+
+static void end_callers(caller_t *callers, int count, oks_reason_t reason)
+{
+    for (int i = 0; i < count; i++) {
+        pthread_join(callers[i].thread, NULL);
+        assert_int_equal(callers[i].err ? (int)callers[i].err->reason : -1, (int)reason);
+        apr_pool_destroy(callers[i].pool);
+    }
+}
+
+/* Ends those under way; a new one for the tests that follow. */
+static void test_a_slow_server_leaves_room_and_a_stop_ends_it(void **state)
+{
+    caller_t callers[OKS_NET_PARALLEL_ORIGIN_MAX];
+    start_callers(callers, OKS_NET_PARALLEL_ORIGIN_MAX, "/hold");
+    while (atoi(body_of(request_to("http", other_port, "/held"))) < OKS_NET_PARALLEL_ORIGIN_MAX) continue; /* another server: served */
+    refused(plain("/ok"), OKS_R_NET_BUSY);
+    oks_net_stop(net);
+    end_callers(callers, OKS_NET_PARALLEL_ORIGIN_MAX, OKS_R_NET_STOPPED);
+    refused(plain("/ok"), OKS_R_NET_STOPPED);
+    assert_null(oks_net_create(&net, global));
+    assert_string_equal(body_of(plain("/ok")), "hello");
+}
+
 /* ---- TLS -------------------------------------------------------------------------------------------------- */
 
 static void test_tls(void **state)
@@ -337,6 +444,8 @@ int main(void)
         T(test_header_values_that_could_split_a_request_are_dropped), T(test_request_says_what_it_should),
         T(test_gzip), T(test_localhost_by_name), T(test_urls_that_are_not_fetched), T(test_redirects),
         T(test_redirects_that_are_not_followed), T(test_environment_is_not_looked_at), T(test_proxy), T(test_tls),
+        T(test_a_form_and_credentials), T(test_connections_are_reused), T(test_how_long_an_answer_is_good),
+        T(test_a_slow_server_leaves_room_and_a_stop_ends_it),
         T(test_size_limit), T(test_time_limit), T(test_broken_answers), T(test_unreachable)};
     return cmocka_run_group_tests_name("net", tests, start_server, stop_server);
 }
