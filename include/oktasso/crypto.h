@@ -69,6 +69,13 @@ oks_err_t *oks_keypair_make(const char **pem, const char *name, apr_time_t now, 
 /* RSASSA-PKCS1-v1_5 with SHA-256. */
 oks_err_t *oks_sign_rsa_sha256(oks_span_t *signature, const oks_keypair_t *pair, oks_span_t message, apr_pool_t *pool)
     OKS_MUST_USE;
+/* RSAES-OAEP without a label (RFC 8017 7.1.2); digests by OpenSSL's names, "SHA1" and "SHA256". Into `out`, of `size` bytes; how
+ * many, or 0 when it fails, which takes as long. */
+apr_size_t oks_rsa_oaep_decrypt(unsigned char *out, apr_size_t size, const oks_keypair_t *pair, const char *digest,
+                                const char *mgf_digest, oks_span_t sealed);
+/* AES as XML Encryption 1.1 5.2 has it: the IV before the text; GCM with its tag after it (gcm), or CBC with padding. The key has
+ * 16 or 32 bytes. False when it fails: for CBC that says nothing of who wrote it. */
+bool oks_aes_decrypt(oks_span_t *text, bool gcm, oks_span_t key, oks_span_t sealed, apr_pool_t *pool) OKS_MUST_USE;
 const char *oks_cert_pem(const oks_cert_t *cert, apr_pool_t *pool);
 
 /* ---- JWK and JWS (RFC 7517, 7515, 7518, 8037) on OpenSSL EVP ------------------------------------------------- */

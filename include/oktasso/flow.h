@@ -84,8 +84,8 @@ typedef struct oks_org_t {
     const char *acs_url;            /* OktaSSOACSURL; NULL: our own */
     unsigned algorithms;            /* oks_saml_algorithm(), of the identity provider's signatures; 0: the SHA-2 family */
     bool sign_requests;
-    const oks_keypair_t *sp_key;    /* configured; NULL: made at first need */
-    const apr_array_header_t *sp_certs; /* oks_cert_t *: of sp_key, and one of a rollover */
+    const apr_array_header_t *sp_keys;  /* oks_keypair_t *: configured; the first signs, all decrypt; NULL: made at first need */
+    const apr_array_header_t *sp_certs; /* oks_cert_t *: theirs, and perhaps the next one of a rollover */
     const apr_array_header_t *attributes; /* oks_attribute_rule_t, the defaults included */
     const apr_array_header_t *roles;      /* oks_role_rule_t */
     const char *default_role;

@@ -62,6 +62,7 @@ typedef struct oks_saml_sp_t {
     const char *acs_url;
     bool signs_requests;
     const apr_array_header_t *certs; /* const oks_cert_t *: what signs our requests, or NULL */
+    const apr_array_header_t *encryption_certs; /* const oks_cert_t *: of keys that we hold and decrypt with, or NULL */
 } oks_saml_sp_t;
 const char *oks_saml_sp_metadata(const oks_saml_sp_t *sp, apr_pool_t *pool);
 
@@ -75,6 +76,7 @@ typedef struct oks_saml_expect_t {
     const char *acs_url;          /* Destination and Recipient */
     const char *request_id;       /* the request this browser started, or NULL when it started none we know of */
     unsigned algorithms;          /* oks_xml_algorithm_t; 0: the SHA-2 family */
+    const apr_array_header_t *keys; /* const oks_keypair_t *: what decrypts an EncryptedAssertion; NULL: saml.assertion.encrypted */
     apr_time_t now;
     apr_interval_time_t skew;
 } oks_saml_expect_t;

@@ -50,6 +50,13 @@ unsigned oks_xml_algorithm(const char *name);
 oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, unsigned algorithms,
                           apr_pool_t *pool) OKS_MUST_USE;
 
+/* Decrypts the one xenc:EncryptedData of `element` with any of these keys (oks_keypair_t *), and returns the element that was in
+ * it, parsed in the namespaces of its place. AES-GCM, and AES-CBC only where `authentic` says that a signature over it was
+ * verified; RSA-OAEP; nothing is fetched or looked up elsewhere (SECURITY.md 19). Reasons: xml.encryption.malformed,
+ * xml.encryption.algorithm, and xml.encryption.failed for everything that depends on a key or on what came out. */
+oks_err_t *oks_xml_decrypt(xmlNode **plain, const xmlNode *element, const apr_array_header_t *keys, bool authentic,
+                           apr_pool_t *pool) OKS_MUST_USE;
+
 /* Signs a message of our own, whose root has an ID and Issuer as its first element. */
 oks_err_t *oks_xml_sign(oks_span_t *text, oks_span_t xml, const oks_keypair_t *key, apr_pool_t *pool) OKS_MUST_USE;
 

@@ -198,6 +198,9 @@ oks_err_t *oks_flow_return(const char **path, const apr_array_header_t *params, 
 
 oks_err_t *oks_flow_sp_key(const oks_keypair_t **pair, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now,
                            apr_pool_t *pool) OKS_MUST_USE;
+/* *keys: const oks_keypair_t *; NULL when there is none. */
+oks_err_t *oks_flow_decryption_keys(const apr_array_header_t **keys, const oks_flow_t *flow, const oks_org_t *org,
+                                    apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_sp_certs(const apr_array_header_t **certs, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now,
                              apr_pool_t *pool) OKS_MUST_USE; /* oks_cert_t * */
 /* Are requests signed? By setting, or because the identity provider wants it (idp may be NULL: not known yet). */

@@ -25,15 +25,27 @@ static const route_t routes[] = {
     { "session", "GET, HEAD", false, oks_flow_serve_session, NULL },
 };
 
+/* The certificates of the keys that we hold. */
+static const apr_array_header_t *certs_of(const apr_array_header_t *keys, apr_pool_t *pool)
+{
+    apr_array_header_t *certs = apr_array_make(pool, 2, sizeof(oks_cert_t *));
+    for (int i = 0; keys && i < keys->nelts; i++)
+        APR_ARRAY_PUSH(certs, oks_cert_t *) = APR_ARRAY_IDX(keys, i, const oks_keypair_t *)->cert;
+    return certs;
+}
+
 oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                    const oks_request_t *request, apr_pool_t *pool)
 {
     const oks_saml_idp_t *idp;
+    const apr_array_header_t *keys = NULL;
     oks_saml_sp_t sp = { .entity_id = oks_flow_entity_id(flow, request, org, pool),
                          .acs_url = oks_flow_acs_url(flow, request, org, pool) };
     if (oks_flow_idp(&idp, flow, org, request->now, pool) != NULL) idp = NULL; /* our metadata is there before theirs */
     sp.signs_requests = oks_flow_signs(org, idp);
     if (sp.signs_requests || org->sp_certs) OKS_TRY(oks_flow_sp_certs(&sp.certs, flow, org, request->now, pool));
+    OKS_TRY(oks_flow_decryption_keys(&keys, flow, org, pool)); /* where there is one: it is made by /pem, or by signing */
+    sp.encryption_certs = certs_of(keys, pool);
     *answer = oks_flow_answer(200, "metadata", pool);
     (*answer)->content_type = "application/samlmetadata+xml";
     (*answer)->body = oks_saml_sp_metadata(&sp, pool);

@@ -15,24 +15,52 @@ static oks_err_t *make(const oks_flow_t *flow, const char *key, const oks_org_t 
     return oks_directory_document_keep(flow->directory, key, &document, pool);
 }
 
-oks_err_t *oks_flow_sp_key(const oks_keypair_t **pair, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now,
-                           apr_pool_t *pool)
+static const char *document_key(const oks_flow_t *flow, const oks_org_t *org, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "sp-key:", flow->vhost, ":", org->name, NULL);
+}
+
+/* *pair is NULL when none was made yet. */
+static oks_err_t *read_made(const oks_keypair_t **pair, const oks_flow_t *flow, const oks_org_t *org, apr_pool_t *pool)
 {
     oks_document_t *document;
     oks_keypair_t *read;
     oks_span_t pem;
-    *pair = org->sp_key;
-    if (*pair) return NULL;
-    const char *key = apr_pstrcat(pool, "sp-key:", flow->vhost, ":", org->name, NULL);
+    const char *key = document_key(flow, org, pool);
+    *pair = NULL;
     OKS_TRY(oks_directory_document(&document, flow->directory, key, pool));
-    if (!document) {
-        OKS_TRY(make(flow, key, org, now, pool));
-        OKS_TRY(oks_directory_document(&document, flow->directory, key, pool));
-        if (!document) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "the key that was just written");
-    }
+    if (!document) return NULL;
     OKS_TRY(oks_unseal(&pem, flow->keys, oks_span_z(key), document->content, pool));
     OKS_TRY(oks_keypair_parse(&read, pem, pem, pool));
     *pair = read;
+    return NULL;
+}
+
+oks_err_t *oks_flow_sp_key(const oks_keypair_t **pair, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now,
+                           apr_pool_t *pool)
+{
+    if (org->sp_keys) {
+        *pair = APR_ARRAY_IDX(org->sp_keys, 0, const oks_keypair_t *);
+        return NULL;
+    }
+    OKS_TRY(read_made(pair, flow, org, pool));
+    if (*pair) return NULL;
+    OKS_TRY(make(flow, document_key(flow, org, pool), org, now, pool));
+    OKS_TRY(read_made(pair, flow, org, pool));
+    return *pair ? NULL : oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "the key that was just written");
+}
+
+oks_err_t *oks_flow_decryption_keys(const apr_array_header_t **keys, const oks_flow_t *flow, const oks_org_t *org,
+                                    apr_pool_t *pool)
+{
+    const oks_keypair_t *made;
+    *keys = org->sp_keys;
+    if (*keys) return NULL;
+    OKS_TRY(read_made(&made, flow, org, pool));
+    if (!made) return NULL;
+    apr_array_header_t *one = apr_array_make(pool, 1, sizeof(oks_keypair_t *));
+    APR_ARRAY_PUSH(one, const oks_keypair_t *) = made;
+    *keys = one;
     return NULL;
 }
 

@@ -190,17 +190,22 @@ static const char *set_certificates(cmd_parms *cmd, void *dir, int argc, char *c
     return store(cmd, dir, OKS_SET_CERTIFICATE, paths);
 }
 
-static const char *set_sp_key(cmd_parms *cmd, void *dir, const char *path)
-{
-    return store(cmd, dir, OKS_SET_SP_KEY, ap_server_root_relative(cmd->pool, path));
-}
-
-static const char *set_sp_certificates(cmd_parms *cmd, void *dir, const char *first, const char *second)
+static const char *store_files(cmd_parms *cmd, void *dir, oks_setting_id_t id, const char *first, const char *second)
 {
     const char **paths = apr_pcalloc(cmd->pool, sizeof *paths * 3);
     paths[0] = ap_server_root_relative(cmd->pool, first);
     if (second) paths[1] = ap_server_root_relative(cmd->pool, second);
-    return store(cmd, dir, OKS_SET_SP_CERTIFICATE, paths);
+    return store(cmd, dir, id, paths);
+}
+
+static const char *set_sp_key(cmd_parms *cmd, void *dir, const char *first, const char *second)
+{
+    return store_files(cmd, dir, OKS_SET_SP_KEY, first, second);
+}
+
+static const char *set_sp_certificates(cmd_parms *cmd, void *dir, const char *first, const char *second)
+{
+    return store_files(cmd, dir, OKS_SET_SP_CERTIFICATE, first, second);
 }
 
 static const char *set_acs_url(cmd_parms *cmd, void *dir, const char *text)
@@ -620,7 +625,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOACSURL", set_acs_url, NULL, ORG, "where Responses go, when the IdP knows another form of it"),
     AP_INIT_TAKE_ARGV("OktaSSOAlgorithms", set_algorithms, NULL, ORG, "signature algorithms that the IdP may use"),
     AP_INIT_FLAG("OktaSSOSignRequests", set_sign_requests, NULL, ORG, "On: sign AuthnRequests"),
-    AP_INIT_TAKE1("OktaSSOSPKey", set_sp_key, NULL, ORG, "our private key, PEM"),
+    AP_INIT_TAKE12("OktaSSOSPKey", set_sp_key, NULL, ORG, "our private key, PEM, and the other one of a rollover"),
     AP_INIT_TAKE12("OktaSSOSPCertificate", set_sp_certificates, NULL, ORG, "its certificate, and the next one of a rollover"),
     AP_INIT_TAKE_ARGV("OktaSSOSPEntityID", set_entity_ids, NULL, ORG, "audiences accepted; the first is sent"),
     AP_INIT_TAKE_ARGV("OktaSSOAttribute", set_attribute, NULL, ORG, "FIELD[!] NAME...: attributes that feed a field"),

@@ -91,25 +91,39 @@ static const char *from_manual(oks_org_t *org, const oks_org_conf_t *conf, apr_p
     return read_certificates(idp->certs, certificate, "OktaSSOIdPCertificate", pool);
 }
 
+/* The key of each file, with the certificate in the same place. */
+static const char *read_sp_keys(apr_array_header_t *keys, const apr_array_header_t *certs, const oks_setting_t *setting,
+                                apr_pool_t *pool)
+{
+    for (const char *const *path = setting->value; *path; path++) {
+        oks_keypair_t *pair;
+        oks_span_t pem;
+        if (keys->nelts == certs->nelts)
+            return apr_psprintf(pool, "%s: OktaSSOSPKey: %s has no certificate in OktaSSOSPCertificate", setting->where, *path);
+        const char *error = read_file(&pem, setting, "OktaSSOSPKey", *path, pool);
+        if (error) return error;
+        oks_err_t *err = oks_keypair_parse(&pair, pem, APR_ARRAY_IDX(certs, keys->nelts, oks_cert_t *)->der, pool);
+        explicit_bzero((char *)(uintptr_t)pem.ptr, pem.len);
+        if (err) return apr_psprintf(pool, "%s: OktaSSOSPKey: %s", setting->where, oks_err_text(err, pool));
+        APR_ARRAY_PUSH(keys, oks_keypair_t *) = pair;
+    }
+    return NULL;
+}
+
 const char *oks_httpd_sp_keys(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool)
 {
     const oks_setting_t *key = &conf->set[OKS_SET_SP_KEY], *certificate = &conf->set[OKS_SET_SP_CERTIFICATE];
-    oks_keypair_t *pair;
-    oks_span_t pem;
     if (!key->text && !certificate->text) return NULL;
     if (!key->text || !certificate->text)
         return apr_psprintf(pool, "%s: OktaSSOSPKey and OktaSSOSPCertificate belong together: write both, or none to have a key "
                             "made", key->text ? key->where : certificate->where);
     apr_array_header_t *certs = apr_array_make(pool, 2, sizeof(oks_cert_t *));
+    apr_array_header_t *keys = apr_array_make(pool, 2, sizeof(oks_keypair_t *));
     const char *error = read_certificates(certs, certificate, "OktaSSOSPCertificate", pool);
-    if (!error) error = read_file(&pem, key, "OktaSSOSPKey", key->value, pool);
-    if (error) return error;
-    oks_err_t *err = oks_keypair_parse(&pair, pem, APR_ARRAY_IDX(certs, 0, oks_cert_t *)->der, pool);
-    explicit_bzero((char *)(uintptr_t)pem.ptr, pem.len);
-    if (err) return apr_psprintf(pool, "%s: OktaSSOSPKey: %s", key->where, oks_err_text(err, pool));
-    org->sp_key = pair;
+    if (!error) error = read_sp_keys(keys, certs, key, pool);
+    org->sp_keys = keys;
     org->sp_certs = certs;
-    return NULL;
+    return error;
 }
 
 const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool)

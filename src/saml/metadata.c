@@ -140,16 +140,21 @@ oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_poo
     return NULL;
 }
 
-static const char *key_descriptors(const oks_saml_sp_t *sp, apr_pool_t *pool)
+/* SAML Metadata 2.4.1.1. What we decrypt is said, the best first; AES-CBC is nothing to recommend. */
+static const char *key_descriptors(const apr_array_header_t *certs, const char *use, const char *methods, apr_pool_t *pool)
 {
     const char *all = "";
-    for (int i = 0; sp->certs && i < sp->certs->nelts; i++)
-        all = apr_pstrcat(pool, all, "    <md:KeyDescriptor use=\"signing\"><ds:KeyInfo xmlns:ds=\"" OKS_NS_DSIG
+    for (int i = 0; certs && i < certs->nelts; i++)
+        all = apr_pstrcat(pool, all, "    <md:KeyDescriptor use=\"", use, "\"><ds:KeyInfo xmlns:ds=\"" OKS_NS_DSIG
                           "\"><ds:X509Data><ds:X509Certificate>",
-                          oks_base64_encode(APR_ARRAY_IDX(sp->certs, i, const oks_cert_t *)->der, pool),
-                          "</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>\n", NULL);
+                          oks_base64_encode(APR_ARRAY_IDX(certs, i, const oks_cert_t *)->der, pool),
+                          "</ds:X509Certificate></ds:X509Data></ds:KeyInfo>", methods, "</md:KeyDescriptor>\n", NULL);
     return all;
 }
+
+#define METHOD(uri) "<md:EncryptionMethod Algorithm=\"" uri "\"/>"
+static const char encryption_methods[] = METHOD("http://www.w3.org/2009/xmlenc11#aes256-gcm")
+    METHOD("http://www.w3.org/2009/xmlenc11#aes128-gcm") METHOD("http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p");
 
 const char *oks_saml_sp_metadata(const oks_saml_sp_t *sp, apr_pool_t *pool)
 {
@@ -157,7 +162,8 @@ const char *oks_saml_sp_metadata(const oks_saml_sp_t *sp, apr_pool_t *pool)
         pool, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<md:EntityDescriptor xmlns:md=\"" OKS_NS_METADATA "\" entityID=\"",
         oks_html_escape(sp->entity_id, pool), "\">\n  <md:SPSSODescriptor AuthnRequestsSigned=\"",
         sp->signs_requests ? "true" : "false", "\" WantAssertionsSigned=\"true\" protocolSupportEnumeration=\""
-        OKS_NS_PROTOCOL "\">\n", key_descriptors(sp, pool),
+        OKS_NS_PROTOCOL "\">\n", key_descriptors(sp->certs, "signing", "", pool),
+        key_descriptors(sp->encryption_certs, "encryption", encryption_methods, pool),
         "    <md:AssertionConsumerService Binding=\"" OKS_BINDING_POST "\" Location=\"",
         oks_html_escape(sp->acs_url, pool), "\" index=\"0\" isDefault=\"true\"/>\n"
         "  </md:SPSSODescriptor>\n</md:EntityDescriptor>\n", NULL);

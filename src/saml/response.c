@@ -47,14 +47,15 @@ static oks_err_t *check_response(const xmlNode *response, const oks_saml_expect_
     return NULL;
 }
 
-/* The one Assertion of a Response. */
-static oks_err_t *find_assertion(xmlNode **assertion, const xmlNode *response, apr_pool_t *pool)
+/* The one Assertion of a Response, or what hides it. */
+static oks_err_t *find_assertion(xmlNode **assertion, bool *encrypted, const xmlNode *response, apr_pool_t *pool)
 {
-    xmlNode *encrypted;
+    xmlNode *hidden;
     int plain = oks_xml_children(assertion, response, OKS_NS_ASSERTION, "Assertion");
-    int hidden = oks_xml_children(&encrypted, response, OKS_NS_ASSERTION, "EncryptedAssertion");
-    if (plain + hidden != 1) return oks_err(pool, OKS_R_SAML_ASSERTION_COUNT, "%d", plain + hidden);
-    if (hidden) return oks_err(pool, OKS_R_SAML_ASSERTION_ENCRYPTED, NULL);
+    int covered = oks_xml_children(&hidden, response, OKS_NS_ASSERTION, "EncryptedAssertion");
+    if (plain + covered != 1) return oks_err(pool, OKS_R_SAML_ASSERTION_COUNT, "%d", plain + covered);
+    *encrypted = covered == 1;
+    if (covered) *assertion = hidden;
     return NULL;
 }
 
@@ -67,9 +68,9 @@ static int count_everywhere(const xmlNode *node, const char *name)
 }
 
 /* Exactly one, and none in Extensions or Advice either (SECURITY.md 19). */
-static oks_err_t *check_only_assertion(const xmlNode *response, apr_pool_t *pool)
+static oks_err_t *check_only_assertion(const xmlNode *root, apr_pool_t *pool)
 {
-    int count = count_everywhere(response, "Assertion") + count_everywhere(response, "EncryptedAssertion");
+    int count = count_everywhere(root, "Assertion") + count_everywhere(root, "EncryptedAssertion");
     return count == 1 ? NULL : oks_err(pool, OKS_R_SAML_ASSERTION_COUNT, "%d in the whole message", count);
 }
 
@@ -100,23 +101,62 @@ static oks_err_t *parse_signed(xmlNode **root, oks_span_t bytes, apr_pool_t *poo
     return NULL;
 }
 
-/* Every signature that is there must verify. The assertion is taken from the outermost signed bytes. */
-static oks_err_t *verify_signatures(xmlNode **assertion, xmlNode *response, const oks_saml_expect_t *expect,
-                                    apr_pool_t *pool)
+static oks_err_t *check_signature_count(const xmlNode *root, int wanted, apr_pool_t *pool)
 {
-    xmlNode *raw, *root;
-    oks_span_t response_bytes, assertion_bytes;
-    OKS_TRY(find_assertion(&raw, response, pool));
-    bool response_signed = has_signature(response), assertion_signed = has_signature(raw);
+    if (oks_xml_count_signatures(root) == wanted) return NULL;
+    return oks_err(pool, OKS_R_XML_SIGNATURE_MISPLACED, "a Signature elsewhere than in Response or Assertion");
+}
+
+/* Its signature, and the signed bytes parsed: what is judged from here on. */
+static oks_err_t *verify_response(xmlNode **root, xmlNode *response, const oks_saml_expect_t *expect, apr_pool_t *pool)
+{
+    oks_span_t bytes;
+    OKS_TRY(oks_xml_verify(&bytes, response, expect->idp->certs, expect->algorithms, pool));
+    OKS_TRY(parse_signed(root, bytes, pool));
+    return check_response(*root, expect, true, pool);
+}
+
+static oks_err_t *verify_assertion(xmlNode **assertion, xmlNode *raw, const oks_saml_expect_t *expect, apr_pool_t *pool)
+{
+    oks_span_t bytes;
+    OKS_TRY(oks_xml_verify(&bytes, raw, expect->idp->certs, expect->algorithms, pool));
+    return parse_signed(assertion, bytes, pool);
+}
+
+/* Every signature that is there must verify. The assertion is taken from the outermost signed bytes. */
+static oks_err_t *verify_plain(xmlNode **assertion, xmlNode *response, xmlNode *raw, const oks_saml_expect_t *expect,
+                               apr_pool_t *pool)
+{
+    xmlNode *root;
+    bool response_signed = has_signature(response), assertion_signed = has_signature(raw), encrypted;
     if (!response_signed && !assertion_signed) return oks_err(pool, OKS_R_SAML_RESPONSE_UNSIGNED, NULL);
-    if (oks_xml_count_signatures(response) != response_signed + assertion_signed)
-        return oks_err(pool, OKS_R_XML_SIGNATURE_MISPLACED, "a Signature elsewhere than in Response or Assertion");
-    if (assertion_signed) OKS_TRY(oks_xml_verify(&assertion_bytes, raw, expect->idp->certs, expect->algorithms, pool));
-    if (!response_signed) return parse_signed(assertion, assertion_bytes, pool);
-    OKS_TRY(oks_xml_verify(&response_bytes, response, expect->idp->certs, expect->algorithms, pool));
-    OKS_TRY(parse_signed(&root, response_bytes, pool));
-    OKS_TRY(check_response(root, expect, true, pool));
-    return find_assertion(assertion, root, pool);
+    OKS_TRY(check_signature_count(response, response_signed + assertion_signed, pool));
+    if (assertion_signed) OKS_TRY(verify_assertion(assertion, raw, expect, pool));
+    if (!response_signed) return NULL;
+    OKS_TRY(verify_response(&root, response, expect, pool));
+    return find_assertion(assertion, &encrypted, root, pool);
+}
+
+/* The Response's signature first, over what is encrypted; then the one inside, where there is one. One of them there must be. */
+static oks_err_t *verify_encrypted(xmlNode **assertion, xmlNode *response, xmlNode *hidden, const oks_saml_expect_t *expect,
+                                   apr_pool_t *pool)
+{
+    xmlNode *root, *plain;
+    bool response_signed = has_signature(response), encrypted;
+    if (!expect->keys) return oks_err(pool, OKS_R_SAML_ASSERTION_ENCRYPTED, NULL);
+    OKS_TRY(check_signature_count(response, response_signed, pool));
+    if (response_signed) {
+        OKS_TRY(verify_response(&root, response, expect, pool));
+        OKS_TRY(find_assertion(&hidden, &encrypted, root, pool));
+    }
+    OKS_TRY(oks_xml_decrypt(&plain, hidden, expect->keys, response_signed, pool));
+    if (!oks_xml_is(plain, OKS_NS_ASSERTION, "Assertion")) return oks_err(pool, OKS_R_SAML_ASSERTION_COUNT, "none was encrypted");
+    OKS_TRY(check_only_assertion(plain, pool));
+    bool assertion_signed = has_signature(plain);
+    if (!response_signed && !assertion_signed) return oks_err(pool, OKS_R_SAML_RESPONSE_UNSIGNED, "nor what is encrypted");
+    OKS_TRY(check_signature_count(plain, assertion_signed, pool));
+    *assertion = plain;
+    return assertion_signed ? verify_assertion(assertion, plain, expect, pool) : NULL;
 }
 
 oks_err_t *oks_saml_response_verify(oks_identity_t **identity, oks_span_t base64, const oks_saml_expect_t *expect,
@@ -124,14 +164,16 @@ oks_err_t *oks_saml_response_verify(oks_identity_t **identity, oks_span_t base64
 {
     oks_span_t xml;
     xmlDocPtr doc;
-    xmlNode *assertion;
+    xmlNode *found, *assertion;
+    bool encrypted;
     if (base64.len > OKS_SAML_RESPONSE_MAX / 3 * 4 + OKS_SAML_RESPONSE_MAX / 32) /* line ends included */
         return oks_err(pool, OKS_R_SAML_RESPONSE_TOO_LARGE, "%" APR_SIZE_T_FMT " bytes of base64", base64.len);
     OKS_TRY(oks_base64_decode(&xml, base64, pool));
     OKS_TRY(oks_xml_parse(&doc, xml, OKS_SAML_RESPONSE_MAX, pool));
     xmlNode *response = xmlDocGetRootElement(doc);
     OKS_TRY(check_response(response, expect, false, pool));
-    OKS_TRY(verify_signatures(&assertion, response, expect, pool));
+    OKS_TRY(find_assertion(&found, &encrypted, response, pool));
+    OKS_TRY((encrypted ? verify_encrypted : verify_plain)(&assertion, response, found, expect, pool));
     OKS_TRY(check_only_assertion(response, pool));
     oks_identity_t *read;
     OKS_TRY(oks_saml_assertion_read(&read, assertion, expect, pool));

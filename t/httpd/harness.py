@@ -19,7 +19,7 @@ import urllib.parse
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "t"))
 
-from okta import backend, client, config, saml  # noqa: E402,F401  (the stand-in, for the tests)
+from okta import backend, client, config, keys, saml  # noqa: E402,F401  (the stand-in, for the tests)
 
 MODULE = pathlib.Path(os.environ.get("OKTASSO_MODULE", ROOT / "build/test/mod_oktasso.so"))
 HTTPD = next((path for path in ("/usr/sbin/apache2", "/usr/sbin/httpd") if os.path.exists(path)), "apache2")

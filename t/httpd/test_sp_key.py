@@ -93,10 +93,54 @@ def test_a_configured_key_and_the_next_certificate(httpd, okta):
     assert server.browser().get("/sso/okta/metadata/acme").text.count('<md:KeyDescriptor use="signing">') == 2
 
 
+# ---- Encrypted assertions ----
+
+TWO = 'OktaSSOSPKey "{dir}/sp.key" "{dir}/next.key"\nOktaSSOSPCertificate "{dir}/sp.crt" "{dir}/next.crt"\n'
+
+
+def encrypted_login(server, certificate, **fields):
+    return server.login(encrypt={"certificate": certificate}, **fields)
+
+
+def test_an_encrypted_assertion_for_the_key_made_here(httpd, okta):
+    server = serve(httpd, okta, "")
+    server.expect(r"saml\.assertion\.encrypted", r"xml\.encryption\.failed")
+    with_another = harness.keys.Signer.generate().certificate_pem().decode()
+    assert encrypted_login(server, with_another)[1].reason == "saml.assertion.encrypted", "there is no key yet"
+    certificate = pem(server)
+    assert encrypted_login(server, with_another)[1].reason == "xml.encryption.failed"
+    browser, answer = encrypted_login(server, certificate)
+    assert answer.status == 303 and "amelia.earhart" in browser.get("/headers.json").text
+    assert server.browser().get("/sso/okta/metadata/acme").text.count('use="encryption"') == 1
+    log = server.log.read_text()
+    assert "amelia.earhart" not in "".join(line for line in log.splitlines() if "user=" not in line)
+
+
+def test_either_key_of_a_rollover_decrypts(httpd, okta):
+    server = serve(httpd, okta, TWO, start=False)
+    for name in ("sp", "next"):
+        make_key(server.dir, name)
+    server.start()
+    text = server.browser().get("/sso/okta/metadata/acme").text
+    assert (text.count('use="signing"'), text.count('use="encryption"')) == (2, 2) and "xmlenc11#aes256-gcm" in text
+    for name in ("sp", "next"):
+        assert encrypted_login(server, (server.dir / f"{name}.crt").read_text())[1].status == 303
+
+
+@pytest.mark.parametrize("sign,reason", [("both", None), ("response", None), ("assertion", "xml.encryption.algorithm")])
+def test_cbc_only_under_the_signature_of_the_response(httpd, okta, sign, reason):
+    server = serve(httpd, okta, "")
+    server.expect(r"xml\.encryption\.algorithm")
+    answer = server.login(encrypt={"certificate": pem(server), "data": "aes256-cbc"}, sign=sign)[1]
+    assert answer.status == 403 and answer.reason == reason if reason else answer.status == 303
+
+
 BOTH = 'OktaSSOSPKey "{dir}/sp.key"\nOktaSSOSPCertificate "{dir}/sp.crt"\n'
 WRONG = {
     "OktaSSOSPKey alone": ('OktaSSOSPKey "{dir}/sp.key"\n', "belong together"),
     "OktaSSOSPCertificate alone": ('OktaSSOSPCertificate "{dir}/sp.crt"\n', "belong together"),
+    "more keys than certificates": (BOTH.replace('sp.key"', 'sp.key" "{dir}/other.key"'), "has no certificate in OktaSSOSPCertificate"),
+    "the second of another key": (TWO.replace("next.key", "other.key").replace("next.crt", "sp.crt"), "one of another key"),
     "of another key": (BOTH.replace("sp.crt", "other.crt"), "one of another key"),
     "locked": (BOTH.replace("sp.", "locked."), "without a passphrase"),
     "an elliptic curve": (BOTH.replace("sp.", "ec."), "not an RSA key"),

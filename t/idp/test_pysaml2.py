@@ -1,11 +1,14 @@
 """Logins against pysaml2: another implementation reads our metadata and requests, and writes what we verify."""
 
 import base64
+import functools
 import html
 import re
 import urllib.parse
 
 import pytest
+import saml2.entity
+import saml2.sigver
 from conftest import headers
 from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT, config, saml, server
 from saml2.metadata import entity_descriptor
@@ -113,3 +116,30 @@ def test_a_response_is_taken_once_and_by_its_browser_alone(guarded, idp_key):
     assert browser.post("/sso/okta/acs/acme", fields)["Location"] == "/"
     browser.cookies = {name: value for name, value in browser.cookies.items() if "session" not in name}
     assert "?again=" in browser.post("/sso/okta/acs/acme", fields)["Location"]
+
+
+# ---- Encryption: xmlsec1's command line seals, for the certificate in our metadata ----
+
+SIGNS = "OktaSSOSignRequests On"
+GCM = "http://www.w3.org/2009/xmlenc11#aes256-gcm"
+
+
+@pytest.fixture
+def modern(monkeypatch):
+    """pysaml2 knows no setting for the cipher, and takes 3DES by itself."""
+    monkeypatch.setattr(saml2.entity, "pre_encryption_part", functools.partial(saml2.sigver.pre_encryption_part, msg_enc=GCM))
+    monkeypatch.setattr(saml2.sigver.SecurityContext.encrypt_assertion, "__defaults__", ("aes-256", None))
+
+
+@pytest.mark.parametrize("options", [{}, {"sign_assertion": False}], ids=["both signed", "Response signed"])
+def test_encrypted(guarded, idp_key, modern, options):
+    site = guarded(metadata(idp_key), SIGNS)
+    browser, answer = sign_in(site, idp_key, encrypt_assertion=True, **options)
+    assert (answer.status, answer["Location"]) == (303, "/headers.json?a=1"), answer.reason
+    assert headers(browser)["X-Remote-LastName"] == "O'Brien & Sons x"
+
+
+def test_its_triple_des_is_refused(guarded, idp_key):
+    site = guarded(metadata(idp_key), SIGNS)
+    site.expect(r"xml\.encryption\.algorithm: cipher .*tripledes-cbc")
+    assert sign_in(site, idp_key, encrypt_assertion=True)[1].reason == "xml.encryption.algorithm"

@@ -89,7 +89,8 @@ def simplesamlphp(tmp_path, idp_key):
     ({}, ""), ({"algorithm": "sha512"}, ""), ({"saml20.sign.response": "false", "saml20.sign.assertion": "true"}, ""),
     ({"saml20.sign.response": "true", "saml20.sign.assertion": "false"}, ""),
     ({"validate.authnrequest": "true", "redirect.validate": "true"}, "OktaSSOSignRequests On"),
-], ids=["default", "SHA-512", "Assertion signed", "Response signed", "it verifies our requests"])
+    ({"assertion.encryption": "true"}, "OktaSSOSignRequests On"),
+], ids=["default", "SHA-512", "Assertion signed", "Response signed", "it verifies our requests", "encrypted"])
 def test_login(guarded, simplesamlphp, options, settings):
     idp = simplesamlphp(**options)
     site = guarded(idp.metadata(), settings)
@@ -99,3 +100,13 @@ def test_login(guarded, simplesamlphp, options, settings):
     assert (answer.status, answer["Location"]) == (303, "/headers.json?a=1"), answer.reason
     seen = headers(browser)
     assert (seen["X-Remote-User"], seen["X-Remote-LastName"], seen["X-Remote-Groups"]) == ("zoe@acme.example", "山田 & Søn", "Everyone,Admins")
+
+
+def test_its_cbc_without_a_signed_response_is_refused(guarded, simplesamlphp):
+    """It has AES-CBC alone, which says nothing of who wrote it."""
+    idp = simplesamlphp(**{"assertion.encryption": "true", "saml20.sign.response": "false", "saml20.sign.assertion": "true"})
+    site = guarded(idp.metadata(), "OktaSSOSignRequests On")
+    site.expect(r"xml\.encryption\.algorithm: without a signature around it, cipher .*aes128-cbc")
+    (idp.dir / "sp.xml").write_text(site.browser().get("/sso/okta/metadata/acme").text)
+    browser = site.browser()
+    assert browser.post("/sso/okta/acs/acme", idp.sign_in(site.start_login(browser))).reason == "xml.encryption.algorithm"

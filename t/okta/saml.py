@@ -18,6 +18,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from lxml import etree
 
+from .encrypt import encrypted
+
 NS_SAML2P = "urn:oasis:names:tc:SAML:2.0:protocol"
 NS_SAML2 = "urn:oasis:names:tc:SAML:2.0:assertion"
 NS_DS = "http://www.w3.org/2000/09/xmldsig#"
@@ -107,6 +109,8 @@ class Options:
     extra_assertion: str = ""              # XML at the end of the Assertion, signed with it
     extra_response: str = ""               # XML at the end of the Response, signed with it
     prolog: str = '<?xml version="1.0" encoding="UTF-8"?>'   # a place for a DOCTYPE
+
+    encrypt: Optional[dict] = None         # the arguments of encrypt.encrypted(); the Assertion is signed first
 
     edit_assertion: Edit = None            # before anything is signed
     edit_signed_assertion: Edit = None     # after the Assertion's signature, before the Response's
@@ -242,6 +246,8 @@ class _Writer:
             if o.sign in ("both", "assertion"):
                 assertion = self.signed(assertion, self.assertion_id, "assertion", o.assertion_signer)
             assertion = edited(assertion.replace(MARK["assertion"], ""), o.edit_signed_assertion)
+            if o.encrypt:
+                assertion = encrypted(assertion, **o.encrypt)
         request_id = o.response_in_response_to or o.in_response_to
         response = (
             "<saml2p:Response"

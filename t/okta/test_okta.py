@@ -23,6 +23,7 @@ from lxml import etree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from okta import backend, client, config, keys, saml  # noqa: E402
+from okta.encrypt import encrypted  # noqa: E402
 
 ACS = "http://127.0.0.1:9/sso/okta/acs/acme"
 EXK = "exkacme0standin0a697"
@@ -586,3 +587,14 @@ def test_backend_shows_headers_as_they_came(application):
 def test_backend_distrusts_a_repeated_header(application):
     page = ask(application, "GET", "/", [("X-Remote-User", "a"), ("x-remote-user", "b")])[1]
     assert "Hello, stranger" in page and "more than once" in page
+
+
+@pytest.mark.parametrize("encryption", [
+    {}, {"data": "aes128-gcm", "digest": "sha256"}, {"data": "aes256-cbc"}, {"data": "aes128-cbc", "digest": "sha256"}],
+    ids=["default", "GCM, SHA-256", "CBC", "CBC, SHA-256"])
+def test_xmlsec1_opens_what_is_encrypted(tmp_path, encryption):
+    signer = keys.Signer.generate()
+    (tmp_path / "key.pem").write_bytes(signer.key_pem())
+    (tmp_path / "in.xml").write_text(encrypted("<a>Zo\u00eb</a>", signer.certificate_pem(), **encryption))
+    done = subprocess.run(["xmlsec1", "--decrypt", "--privkey-pem", tmp_path / "key.pem", tmp_path / "in.xml"], capture_output=True, check=True)
+    assert "<a>Zo\u00eb</a>" in done.stdout.decode() or "<a>Zo&#xEB;</a>" in done.stdout.decode()

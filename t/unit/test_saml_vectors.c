@@ -26,6 +26,7 @@ static apr_pool_t *global;
 typedef struct vector_t {
     oks_saml_expect_t expect;
     const char *audiences[AUDIENCES_MAX + 1];
+    apr_array_header_t *keys; /* of expect */
     const char *outcome; /* "reason: …" or the identity's lines */
     oks_span_t value;    /* the form value, base64 */
     oks_span_t xml;      /* the document, or empty */
@@ -55,6 +56,13 @@ static void read_input(vector_t *vector, const char *name, const char *value, ap
         vector->expect.acs_url = value;
     } else if (strcmp(name, "request") == 0) {
         vector->expect.request_id = value;
+    } else if (strcmp(name, "key") == 0) {
+        oks_keypair_t *pair;
+        oks_span_t pem;
+        assert_true(read_file(&pem, apr_pstrcat(pool, VECTORS "/_keys/", value, ".pem", NULL), pool));
+        assert_null(oks_keypair_parse(&pair, pem, pem, pool));
+        if (!vector->keys) vector->expect.keys = vector->keys = apr_array_make(pool, 2, sizeof(oks_keypair_t *));
+        APR_ARRAY_PUSH(vector->keys, oks_keypair_t *) = pair;
     } else if (strcmp(name, "audience") == 0) {
         int i = 0;
         while (vector->audiences[i]) i++;

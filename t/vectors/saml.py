@@ -26,7 +26,7 @@ from lxml import etree
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from okta import keys, saml  # noqa: E402
+from okta import encrypt, keys, saml  # noqa: E402
 
 OUT = HERE / "saml"
 FIXTURES = HERE / "okta"
@@ -49,7 +49,7 @@ written = set()
 def signers():
     directory = OUT / "_keys"
     directory.mkdir(parents=True, exist_ok=True)
-    made = {name: keys.Signer.load_or_generate(directory / f"{name}.pem", name) for name in ("idp", "next", "other")}
+    made = {name: keys.Signer.load_or_generate(directory / f"{name}.pem", name) for name in ("idp", "next", "other", "sp", "sp-next")}
     path = directory / "ec.pem"
     if not path.exists():
         key = ec.generate_private_key(ec.SECP256R1())
@@ -86,7 +86,7 @@ def identity(**changes):
 
 
 def case(name, content, outcome, *, b64=False, now="2026-01-15T12:00:00Z", acs=ACS, audience=AUDIENCE, request=REQUEST,
-         own_metadata=None, keep=False):
+         own_metadata=None, keep=False, sp_keys=()):
     """Writes one case. `outcome` is a reason's code or what identity() made."""
     if name in written:
         raise ValueError(f"two cases of the name {name}")
@@ -103,6 +103,7 @@ def case(name, content, outcome, *, b64=False, now="2026-01-15T12:00:00Z", acs=A
     audiences = [audience] if isinstance(audience, str) else audience
     inputs = [f"now: {now}", f"acs: {acs}", *(f"audience: {each}" for each in audiences)]
     inputs += [f"request: {request}"] if request else []
+    inputs += [f"key: {name}" for name in sp_keys]
     if "\n" not in outcome:
         outcome = f"reason: {outcome}"
     (directory / "expect.txt").write_text("\n".join(inputs) + "\n\n" + outcome + "\n", encoding="utf-8")
@@ -698,12 +699,132 @@ def statement_cases():
          identity(format=saml.UNSPECIFIED))
 
 
+# ---- Encryption: each of these is made anew only when its directory is not there ----------------------------------------
+
+def encryption_cases():
+    sp = KEYS["sp"].certificate_pem()
+
+    def sealed(name, outcome, encryption=None, *, sp_keys=("sp",), **changes):
+        case(name, good(encrypt={"certificate": sp, **(encryption or {})}, **changes), outcome, keep=True, sp_keys=sp_keys)
+
+    for data in ("aes128-gcm", "aes256-gcm"):
+        for label, transport in (("sha1", dict(digest="sha1")), ("sha256", dict(digest="sha256")), ("unsaid", dict(say_digest=False)),
+                                 ("mgf1", dict(transport="rsa-oaep", digest="sha256", mask="sha256")),
+                                 ("mgf1-sha1", dict(transport="rsa-oaep", digest="sha1"))):
+            sealed(f"encrypted-{data}-{label}", identity(), dict(data=data, **transport), sign="assertion")
+    for data in ("aes128-cbc", "aes256-cbc"):
+        sealed(f"encrypted-{data}", identity(), dict(data=data))
+        sealed(f"encrypted-{data}-response-signed", identity(), dict(data=data), sign="response")
+        sealed(f"encrypted-{data}-unprotected", "xml.encryption.algorithm", dict(data=data), sign="assertion")
+    sealed("encrypted-both-signed", identity())
+    sealed("encrypted-response-signed", identity(), sign="response")
+    sealed("encrypted-key-beside", identity(), dict(beside=True))
+    sealed("encrypted-second-key", identity(), dict(certificate=KEYS["sp-next"].certificate_pem()), sp_keys=("sp", "sp-next"))
+    sealed("encrypted-without-type", identity(), dict(edit=[(f' Type="{encrypt.XENC}Element"', "")]))
+
+    # Who signed, and whether anybody did.
+    sealed("encrypted-unsigned", "saml.response.unsigned", sign="none")
+    sealed("encrypted-assertion-of-another", "xml.signature.invalid", sign="assertion", assertion_signer=KEYS["other"])
+    sealed("encrypted-response-of-another", "xml.signature.invalid", response_signer=KEYS["other"])
+    sealed("encrypted-digest-broken", "xml.signature.invalid", sign="assertion", break_digest="assertion")
+    sealed("encrypted-no-key", "saml.assertion.encrypted", sp_keys=())
+    sealed("encrypted-for-another", "xml.encryption.failed", dict(certificate=KEYS["other"].certificate_pem()))
+
+    # Algorithms.
+    for name, encryption in {"rsa-1-5": dict(transport="rsa-1_5"), "3des": dict(data="tripledes-cbc"), "aes192": dict(data="aes192-gcm"),
+                             "digest-sha512": dict(digest="sha512"),
+                             "mask-of-the-older-name": dict(digest="sha256", mask="sha256"),
+                             "oaep-params": dict(edit=[('mgf1p">', 'mgf1p"><xenc:OAEPparams>AAAA</xenc:OAEPparams>')]),
+                             "no-method": dict(edit=[(f'<xenc:EncryptionMethod Algorithm="{encrypt.XENC11}aes256-gcm"/>', "")]),
+                             "unknown": dict(edit=[("aes256-gcm", "aes512-gcm")])}.items():
+        sealed(f"encrypted-{name}", "xml.encryption.algorithm", encryption)
+
+    # Shape.
+    key = encrypt.encrypted("x", sp)
+    key = key[key.index("<xenc:EncryptedKey"):key.index("</ds:KeyInfo>")]
+    for name, edit in {
+            "cipher-reference": [("<xenc:CipherValue>", '<xenc:CipherReference URI="http://127.0.0.1:9/"/><xenc:CipherValue>')],
+            "cipher-reference-after": [("</xenc:CipherValue>", '</xenc:CipherValue><xenc:CipherReference URI="#x"/>')],
+            "cipher-value-none": [("<xenc:CipherValue>", "<xenc:Value>"), ("</xenc:CipherValue>", "</xenc:Value>")],
+            "cipher-value-no-base64": [("<xenc:CipherValue>", "<xenc:CipherValue>!")],
+            "cipher-data-two": [("</xenc:EncryptedData>", "<xenc:CipherData/></xenc:EncryptedData>")],
+            "retrieval-method": [("</xenc:EncryptedKey></ds:KeyInfo>",
+                                  '</xenc:EncryptedKey><ds:RetrievalMethod URI="http://127.0.0.1:9/"/></ds:KeyInfo>')],
+            "keys-two": [("</ds:KeyInfo>", key + "</ds:KeyInfo>")],
+            "key-none": [("<xenc:EncryptedKey", "<xenc:NoKey"), ("</xenc:EncryptedKey", "</xenc:NoKey")],
+            "data-two": [("</saml2:EncryptedAssertion>", f'<xenc:EncryptedData xmlns:xenc="{encrypt.XENC}"/></saml2:EncryptedAssertion>')],
+            "content": [("#Element", "#Content")]}.items():
+        sealed(f"encrypted-{name}", "xml.encryption.malformed", dict(edit=edit))
+
+    # Whatever depends on a key or on what comes out reads alike: no oracle.
+    flip = lambda at: lambda sealed_bytes: sealed_bytes[:at] + bytes([sealed_bytes[at] ^ 1]) + (sealed_bytes[at + 1:] if at != -1 else b"")
+    for name, encryption in {
+            "changed-iv": dict(change=flip(0)), "changed-text": dict(change=flip(40)), "changed-tag": dict(change=flip(-1)),
+            "cut": dict(change=lambda b: b[:20]), "empty": dict(change=lambda b: b""), "one-block": dict(data="aes128-cbc", change=lambda b: b[:16]),
+            "no-blocks": dict(data="aes128-cbc", change=lambda b: b[:-1]),
+            "padding-zero": dict(data="aes128-cbc", pad=bytes(16)), "padding-17": dict(data="aes128-cbc", pad=bytes([17]) * 16),
+            "padding-255": dict(data="aes256-cbc", pad=bytes([255]) * 16), "key-too-long": dict(key_bytes=33),
+            "key-too-short": dict(key_bytes=16)}.items():
+        sealed(f"encrypted-{name}", "xml.encryption.failed", encryption)
+    for name, plain in {"no-xml": "garbage", "two-elements": "<a/><b/>", "escapes": "</decrypted><x/><decrypted>", "nothing": " ",
+                        "comment": "<a><!-- --></a>", "dtd": '<!DOCTYPE a [<!ENTITY b "c">]><a/>', "half": "<saml2:Assertion>"}.items():
+        sealed(f"encrypted-plain-{name}", "xml.encryption.failed", edit_signed_assertion=lambda text, plain=plain: plain, sign="response")
+
+    # What comes out must be one Assertion.
+    sealed("encrypted-something-else", "saml.assertion.count", edit_signed_assertion=lambda text: "<x/>", sign="response")
+    sealed("encrypted-in-encrypted", "saml.assertion.count", sign="response",
+           edit_signed_assertion=lambda text: encrypt.encrypted(text, sp))
+    sealed("encrypted-with-another-in-advice", "saml.assertion.count", sign="response", edit_signed_assertion=lambda text: text.replace(
+        "</saml2:Assertion>", "<saml2:Advice>" + text.replace(ASSERTION_ID, "idsecond") + "</saml2:Advice></saml2:Assertion>"))
+    sealed("encrypted-signature-elsewhere", "xml.signature.misplaced", sign="assertion", edit_signed_assertion=lambda text: swap_once(
+        text, "</saml2:AttributeStatement>", re.search("<ds:Signature .*</ds:Signature>", text, re.S)[0] + "</saml2:AttributeStatement>"))
+    sealed("encrypted-beside-plain", "saml.assertion.count", sign="response", extra_response=re.search(
+        r"<saml2:Assertion .*</saml2:Assertion>", text_of(good(sign="none")), re.S)[0])
+    sealed("encrypted-two", "saml.assertion.count", sign="response", extra_response=encrypt.encrypted("<x/>", sp))
+    sealed("encrypted-wrapped-signed-inside", "saml.assertion.count", sign="assertion", edit_signed_assertion=wrap_inside)
+    sealed("encrypted-changed-after-signing", "xml.signature.invalid", sign="assertion", edit_signed_assertion=[("alice@", "mallory@")])
+    sealed("encrypted-other-audience", "saml.audience.mismatch", audience="https://other.example")
+    sealed("encrypted-expired", "saml.time.expired", clock_offset=-3600)
+
+    # Made by libxmlsec, in the place of the Assertion: the namespaces around it are not repeated inside.
+    unsigned = text_of(good(sign="none"))
+    case("encrypted-by-xmlsec", xmlsec_sign(xmlsec_encrypt(unsigned)), identity(), keep=True, sp_keys=("sp",))
+
+
+def wrap_inside(text):
+    """XSW within what is encrypted: an unsigned Assertion around the signed one."""
+    evil = re.sub(r"<ds:Signature .*</ds:Signature>", "", text, flags=re.S).replace(ASSERTION_ID, "idevil").replace("alice@", "mallory@")
+    return evil.replace("</saml2:Conditions>", f"</saml2:Conditions><saml2:Advice>{text}</saml2:Advice>")
+
+
+def xmlsec_encrypt(document):
+    root = etree.fromstring(document.encode())
+    assertion = root.find(f"{{{saml.NS_SAML2}}}Assertion")
+    etree.cleanup_namespaces(root, top_nsmap={"saml2": saml.NS_SAML2, "xs": saml.NS_XS, "xsi": saml.NS_XSI})
+    c = xmlsec.constants
+    template = xmlsec.template.encrypted_data_create(root, c.TransformAes256Gcm, type=c.TypeEncElement, ns="xenc")
+    xmlsec.template.encrypted_data_ensure_cipher_value(template)
+    info = xmlsec.template.encrypted_data_ensure_key_info(template, ns="ds")
+    encrypted_key = xmlsec.template.add_encrypted_key(info, c.TransformRsaOaep)
+    xmlsec.template.encrypted_data_ensure_cipher_value(encrypted_key)
+    manager = xmlsec.KeysManager()
+    manager.add_key(xmlsec.Key.from_memory(KEYS["sp"].certificate_pem(), c.KeyDataFormatCertPem))
+    context = xmlsec.EncryptionContext(manager)
+    context.key = xmlsec.Key.generate(c.KeyDataAes, 256, c.KeyDataTypeSession)
+    data = context.encrypt_xml(template, assertion)
+    holder = etree.Element(f"{{{saml.NS_SAML2}}}EncryptedAssertion")
+    parent = data.getparent()
+    parent.replace(data, holder)
+    holder.append(data)
+    return etree.tostring(root).decode()
+
+
 def main():
     global KEYS
     KEYS = signers()
     (OUT / "metadata.xml").write_text(metadata("idp"))
     for write in (okta_cases, good_cases, attribute_cases, document_cases, id_cases, wrapping_cases, signature_cases,
-                  statement_cases):
+                  statement_cases, encryption_cases):
         write()
     for path in OUT.iterdir():
         if path.is_dir() and path.name != "_keys" and path.name not in written:
