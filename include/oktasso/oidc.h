@@ -6,6 +6,7 @@
 #include "oktasso/base.h"
 #include "oktasso/crypto.h"
 #include "oktasso/identity.h"
+#include "oktasso/json.h"
 
 #define OKS_OIDC_DISCOVERY_MAX (256 * 1024) /* bytes of a discovery document */
 #define OKS_OIDC_JWKS_MAX (256 * 1024)      /* bytes of a JWKS */
@@ -72,7 +73,7 @@ typedef struct oks_oidc_request_t {
 } oks_oidc_request_t;
 
 /* The URL to send the browser to. */
-oks_err_t *oks_oidc_authorization_url(const char **url, const oks_oidc_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+const char *oks_oidc_authorization_url(const oks_oidc_request_t *request, apr_pool_t *pool);
 
 /* A form to post from here to the provider (token endpoint, PAR), the client's authentication included. */
 typedef struct oks_oidc_post_t {
@@ -94,9 +95,19 @@ oks_err_t *oks_oidc_par_url(const char **url, const oks_oidc_request_t *request,
  * (OKTA.md B.2.3). The description is escaped and cut: it's the operator's detail, never the page's text. */
 oks_err_t *oks_oidc_error(oks_span_t error, oks_span_t description, apr_pool_t *pool) OKS_MUST_USE;
 
+/* A JSON object out of an answer of 200 or 201 that reports no error. Reasons: oidc.error.*, oidc.answer.malformed, base.json.*. */
+oks_err_t *oks_oidc_check_answer(json_t **json, int status, oks_span_t body, apr_pool_t *pool) OKS_MUST_USE;
+/* application/jwt, which a provider may send instead of JSON. */
+bool oks_oidc_is_jwt(const char *content_type);
+
+/* What a code is exchanged with. */
+typedef struct oks_oidc_grant_t {
+    oks_span_t code;
+    const char *redirect_uri;
+    const char *verifier;
+} oks_oidc_grant_t;
 oks_err_t *oks_oidc_token_post(oks_oidc_post_t **post, const oks_oidc_provider_t *provider, const oks_oidc_client_t *client,
-                               oks_span_t code, const char *redirect_uri, const char *verifier, const char *jti, apr_time_t now,
-                               apr_pool_t *pool) OKS_MUST_USE;
+                               const oks_oidc_grant_t *grant, const char *jti, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 
 typedef struct oks_oidc_tokens_t {
     const char *id_token;
@@ -115,7 +126,6 @@ typedef struct oks_oidc_expect_t {
     const char *nonce;              /* required: equal to the letter */
     const char *access_token;       /* for at_hash, when the token has it; "" or NULL: none */
     oks_span_t code;                /* for c_hash, when the token has it; its hash becomes identity->assertion_id */
-    int64_t max_age;                /* seconds that were asked for, -1: none; then auth_time is required */
     apr_time_t now;
     apr_interval_time_t skew;
 } oks_oidc_expect_t;
@@ -133,8 +143,8 @@ oks_err_t *oks_oidc_userinfo_merge(oks_identity_t *identity, int status, const c
 
 /* ---- Logout (OIDC RP-Initiated Logout 1.0) --------------------------------------------------------------------- */
 
-/* The provider's sign-out URL; NULL when it has none. id_token may be NULL. */
+/* The provider's sign-out URL; NULL when it has none. id_token and post_logout_redirect_uri may be NULL. */
 const char *oks_oidc_end_session_url(const oks_oidc_provider_t *provider, const char *client_id, const char *id_token,
-                                     const char *post_logout_redirect_uri, const char *state, apr_pool_t *pool);
+                                     const char *post_logout_redirect_uri, apr_pool_t *pool);
 
 #endif

@@ -1,0 +1,19 @@
+/* JSON from others: jansson with limits, and what to read of it. */
+#ifndef OKTASSO_JSON_H
+#define OKTASSO_JSON_H
+
+#include <jansson.h>
+
+#include "oktasso/base.h"
+
+#define OKS_JSON_DEPTH_MAX 32 /* nested arrays and objects */
+
+/* One JSON object (RFC 8259) of at most `max` bytes, in UTF-8, without a repeated name, without NUL, and without a number that
+ * overflows. Freed with `pool`. base.json.malformed, base.json.too_large. */
+oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_pool_t *pool) OKS_MUST_USE;
+/* The member when it is a string; NULL when it is absent or something else. It lives as long as the object. */
+const char *oks_json_string(const json_t *object, const char *name);
+/* Compact text, in `pool`; takes the reference. */
+const char *oks_json_text(json_t *json, apr_pool_t *pool);
+
+#endif

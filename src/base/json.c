@@ -1,0 +1,56 @@
+/* JSON from others: jansson, behind a look at its size, depth and bytes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "oktasso/json.h"
+
+static apr_status_t release(void *json)
+{
+    json_decref(json);
+    return APR_SUCCESS;
+}
+
+/* Brackets outside strings. */
+static bool is_shallow(oks_span_t text)
+{
+    int depth = 0;
+    bool in_string = false;
+    for (apr_size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (in_string && c == '\\') i++;
+        else if (c == '"') in_string = !in_string;
+        else if (!in_string && (c == '[' || c == '{') && ++depth > OKS_JSON_DEPTH_MAX) return false;
+        else if (!in_string && (c == ']' || c == '}')) depth--;
+    }
+    return true;
+}
+
+oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_pool_t *pool)
+{
+    json_error_t error;
+    if (text.len > max) return oks_err(pool, OKS_R_BASE_JSON_TOO_LARGE, "more than %" APR_SIZE_T_FMT " bytes", max);
+    if (!oks_utf8_ok(text)) return oks_err(pool, OKS_R_BASE_JSON_MALFORMED, "not UTF-8");
+    if (!is_shallow(text)) return oks_err(pool, OKS_R_BASE_JSON_TOO_LARGE, "more than %d levels", OKS_JSON_DEPTH_MAX);
+    json_t *json = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &error);
+    if (!json) return oks_err(pool, OKS_R_BASE_JSON_MALFORMED, "%s", oks_log_escape(oks_span_z(error.text), 120, pool));
+    apr_pool_cleanup_register(pool, json, release, apr_pool_cleanup_null);
+    if (!json_is_object(json)) return oks_err(pool, OKS_R_BASE_JSON_MALFORMED, "not an object");
+    *object = json;
+    return NULL;
+}
+
+const char *oks_json_string(const json_t *object, const char *name)
+{
+    return json_string_value(json_object_get(object, name));
+}
+
+const char *oks_json_text(json_t *json, apr_pool_t *pool)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    const char *copy = text ? apr_pstrdup(pool, text) : NULL;
+    free(text);
+    json_decref(json);
+    return copy;
+}
