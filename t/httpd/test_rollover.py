@@ -120,7 +120,7 @@ def test_a_document_that_is_no_metadata_replaces_nothing(httpd, okta, body):
     okta.control(metadata={"body": body})
     server.expect("OKS0030")
     server.start()
-    wait_until(lambda: "OKS0030" in server.log.read_text(), "the refusal")
+    wait_until(lambda: "OKS0030" in server.log_since(0), "the refusal")
     assert server.login()[1].status == 303
 
 
@@ -191,7 +191,7 @@ def test_a_certificate_that_ends_is_told_in_steps(httpd, okta, okta_dir, days, s
     server = from_file(httpd, with_certificates(okta, reissued(okta_dir, days)))
     server.expect("OKS0033")
     server.start()
-    wait_until(lambda: "OKS0033" in server.log.read_text(), "the warning")
+    wait_until(lambda: "OKS0033" in server.log_since(0), "the warning")
     assert re.findall(r"OKS0033: .* expires within (\d+) days?: ", server.log.read_text()) == [str(step)]
     assert server.login()[1].status == 303
 
@@ -201,7 +201,7 @@ def test_one_that_lasts_and_one_that_has_ended_work_in_silence(httpd, okta, okta
     server = from_file(httpd, with_certificates(okta, reissued(okta_dir, days), reissued(okta_dir, 10.5)))
     server.expect("OKS0033")
     server.start()
-    wait_until(lambda: "OKS0033" in server.log.read_text(), "the warning of the other one")
+    wait_until(lambda: "OKS0033" in server.log_since(0), "the warning of the other one")
     assert len(re.findall("OKS0033", server.log.read_text())) == 1
     assert server.login()[1].status == 303
 
@@ -215,7 +215,7 @@ def test_a_broken_certificate_is_left_out_and_told(httpd, okta, okta_dir):
     server = from_file(httpd, with_certificates(okta, "AAAA", reissued(okta_dir, 1000)))
     server.expect("OKS0034")
     server.start()
-    wait_until(lambda: "OKS0034" in server.log.read_text(), "the warning")
+    wait_until(lambda: "OKS0034" in server.log_since(0), "the warning")
     assert "acme's identity provider is left out: crypto.cert.malformed" in server.log.read_text()
     assert server.login()[1].status == 303
 
@@ -240,7 +240,7 @@ def test_the_end_of_a_file_is_told_beforehand(httpd, okta):
     server = from_file(httpd, until(okta, datetime.timedelta(days=6)))
     server.expect("OKS0035")
     server.start()
-    wait_until(lambda: "OKS0035" in server.log.read_text(), "the warning")
+    wait_until(lambda: "OKS0035" in server.log_since(0), "the warning")
     assert "may be used for 7 days more at most" in server.log.read_text()
     assert server.login()[1].status == 303
 
@@ -251,5 +251,5 @@ def test_a_fetched_document_that_has_ended_replaces_nothing(httpd, okta):
     okta.control(metadata={"body": until(okta, datetime.timedelta(minutes=-1))})
     server.expect(r"OKS0030: .*saml\.metadata\.expired")
     server.start()
-    wait_until(lambda: "saml.metadata.expired" in server.log.read_text(), "the refusal")
+    wait_until(lambda: "saml.metadata.expired" in server.log_since(0), "the refusal")
     assert server.login()[1].status == 303
