@@ -8,6 +8,7 @@
 APLOG_USE_MODULE(oktasso);
 
 #define AUTH_TYPE_NAME "OktaSSO"
+static char auth_type[] = AUTH_TYPE_NAME; /* httpd's field is not const */
 
 static bool is_ours(request_rec *r)
 {
@@ -74,11 +75,11 @@ static int accept_pass(request_rec *r, const oks_org_t *org, oks_pass_t *pass)
     oks_request_note_t *note = oks_httpd_note(r);
     const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
     note->pass = pass;
-    note->headers = oks_httpd_org_headers(oks_httpd_server_conf(r->server), org);
+    note->headers = oks_httpd_org_headers(org);
     if (dir->headers) note->headers = oks_httpd_overlay_headers(note->headers, dir->headers, r->pool);
     r->user = apr_pstrdup(r->pool, pass->user); /* httpd's field is not const */
     pass->user = r->user;                       /* fixups know the identity by this pointer */
-    r->ap_auth_type = apr_pstrdup(r->pool, AUTH_TYPE_NAME);
+    r->ap_auth_type = auth_type;
     if (pass->set_cookie) apr_table_addn(r->err_headers_out, "Set-Cookie", pass->set_cookie);
     /* A cache that others use, mod_cache here included, would hand this visitor's page (and ticket) to the next one. */
     if (!apr_table_get(r->err_headers_out, "Cache-Control")) apr_table_setn(r->err_headers_out, "Cache-Control", "private");

@@ -126,8 +126,8 @@ oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 
 /* check_config: builds every virtual host's organizations; tells what is wrong with file, line and the mend. */
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
-/* The folded names of all headers that any Location may set, and their first letters: what is scrubbed. */
-const apr_array_header_t *oks_httpd_org_headers(const oks_server_conf_t *conf, const oks_org_t *org);
+/* oks_header_t: under which names the organization's fields go out. */
+const apr_array_header_t *oks_httpd_org_headers(const oks_org_t *org);
 /* A whole file of at most `max` bytes, in `pool`; what is wrong, or NULL. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool);
 /* provider.c: where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
