@@ -88,6 +88,7 @@ typedef enum oks_jws_algorithm_t {
 /* The bit of "RS256" and so on; 0 for a name that is not implemented. */
 unsigned oks_jws_algorithm(oks_span_t name);
 
+#define OKS_JWKS_MAX (256 * 1024) /* bytes of a JWK Set */
 #define OKS_JWKS_KEYS_MAX 32
 #define OKS_JWS_TOKEN_MAX (64 * 1024) /* bytes of a compact token */
 
@@ -102,10 +103,11 @@ bool oks_jwks_has(const oks_jwks_t *keys, const char *kid);
 /* Verifies a compact JWS (RFC 7515 5.2) and returns its payload. The algorithm must be in `algorithms` (0: all), the key is the
  * one of the header's kid, or the only one that fits when there is no kid; `typ`, when not NULL, must be the header's (case
  * folded, an "application/" before it apart), and a header typ must else be JWT or absent. jku, x5u, jwk and x5c are never
- * used. Reasons: crypto.jws.malformed, crypto.jws.algorithm, crypto.jws.key_unknown, crypto.jws.signature,
+ * used. *digest (which may be NULL) is OpenSSL's name of the hash that belongs to the algorithm (OIDC Core 3.1.3.6).
+ * Reasons: crypto.jws.malformed, crypto.jws.algorithm, crypto.jws.key_unknown, crypto.jws.signature,
  * crypto.jws.header (crit, b64, typ, keys in the header), base.json.*. */
-oks_err_t *oks_jws_verify(oks_span_t *payload, oks_span_t token, const oks_jwks_t *keys, unsigned algorithms, const char *typ,
-                          apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_jws_verify(oks_span_t *payload, const char **digest, oks_span_t token, const oks_jwks_t *keys, unsigned algorithms,
+                          const char *typ, apr_pool_t *pool) OKS_MUST_USE;
 
 /* A private key that signs: RSA (RS256) or EC P-256 (ES256). */
 typedef struct oks_jws_key_t {

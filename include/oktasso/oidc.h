@@ -9,7 +9,6 @@
 #include "oktasso/json.h"
 
 #define OKS_OIDC_DISCOVERY_MAX (256 * 1024) /* bytes of a discovery document */
-#define OKS_OIDC_JWKS_MAX (256 * 1024)      /* bytes of a JWKS */
 #define OKS_OIDC_ANSWER_MAX (256 * 1024)    /* bytes of a token, userinfo or PAR answer */
 #define OKS_OIDC_SECRET_LEN 43              /* characters of a state's nonce and of a PKCE verifier: 32 bytes in base64url */
 

@@ -2,20 +2,10 @@
 #include <string.h>
 
 #include <apr_strings.h>
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
-#include "oktasso/crypto.h"
-
-#define RSA_BITS_MIN 2048
-#define RSA_BITS_MAX 8192
-
-static apr_status_t free_key(void *key)
-{
-    EVP_PKEY_free(key);
-    return APR_SUCCESS;
-}
+#include "key_private.h"
 
 static apr_status_t free_x509(void *x509)
 {
@@ -58,19 +48,6 @@ static apr_time_t when(const ASN1_TIME *time)
     return result;
 }
 
-static oks_err_t *judge_key(const EVP_PKEY *key, apr_pool_t *pool)
-{
-    char group[32] = "";
-    int bits = EVP_PKEY_get_bits(key);
-    if (EVP_PKEY_is_a(key, "RSA")) {
-        if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX) return oks_err(pool, OKS_R_CRYPTO_KEY_WEAK, "RSA of %d bits", bits);
-        return NULL;
-    }
-    if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
-        (!strcmp(group, "prime256v1") || !strcmp(group, "secp384r1") || !strcmp(group, "secp521r1"))) return NULL;
-    return oks_err(pool, OKS_R_CRYPTO_KEY_WEAK, "%s %s", EVP_PKEY_get0_type_name(key), group);
-}
-
 oks_err_t *oks_cert_parse(oks_cert_t **cert, oks_span_t text, apr_pool_t *pool)
 {
     unsigned char digest[OKS_SHA256_LEN];
@@ -84,8 +61,8 @@ oks_err_t *oks_cert_parse(oks_cert_t **cert, oks_span_t text, apr_pool_t *pool)
         return oks_err(pool, OKS_R_CRYPTO_CERT_MALFORMED, "bytes after the certificate");
     made->pkey = X509_get_pubkey(x509);
     if (!made->pkey) return oks_err(pool, OKS_R_CRYPTO_CERT_MALFORMED, "no usable public key");
-    apr_pool_cleanup_register(pool, made->pkey, free_key, apr_pool_cleanup_null);
-    OKS_TRY(judge_key(made->pkey, pool));
+    oks_key_adopt(made->pkey, pool);
+    OKS_TRY(oks_key_judge(made->pkey, pool));
     made->not_before = when(X509_get0_notBefore(x509));
     made->not_after = when(X509_get0_notAfter(x509));
     oks_sha256(digest, made->der);

@@ -10,17 +10,10 @@
 #include <openssl/pem.h>
 
 #include "jws_private.h"
+#include "key_private.h"
 #include "oktasso/json.h"
 
-#define RSA_BITS_MIN 2048
-#define RSA_BITS_MAX 8192
-#define JWKS_MAX (256 * 1024)
-
-static apr_status_t free_key(void *key)
-{
-    EVP_PKEY_free(key);
-    return APR_SUCCESS;
-}
+#define NUMBER_MAX 1024 /* bytes: of RSA's modulus */
 
 /* ---- From JWK ---- */
 
@@ -46,12 +39,12 @@ static EVP_PKEY *read_rsa(const json_t *jwk, apr_pool_t *pool)
 {
     oks_span_t n, e;
     if (!member(&n, jwk, "n", pool) || !member(&e, jwk, "e", pool)) return NULL;
-    if (n.len > RSA_BITS_MAX / 8 + 1 || e.len > 4 || !(e.ptr[e.len - 1] & 1)) return NULL;
+    if (n.len > NUMBER_MAX + 1 || e.len > 4 || !(e.ptr[e.len - 1] & 1)) return NULL;
     BIGNUM *modulus = BN_bin2bn((const unsigned char *)n.ptr, (int)n.len, NULL);
     BIGNUM *exponent = BN_bin2bn((const unsigned char *)e.ptr, (int)e.len, NULL);
     OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
-    bool ok = builder && modulus && exponent && BN_num_bits(modulus) >= RSA_BITS_MIN && BN_num_bits(modulus) <= RSA_BITS_MAX &&
-              BN_num_bits(exponent) >= 2 && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) &&
+    bool ok = builder && modulus && exponent && BN_num_bits(exponent) >= 2 &&
+              OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) &&
               OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent);
     EVP_PKEY *pkey = make("RSA", builder, ok);
     BN_free(modulus);
@@ -114,7 +107,8 @@ static bool read_key(oks_jwk_t *key, const json_t *jwk, apr_pool_t *pool)
     else if (strcmp(kty, "EC") == 0) key->pkey = read_ec(&key->fits, jwk, pool);
     else if (strcmp(kty, "OKP") == 0) key->pkey = read_okp(jwk, pool), key->fits = OKS_JWS_EDDSA;
     if (!key->pkey) return false;
-    apr_pool_cleanup_register(pool, key->pkey, free_key, apr_pool_cleanup_null);
+    oks_key_adopt(key->pkey, pool);
+    if (strcmp(kty, "OKP") != 0 && oks_key_judge(key->pkey, pool) != NULL) return false;
     key->kid = kid ? apr_pstrdup(pool, kid) : NULL;
     if (alg) key->fits &= oks_jws_algorithm(oks_span_z(alg));
     return key->fits != 0;
@@ -124,7 +118,7 @@ oks_err_t *oks_jwks_parse(oks_jwks_t **keys, oks_span_t text, apr_pool_t *pool)
 {
     json_t *set, *jwk;
     size_t i;
-    OKS_TRY(oks_json_parse(&set, text, JWKS_MAX, pool));
+    OKS_TRY(oks_json_parse(&set, text, OKS_JWKS_MAX, pool));
     const json_t *list = json_object_get(set, "keys");
     if (!json_is_array(list)) return oks_err(pool, OKS_R_CRYPTO_JWKS_MALFORMED, "no array \"keys\"");
     if (json_array_size(list) > OKS_JWKS_KEYS_MAX)
@@ -149,7 +143,7 @@ bool oks_jwks_has(const oks_jwks_t *keys, const char *kid)
 static json_t *number(const EVP_PKEY *pkey, const char *name, apr_size_t size, apr_pool_t *pool)
 {
     BIGNUM *value = NULL;
-    unsigned char bytes[RSA_BITS_MAX / 8];
+    unsigned char bytes[NUMBER_MAX];
     if (EVP_PKEY_get_bn_param(pkey, name, &value) != 1) return NULL;
     int len = size ? (int)size : BN_num_bytes(value);
     int written = len <= (int)sizeof bytes ? BN_bn2binpad(value, bytes, len) : -1;
@@ -168,11 +162,6 @@ static json_t *essential(const oks_jws_key_t *key, apr_pool_t *pool)
                      number(key->pkey, OSSL_PKEY_PARAM_EC_PUB_Y, 32, pool));
 }
 
-static int no_passphrase(char *buffer, int size, int writing, void *baton)
-{
-    return 0;
-}
-
 static unsigned algorithm_of(const EVP_PKEY *pkey)
 {
     char group[32] = "";
@@ -186,16 +175,12 @@ oks_err_t *oks_jws_key_parse(oks_jws_key_t **key, oks_span_t pem, const char *ki
 {
     unsigned char digest[OKS_SHA256_LEN];
     oks_jws_key_t *made = apr_pcalloc(pool, sizeof *made);
-    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
-    EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-    BIO_free(bio);
-    if (!pkey) return oks_err(pool, OKS_R_CRYPTO_KEY_MALFORMED, "no private key in PEM without a passphrase");
-    apr_pool_cleanup_register(pool, pkey, free_key, apr_pool_cleanup_null);
+    EVP_PKEY *pkey;
+    OKS_TRY(oks_key_read(&pkey, pem, pool));
     made->pkey = pkey;
     made->algorithm = algorithm_of(pkey);
     if (!made->algorithm) return oks_err(pool, OKS_R_CRYPTO_KEY_MALFORMED, "neither RSA nor EC on P-256");
-    if (made->algorithm == OKS_JWS_RS256 && (EVP_PKEY_get_bits(pkey) < RSA_BITS_MIN || EVP_PKEY_get_bits(pkey) > RSA_BITS_MAX))
-        return oks_err(pool, OKS_R_CRYPTO_KEY_WEAK, "RSA of %d bits", EVP_PKEY_get_bits(pkey));
+    OKS_TRY(oks_key_judge(pkey, pool));
     json_t *jwk = essential(made, pool);
     char *text = jwk ? json_dumps(jwk, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(jwk);

@@ -108,8 +108,8 @@ static oks_err_t *decode(oks_span_t *bytes, oks_span_t part, apr_pool_t *pool)
     return oks_err(pool, OKS_R_CRYPTO_JWS_MALFORMED, "a part is no base64url");
 }
 
-oks_err_t *oks_jws_verify(oks_span_t *payload, oks_span_t token, const oks_jwks_t *keys, unsigned allowed, const char *typ,
-                          apr_pool_t *pool)
+oks_err_t *oks_jws_verify(oks_span_t *payload, const char **digest, oks_span_t token, const oks_jwks_t *keys, unsigned allowed,
+                          const char *typ, apr_pool_t *pool)
 {
     oks_span_t part[4], bytes, signature, rest = token;
     json_t *header;
@@ -128,6 +128,7 @@ oks_err_t *oks_jws_verify(oks_span_t *payload, oks_span_t token, const oks_jwks_
     if (!signature_ok(key, row, oks_span(token.ptr, part[0].len + 1 + part[1].len), signature, pool))
         return oks_err(pool, OKS_R_CRYPTO_JWS_SIGNATURE, "%s", algorithms[row].name);
     *payload = bytes;
+    if (digest) *digest = algorithms[row].digest ? algorithms[row].digest : "SHA512"; /* Ed25519 has it inside (RFC 8032 5.1) */
     return NULL;
 }
 

@@ -7,31 +7,16 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "oktasso/crypto.h"
+#include "key_private.h"
 
 #define KEY_BITS 2048
 #define CERT_DAYS 3650 /* a key container: Okta does not ask when it ends, and a rollover is the administrator's wish */
 
-static apr_status_t free_key(void *key)
-{
-    EVP_PKEY_free(key);
-    return APR_SUCCESS;
-}
-
-/* No terminal to ask on: a key that is locked is refused. */
-static int no_passphrase(char *buffer, int size, int writing, void *baton)
-{
-    return 0;
-}
-
 oks_err_t *oks_keypair_parse(oks_keypair_t **pair, oks_span_t key, oks_span_t cert, apr_pool_t *pool)
 {
     oks_keypair_t *made = apr_pcalloc(pool, sizeof *made);
-    BIO *bio = BIO_new_mem_buf(key.ptr, (int)key.len);
-    EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-    BIO_free(bio);
-    if (!pkey) return oks_err(pool, OKS_R_CRYPTO_KEY_MALFORMED, "no private key in PEM without a passphrase");
-    apr_pool_cleanup_register(pool, pkey, free_key, apr_pool_cleanup_null);
+    EVP_PKEY *pkey;
+    OKS_TRY(oks_key_read(&pkey, key, pool));
     made->pkey = pkey;
     if (!EVP_PKEY_is_a(pkey, "RSA")) return oks_err(pool, OKS_R_CRYPTO_KEY_MALFORMED, "not an RSA key");
     OKS_TRY(oks_cert_parse(&made->cert, cert, pool));

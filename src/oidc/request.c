@@ -80,8 +80,9 @@ static oks_err_t *assertion(const char **token, const oks_oidc_client_t *client,
     return oks_jws_sign(token, client->key, NULL, oks_span_z(claims), pool);
 }
 
-static oks_err_t *authenticate(oks_oidc_post_t *post, const oks_oidc_provider_t *provider, const oks_oidc_client_t *client,
-                               const char *jti, apr_time_t now, apr_pool_t *pool)
+/* `named`: the body says client_id already. */
+static oks_err_t *authenticate(oks_oidc_post_t *post, bool named, const oks_oidc_provider_t *provider,
+                               const oks_oidc_client_t *client, const char *jti, apr_time_t now, apr_pool_t *pool)
 {
     const char *token;
     unsigned auth = choose(client, provider);
@@ -89,7 +90,7 @@ static oks_err_t *authenticate(oks_oidc_post_t *post, const oks_oidc_provider_t 
         post->authorization = basic(client, pool);
         return NULL;
     }
-    if (!strstr(post->body, "client_id=")) post->body = oks_oidc_add(post->body, "client_id", client->id, pool);
+    if (!named) post->body = oks_oidc_add(post->body, "client_id", client->id, pool);
     if (auth == OKS_OIDC_AUTH_POST) post->body = oks_oidc_add(post->body, "client_secret", client->secret, pool);
     if (auth != OKS_OIDC_AUTH_PRIVATE_KEY_JWT) return NULL;
     OKS_TRY(assertion(&token, client, post->url, jti, now, pool));
@@ -107,7 +108,7 @@ oks_err_t *oks_oidc_par_post(oks_oidc_post_t **post, const oks_oidc_request_t *r
     made->url = request->provider->par_endpoint;
     made->body = parameters(request, pool);
     *post = made;
-    return authenticate(made, request->provider, request->client, jti, now, pool);
+    return authenticate(made, true, request->provider, request->client, jti, now, pool);
 }
 
 oks_err_t *oks_oidc_par_url(const char **url, const oks_oidc_request_t *request, int status, oks_span_t body, apr_pool_t *pool)
@@ -131,7 +132,7 @@ oks_err_t *oks_oidc_token_post(oks_oidc_post_t **post, const oks_oidc_provider_t
     made->body = oks_oidc_add(made->body, "redirect_uri", grant->redirect_uri, pool);
     made->body = oks_oidc_add(made->body, "code_verifier", grant->verifier, pool);
     *post = made;
-    return authenticate(made, provider, client, jti, now, pool);
+    return authenticate(made, false, provider, client, jti, now, pool);
 }
 
 const char *oks_oidc_end_session_url(const oks_oidc_provider_t *provider, const char *client_id, const char *id_token,

@@ -67,28 +67,16 @@ static bool half_hash_ok(const char *said, oks_span_t text, const char *digest, 
     return strcmp(said, oks_base64url_encode(oks_span((char *)hash, len / 2), pool)) == 0;
 }
 
-/* ES384 means SHA-384, and so on; Ed25519 hashes with SHA-512. The header was judged when the signature was. */
-static const char *digest_of(oks_span_t token, apr_pool_t *pool)
-{
-    oks_span_t part, bytes;
-    json_t *header;
-    oks_span_next(&part, &token, '.');
-    if (oks_base64url_decode(&bytes, part, pool) != NULL) return "SHA256";
-    if (oks_json_parse(&header, bytes, bytes.len, pool) != NULL) return "SHA256";
-    const char *alg = oks_json_string(header, "alg");
-    return !alg ? "SHA256" : strstr(alg, "384") ? "SHA384" : strstr(alg, "512") || !strcmp(alg, "EdDSA") ? "SHA512" : "SHA256";
-}
-
-static oks_err_t *check_hash(const json_t *claims, const char *name, oks_span_t text, oks_span_t token, apr_pool_t *pool)
+static oks_err_t *check_hash(const json_t *claims, const char *name, oks_span_t text, const char *digest, apr_pool_t *pool)
 {
     const json_t *value = json_object_get(claims, name);
     if (!value) return NULL;
     if (!json_is_string(value)) return malformed(name, pool);
-    if (text.len && half_hash_ok(json_string_value(value), text, digest_of(token, pool), pool)) return NULL;
+    if (text.len && half_hash_ok(json_string_value(value), text, digest, pool)) return NULL;
     return oks_err(pool, OKS_R_OIDC_TOKEN_HASH, "%s", name);
 }
 
-static oks_err_t *check_claims(apr_time_t *end, const json_t *claims, oks_span_t token, const oks_oidc_expect_t *expect,
+static oks_err_t *check_claims(apr_time_t *end, const json_t *claims, const char *digest, const oks_oidc_expect_t *expect,
                                apr_pool_t *pool)
 {
     const char *issuer = oks_json_string(claims, "iss"), *nonce = oks_json_string(claims, "nonce");
@@ -101,8 +89,8 @@ static oks_err_t *check_claims(apr_time_t *end, const json_t *claims, oks_span_t
     OKS_TRY(check_times(end, claims, expect, pool));
     if (!nonce || strcmp(nonce, expect->nonce) != 0) return oks_err(pool, OKS_R_OIDC_TOKEN_NONCE, nonce ? "another one" : "none");
     if (!sub || !*sub || strlen(sub) > SUBJECT_MAX || *oks_value_sanitize(sub, pool) == '\0') return malformed("sub", pool);
-    OKS_TRY(check_hash(claims, "at_hash", oks_span_z(expect->access_token), token, pool));
-    return check_hash(claims, "c_hash", expect->code, token, pool);
+    OKS_TRY(check_hash(claims, "at_hash", oks_span_z(expect->access_token), digest, pool));
+    return check_hash(claims, "c_hash", expect->code, digest, pool);
 }
 
 /* ---- Claims as attributes ---- */
@@ -145,12 +133,13 @@ oks_err_t *oks_oidc_id_token_verify(oks_identity_t **identity, oks_span_t token,
 {
     oks_span_t payload;
     json_t *claims;
+    const char *digest;
     apr_time_t end;
     unsigned char hash[OKS_SHA256_LEN];
     oks_identity_t *made = apr_pcalloc(pool, sizeof(oks_identity_t));
-    OKS_TRY(oks_jws_verify(&payload, token, expect->keys, expect->algorithms, NULL, pool));
+    OKS_TRY(oks_jws_verify(&payload, &digest, token, expect->keys, expect->algorithms, NULL, pool));
     OKS_TRY(oks_json_parse(&claims, payload, OKS_JWS_TOKEN_MAX, pool));
-    OKS_TRY(check_claims(&end, claims, token, expect, pool));
+    OKS_TRY(check_claims(&end, claims, digest, expect, pool));
     OKS_TRY(read_time(&made->authn_instant, claims, "auth_time", false, pool));
     oks_sha256(hash, expect->code);
     made->protocol = "oidc";
@@ -176,7 +165,7 @@ oks_err_t *oks_oidc_userinfo_merge(oks_identity_t *identity, int status, const c
     if (status != 200) return oks_err(pool, OKS_R_OIDC_USERINFO_FAILED, "HTTP %d", status);
     if (oks_oidc_is_jwt(content_type)) {
         oks_span_t token = oks_span_trim(body);
-        OKS_TRY(oks_jws_verify(&body, token, expect->keys, expect->algorithms, NULL, pool));
+        OKS_TRY(oks_jws_verify(&body, NULL, token, expect->keys, expect->algorithms, NULL, pool));
     }
     OKS_TRY(oks_json_parse(&claims, body, OKS_OIDC_ANSWER_MAX, pool));
     const char *sub = oks_json_string(claims, "sub"), *issuer = oks_json_string(claims, "iss");

@@ -178,10 +178,10 @@ static void our_tokens_verify_with_our_jwk(void **state)
     assert_true(oks_jwks_has(keys, key->kid));
     assert_int_equal(strlen(key->kid), 43);
     GOOD(oks_jws_sign(&token, key, "x+jwt", oks_span_z("{\"a\":1}"), pool));
-    GOOD(oks_jws_verify(&payload, oks_span_z(token), keys, OKS_JWS_ES256, "x+jwt", pool));
+    GOOD(oks_jws_verify(&payload, NULL, oks_span_z(token), keys, OKS_JWS_ES256, "x+jwt", pool));
     assert_true(oks_span_eq_z(payload, "{\"a\":1}"));
-    REASON(oks_jws_verify(&payload, oks_span_z(token), keys, 0, NULL, pool), OKS_R_CRYPTO_JWS_HEADER);
-    REASON(oks_jws_verify(&payload, oks_span_z(token), keys, OKS_JWS_RS256, "x+jwt", pool), OKS_R_CRYPTO_JWS_ALGORITHM);
+    REASON(oks_jws_verify(&payload, NULL, oks_span_z(token), keys, 0, NULL, pool), OKS_R_CRYPTO_JWS_HEADER);
+    REASON(oks_jws_verify(&payload, NULL, oks_span_z(token), keys, OKS_JWS_RS256, "x+jwt", pool), OKS_R_CRYPTO_JWS_ALGORITHM);
     REASON(oks_jws_key_parse(&key, oks_span_z("no key"), NULL, pool), OKS_R_CRYPTO_KEY_MALFORMED);
     apr_pool_destroy(pool);
 }
@@ -241,7 +241,7 @@ static void a_client_says_who_it_is(void **state)
     client.key = key;
     const char *assertion = strstr(token_post(&client)->body, "&client_assertion=");
     assert_non_null(assertion);
-    GOOD(oks_jws_verify(&claims, oks_span_z(assertion + strlen("&client_assertion=")), keys, OKS_JWS_ES256, NULL, pool));
+    GOOD(oks_jws_verify(&claims, NULL, oks_span_z(assertion + strlen("&client_assertion=")), keys, OKS_JWS_ES256, NULL, pool));
     assert_string_equal(oks_span_dup(claims, pool), "{\"iss\":\"id:1\",\"sub\":\"id:1\",\"aud\":\"https://acme.okta.com/token\",\"jti\":\"jti\","
                         "\"iat\":1800000000,\"exp\":1800000300}");
     apr_pool_destroy(pool);
