@@ -2,20 +2,11 @@
 #include <string.h>
 
 #include <apr_strings.h>
-#include <jansson.h>
 
 #include "directory_private.h"
+#include "oktasso/json.h"
 
 /* ---- Profiles as text ---- */
-
-static const char *dump(json_t *json, apr_pool_t *pool)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    const char *copy = text ? apr_pstrdup(pool, text) : NULL;
-    free(text);
-    json_decref(json);
-    return copy;
-}
 
 oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks_profile_t *profile, apr_pool_t *pool)
 {
@@ -27,8 +18,8 @@ oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks
         const apr_table_entry_t *entry = &APR_ARRAY_IDX(entries, i, apr_table_entry_t);
         json_array_append_new(pairs, json_pack("[ss]", entry->key, entry->val));
     }
-    *groups = dump(list, pool);
-    *extra = dump(pairs, pool);
+    *groups = oks_json_text(list, pool);
+    *extra = oks_json_text(pairs, pool);
     return *groups && *extra ? NULL : oks_err(pool, OKS_R_INTERNAL, "out of memory for a profile");
 }
 

@@ -3,9 +3,9 @@
 
 #include <apr_lib.h>
 #include <apr_strings.h>
-#include <jansson.h>
 
 #include "flow_private.h"
+#include "oktasso/json.h"
 
 typedef struct route_t {
     const char *name;
@@ -103,12 +103,10 @@ oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow,
     json_object_set_new(body, "groups", groups);
     json_add(body, "protocol", pass.record->protocol);
     json_add(body, "expires", oks_time_format(pass.record->expires, pool));
-    char *text = json_dumps(body, JSON_COMPACT);
+    const char *text = oks_json_text(body, pool);
     *answer = oks_flow_answer(200, "session", pool);
     (*answer)->content_type = "application/json";
-    (*answer)->body = text ? apr_pstrdup(pool, text) : "{}";
-    free(text);
-    json_decref(body);
+    (*answer)->body = text ? text : "{}";
     return NULL;
 }
 

@@ -14,7 +14,7 @@ DOORS = {
     "xml": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/xml.h", "libxml/", "xmlsec/", "openssl/evp.h"},
     "saml": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/identity.h", "oktasso/saml.h", "oktasso/xml.h", "libxml/", "zlib.h"},
     "oidc": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/identity.h", "oktasso/json.h", "oktasso/oidc.h", "openssl/evp.h"},
-    "directory": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/directory.h", "jansson.h"},
+    "directory": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/directory.h", "oktasso/json.h", "jansson.h"},
     "net": {"oktasso/base.h", "oktasso/net.h", "curl/"},
     "flow": {"oktasso/", "jansson.h"},
     "httpd": {"oktasso/flow.h", "oktasso/net.h", "oktasso/base.h", "http", "ap_provider.h", "mod_auth.h", "mod_watchdog.h", "unixd.h"},
