@@ -6,8 +6,6 @@
 
 #include "xml_private.h"
 
-#define DSIG "http://www.w3.org/2000/09/xmldsig#"
-#define XMLENC "http://www.w3.org/2001/04/xmlenc#"
 #define XMLENC11 "http://www.w3.org/2009/xmlenc11#"
 #define TYPE_ELEMENT XMLENC "Element"
 #define PLAIN_MAX (256 * 1024) /* bytes: no Response is larger */
@@ -43,8 +41,7 @@ static oks_err_t *read_method(const char **uri, xmlNode **method, const xmlNode 
                               apr_pool_t *pool)
 {
     int count = oks_xml_children(method, parent, ns, name);
-    const char *value = *method ? oks_xml_attribute(*method, "Algorithm", pool) : NULL;
-    *uri = value ? value : "";
+    *uri = oks_xml_method(*method, pool);
     return count > 1 ? malformed(pool, apr_pstrcat(pool, "more than one ", name, NULL)) : NULL;
 }
 

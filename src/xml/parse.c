@@ -6,9 +6,8 @@
 #include <libxml/parser.h>
 #include <libxml/uri.h>
 
-#include "oktasso/xml.h"
+#include "xml_private.h"
 
-#define NS_DSIG "http://www.w3.org/2000/09/xmldsig#"
 
 typedef struct scan_t {
     const char *p, *end;
@@ -217,7 +216,7 @@ int oks_xml_children(xmlNode **first, const xmlNode *parent, const char *ns, con
 
 int oks_xml_count_signatures(const xmlNode *root)
 {
-    int count = oks_xml_is(root, NS_DSIG, "Signature") ? 1 : 0;
+    int count = oks_xml_is(root, DSIG, "Signature") ? 1 : 0;
     for (const xmlNode *node = oks_xml_first_element(root); node; node = oks_xml_next_element(node))
         count += oks_xml_count_signatures(node);
     return count;

@@ -12,11 +12,9 @@
 
 #include "xml_private.h"
 
-#define DSIG "http://www.w3.org/2000/09/xmldsig#"
 #define EXC_C14N "http://www.w3.org/2001/10/xml-exc-c14n#"
 #define ENVELOPED DSIG "enveloped-signature"
 #define DSIG_MORE "http://www.w3.org/2001/04/xmldsig-more#"
-#define XMLENC "http://www.w3.org/2001/04/xmlenc#"
 
 typedef struct algorithm_t {
     const char *uri;
@@ -64,9 +62,9 @@ oks_err_t *oks_xml_init(apr_pool_t *pool)
 
 /* ---- Our own look ---- */
 
-static const char *algorithm(const xmlNode *node, apr_pool_t *pool)
+const char *oks_xml_method(const xmlNode *node, apr_pool_t *pool)
 {
-    const char *name = oks_xml_attribute(node, "Algorithm", pool);
+    const char *name = node ? oks_xml_attribute(node, "Algorithm", pool) : NULL;
     return name ? name : "";
 }
 
@@ -107,7 +105,7 @@ static oks_err_t *check_transforms(const xmlNode *transforms, apr_pool_t *pool)
     static const char *const wanted[] = { ENVELOPED, EXC_C14N };
     int count = 0;
     for (xmlNode *node = oks_xml_first_element(transforms); node; node = oks_xml_next_element(node), count++) {
-        const char *name = algorithm(node, pool);
+        const char *name = oks_xml_method(node, pool);
         if (!oks_xml_is(node, DSIG, "Transform") || count > 1 || strcmp(name, wanted[count]) != 0)
             return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "\"%s\"", oks_log_escape(oks_span_z(name), 120, pool));
         if (count == 0 ? oks_xml_first_element(node) != NULL : !c14n_content_ok(node, pool))
@@ -127,9 +125,9 @@ static oks_err_t *check_reference(const xmlNode *reference, const char *id, unsi
     OKS_TRY(expect(&transforms, &node, "Transforms", pool));
     OKS_TRY(check_transforms(transforms, pool));
     OKS_TRY(expect(&method, &node, "DigestMethod", pool));
-    if (!listed(algorithm(method, pool), digest_algorithms, allowed))
+    if (!listed(oks_xml_method(method, pool), digest_algorithms, allowed))
         return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "digest \"%s\"",
-                       oks_log_escape(oks_span_z(algorithm(method, pool)), 120, pool));
+                       oks_log_escape(oks_span_z(oks_xml_method(method, pool)), 120, pool));
     OKS_TRY(expect(&value, &node, "DigestValue", pool));
     return node ? malformed(pool, "more than a DigestValue in Reference") : NULL;
 }
@@ -138,15 +136,15 @@ static oks_err_t *check_signed_info(const xmlNode *info, const char *id, unsigne
 {
     xmlNode *node = oks_xml_first_element(info), *method, *reference;
     OKS_TRY(expect(&method, &node, "CanonicalizationMethod", pool));
-    if (strcmp(algorithm(method, pool), EXC_C14N) != 0)
+    if (strcmp(oks_xml_method(method, pool), EXC_C14N) != 0)
         return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "canonicalization \"%s\"",
-                       oks_log_escape(oks_span_z(algorithm(method, pool)), 120, pool));
+                       oks_log_escape(oks_span_z(oks_xml_method(method, pool)), 120, pool));
     if (!c14n_content_ok(method, pool))
         return oks_err(pool, OKS_R_XML_SIGNATURE_TRANSFORM, "content in CanonicalizationMethod");
     OKS_TRY(expect(&method, &node, "SignatureMethod", pool));
-    if (!listed(algorithm(method, pool), signature_algorithms, allowed))
+    if (!listed(oks_xml_method(method, pool), signature_algorithms, allowed))
         return oks_err(pool, OKS_R_XML_SIGNATURE_ALGORITHM, "signature \"%s\"",
-                       oks_log_escape(oks_span_z(algorithm(method, pool)), 120, pool));
+                       oks_log_escape(oks_span_z(oks_xml_method(method, pool)), 120, pool));
     if (oks_xml_children(&reference, info, DSIG, "Reference") != 1)
         return oks_err(pool, OKS_R_XML_SIGNATURE_REFERENCE, "not exactly one Reference");
     OKS_TRY(expect(&reference, &node, "Reference", pool));
