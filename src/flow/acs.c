@@ -134,7 +134,7 @@ static oks_err_t *verify(oks_identity_t **identity, const acs_t *acs, oks_span_t
     oks_err_t *err = oks_saml_response_verify(identity, response, &expect, pool);
     if (err && err->reason == OKS_R_SAML_ASSERTION_ENCRYPTED) { /* few are: only these cost a look for the key */
         OKS_TRY(oks_flow_decryption_keys(&expect.keys, acs->flow, acs->org, pool));
-        err = oks_saml_response_verify(identity, response, &expect, pool);
+        if (expect.keys) err = oks_saml_response_verify(identity, response, &expect, pool);
     }
     if (err) return err;
     if ((*identity)->in_response_to) return oks_state_check(acs->state, acs->request, pool);

@@ -55,9 +55,7 @@ static oks_err_t *slide(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_
 {
     if (request->now - ticket->issued <= org->session.idle / 10) return NULL;
     oks_ticket_t next = *ticket;
-    next.issued = apr_time_from_sec(apr_time_sec(request->now));
-    next.idle_until = next.issued + org->session.idle;
-    if (next.idle_until > next.last_until) next.idle_until = next.last_until;
+    oks_ticket_issue(&next, org, request->now);
     return oks_flow_ticket_cookie(&pass->set_cookie, flow, org, request, &next, pool);
 }
 

@@ -69,6 +69,8 @@ typedef struct oks_ticket_t {
     apr_time_t last_until;
 } oks_ticket_t;
 
+/* Issues it at `now`: the idle deadline, within the last one. */
+void oks_ticket_issue(oks_ticket_t *ticket, const oks_org_t *org, apr_time_t now);
 /* The Set-Cookie value of a session's ticket. */
 oks_err_t *oks_flow_ticket_cookie(const char **set_cookie, const oks_flow_t *flow, const oks_org_t *org,
                                   const oks_request_t *request, const oks_ticket_t *ticket, apr_pool_t *pool)

@@ -200,18 +200,16 @@ oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, o
         return answer;
     }
     if (oks_return_path(&return_path, request->target, pool) != NULL) return_path = "/"; /* odd target: the start page */
-    const char *login = oks_flow_login_url(flow, org, request, NULL, return_path, request->demand, pool);
     bool redirect = mode == OKS_UNAUTHORIZED_REDIRECT ||
                     (mode != OKS_UNAUTHORIZED_401 && oks_flow_is_navigation(request));
-    if (!redirect) {
-        answer = unauthorized(org, request, refusal, login, pool);
-    } else if (offers_choice(org, request->demand)) {
-        answer = oks_flow_see_other(login, "login.needed", pool);
-    } else {
+    if (redirect && !offers_choice(org, request->demand)) {
         oks_demand_t demand;
         oks_request_t asking = asking_for(&demand, request, refusal);
         oks_err_t *err = oks_flow_start(&answer, flow, org, &asking, return_path, 0, pool);
         if (err) answer = oks_flow_refuse(request, err, NULL, pool);
+    } else {
+        const char *login = oks_flow_login_url(flow, org, request, NULL, return_path, request->demand, pool);
+        answer = redirect ? oks_flow_see_other(login, "login.needed", pool) : unauthorized(org, request, refusal, login, pool);
     }
     answer->org = org->name;
     return answer;

@@ -39,7 +39,8 @@ static const char *policy(const oks_request_t *request, oks_page_kind_t kind, ap
 {
     const oks_look_t *look = request->look;
     return apr_pstrcat(pool, "default-src 'none'; style-src ", hash_source(style, pool),
-                       look && look->template_parts ? " 'self'; font-src 'self'; img-src 'self'" : look ? "; img-src 'self'" : "",
+                       look && look->template_parts ? " 'self'; font-src 'self'; img-src 'self'"
+                       : look && look->logo ? "; img-src 'self'" : "",
                        kind == OKS_PAGE_SUBMIT ? apr_pstrcat(pool, "; script-src ", hash_source(submit, pool), NULL) : "",
                        kind == OKS_PAGE_PLAIN ? "; form-action 'self'" : "", "; base-uri 'none'; frame-ancestors 'none'", NULL);
 }

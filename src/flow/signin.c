@@ -41,11 +41,9 @@ oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const
 {
     const char *cookie, *restart = oks_flow_cookie_name(request->tls, "restart", pool);
     oks_span_t guard;
-    oks_ticket_t ticket = { .session = login->session, .issued = apr_time_from_sec(apr_time_sec(login->now)) };
+    oks_ticket_t ticket = { .session = login->session, .last_until = login->expires };
     OKS_TRY(oks_login_write(&ticket.user, flow, org, login, pool));
-    ticket.last_until = login->expires;
-    ticket.idle_until = ticket.issued + org->session.idle;
-    if (ticket.idle_until > ticket.last_until) ticket.idle_until = ticket.last_until;
+    oks_ticket_issue(&ticket, org, login->now);
     OKS_TRY(oks_flow_ticket_cookie(&cookie, flow, org, request, &ticket, pool));
     *answer = oks_flow_see_other(return_path, "login.done", pool);
     (*answer)->org = org->name;

@@ -40,6 +40,13 @@ void oks_flow_name_cookies(oks_org_t *org, const char *vhost, apr_pool_t *pool)
     org->ticket_aad_plain = apr_pstrcat(pool, "ticket\n", org->cookie_plain, "\n", vhost, NULL);
 }
 
+void oks_ticket_issue(oks_ticket_t *ticket, const oks_org_t *org, apr_time_t now)
+{
+    ticket->issued = apr_time_from_sec(apr_time_sec(now));
+    ticket->idle_until = ticket->issued + org->session.idle;
+    if (ticket->idle_until > ticket->last_until) ticket->idle_until = ticket->last_until;
+}
+
 oks_err_t *oks_flow_ticket_cookie(const char **set_cookie, const oks_flow_t *flow, const oks_org_t *org,
                                   const oks_request_t *request, const oks_ticket_t *ticket, apr_pool_t *pool)
 {

@@ -16,13 +16,15 @@ static bool is_ours(request_rec *r)
     return type && strcasecmp(type, AUTH_TYPE_NAME) == 0;
 }
 
-int oks_httpd_refuse(request_rec *r, oks_request_t *value, const oks_org_t *org, const oks_err_t *err)
+int oks_httpd_refuse(request_rec *r, const char *org, const oks_err_t *err)
 {
-    oks_httpd_value(value, r);
-    oks_httpd_value_rest(value, r);
-    oks_answer_t *answer = oks_flow_refuse(value, err, NULL, r->pool);
-    answer->org = org ? org->name : NULL;
-    return oks_httpd_send(r, answer, value->id);
+    oks_request_t value;
+    oks_httpd_value(&value, r);
+    oks_httpd_value_rest(&value, r);
+    oks_answer_t *answer = oks_flow_refuse(&value, err, NULL, r->pool);
+    answer->org = org;
+    if (oks_httpd_note(r)->pass) answer->user = r->user;
+    return oks_httpd_send(r, answer, value.id);
 }
 
 /* The organization of this Location; NULL with `err` when there is none that works. */
@@ -96,7 +98,7 @@ int oks_httpd_check_authn(request_rec *r)
     if (!is_ours(r)) return DECLINED;
     if (!flow) return HTTP_SERVICE_UNAVAILABLE;
     const oks_org_t *org = find_org(r, flow, &err);
-    if (!org) return oks_httpd_refuse(r, &value, NULL, err);
+    if (!org) return oks_httpd_refuse(r, NULL, err);
     oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
     err = find_identity(pass, flow, org, &value, r);
     if (!err) return accept_pass(r, org, pass);
@@ -152,16 +154,10 @@ int oks_httpd_check_access_ex(request_rec *r)
 int oks_httpd_check_authz(request_rec *r)
 {
     oks_request_note_t *note = oks_httpd_note(r);
-    oks_request_t value;
     if (!note->pass || note->judging) return DECLINED;
     note->judging = true;
     int status = ap_run_auth_checker(r);
     note->judging = false;
     if (status != HTTP_UNAUTHORIZED && status != HTTP_FORBIDDEN) return status;
-    oks_httpd_value(&value, r);
-    oks_httpd_value_rest(&value, r);
-    oks_answer_t *answer = oks_flow_refuse(&value, oks_err(r->pool, OKS_R_HTTPD_REQUEST_DENIED, NULL), NULL, r->pool);
-    answer->org = oks_httpd_dir_conf(r)->org;
-    answer->user = r->user;
-    return oks_httpd_send(r, answer, value.id);
+    return oks_httpd_refuse(r, oks_httpd_dir_conf(r)->org, oks_err(r->pool, OKS_R_HTTPD_REQUEST_DENIED, NULL));
 }

@@ -264,14 +264,6 @@ static const char *check_location_headers(const oks_server_conf_t *sc, const apr
     return NULL;
 }
 
-static const oks_look_t *make_look(const oks_server_conf_t *sc, apr_pool_t *pool)
-{
-    if (!sc->page_template && !sc->logo) return NULL;
-    oks_look_t *look = apr_palloc(pool, sizeof *look);
-    *look = (oks_look_t){ .template_parts = sc->page_template, .logo = sc->logo };
-    return look;
-}
-
 static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_t *main_conf, apr_pool_t *pool)
 {
     const server_rec *s = sc->server;
@@ -280,7 +272,6 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     if (!sc->path) sc->path = DEFAULT_SSO_PATH;
     sc->vhost = sc->base_url ? sc->base_url : apr_psprintf(
         pool, "%s:%d", s->server_hostname ? s->server_hostname : "", s->addrs ? s->addrs->host_port : s->port);
-    sc->look = make_look(sc, pool);
     sc->orgs = apr_hash_make(pool);
     for (apr_hash_index_t *i = apr_hash_first(pool, sc->sections); i; i = apr_hash_next(i)) {
         const oks_org_conf_t *section = apr_hash_this_val(i);

@@ -99,8 +99,7 @@ typedef struct oks_server_conf_t {
     const apr_interval_time_t *overlap; /* main server alone: of certificates that metadata drops; NULL: the default */
     const char *path;
     const char *base_url;
-    const apr_array_header_t *page_template; /* of oks_look_t */
-    const char *logo;
+    oks_look_t look;
     oks_org_conf_t *defaults;
     apr_hash_t *sections;              /* name -> oks_org_conf_t */
     apr_array_header_t *locations;     /* oks_dir_conf_t *, those that say something */
@@ -109,7 +108,6 @@ typedef struct oks_server_conf_t {
     apr_hash_t *orgs;                  /* name -> oks_org_entry_t */
     apr_hash_t *domains;               /* email domain, lower case -> oks_org_entry_t */
     const char *vhost;
-    const oks_look_t *look;            /* NULL: our own */
     bool requires_sso;                 /* some organization here does */
     oks_flow_t *flow;                  /* made in each child */
 } oks_server_conf_t;

@@ -232,15 +232,19 @@ static const char *set_algorithms(cmd_parms *cmd, void *dir, int argc, char *con
     return store(cmd, dir, OKS_SET_ALGORITHMS, set);
 }
 
+/* One of `words`, NULL-terminated: their order is that of the setting's enumeration. */
+static const char *store_word(cmd_parms *cmd, void *dir, oks_setting_id_t id, const char *const *words, const char *text)
+{
+    int *value = apr_pcalloc(cmd->pool, sizeof *value);
+    while (words[*value] && strcasecmp(text, words[*value]) != 0) ++*value;
+    if (words[*value]) return store(cmd, dir, id, value);
+    return apr_psprintf(cmd->pool, "%s takes %s, %s or %s", cmd->cmd->name, words[0], words[1], words[2]);
+}
+
 static const char *set_idp_initiated(cmd_parms *cmd, void *dir, const char *text)
 {
-    static const char *const words[] = { "upgrade", "on", "off" };
-    oks_idp_initiated_t *mode = apr_palloc(cmd->pool, sizeof *mode);
-    int i = 0;
-    while (i < 3 && strcasecmp(text, words[i]) != 0) i++;
-    if (i == 3) return "OktaSSOIdPInitiated takes upgrade, on or off";
-    *mode = (oks_idp_initiated_t)i;
-    return store(cmd, dir, OKS_SET_IDP_INITIATED, mode);
+    static const char *const words[] = { "upgrade", "on", "off", NULL };
+    return store_word(cmd, dir, OKS_SET_IDP_INITIATED, words, text);
 }
 
 static const char *set_entity_ids(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -463,11 +467,8 @@ static const char *set_email_domains(cmd_parms *cmd, void *dir, int argc, char *
 
 static const char *set_require_sso(cmd_parms *cmd, void *dir, const char *text)
 {
-    static const oks_require_sso_t values[] = { OKS_REQUIRE_SSO_OFF, OKS_REQUIRE_SSO_ON, OKS_REQUIRE_SSO_MEMBERS };
-    static const char *const names[] = { "off", "on", "members" };
-    for (int i = 0; i < 3; i++)
-        if (!strcasecmp(text, names[i])) return store(cmd, dir, OKS_SET_REQUIRE_SSO, &values[i]);
-    return "OktaSSORequireSSO takes off, on or members";
+    static const char *const words[] = { "off", "on", "members", NULL };
+    return store_word(cmd, dir, OKS_SET_REQUIRE_SSO, words, text);
 }
 
 static const char *set_local_providers(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -585,7 +586,7 @@ static const char *set_page_template(cmd_parms *cmd, void *dir, const char *path
     path = ap_server_root_relative(cmd->temp_pool, path);
     const char *error = oks_httpd_read_file(&text, path, OKS_LOOK_TEMPLATE_MAX, cmd->pool);
     if (error) return apr_psprintf(cmd->pool, "OktaSSOPageTemplate: %s", error);
-    oks_err_t *err = oks_look_parse(&conf->page_template, text, cmd->pool);
+    oks_err_t *err = oks_look_parse(&conf->look.template_parts, text, cmd->pool);
     return err ? apr_psprintf(cmd->pool, "OktaSSOPageTemplate %s: %s", path, err->detail) : NULL;
 }
 
@@ -596,7 +597,7 @@ static const char *set_logo(cmd_parms *cmd, void *dir, const char *path)
     if (oks_return_path(&checked, oks_span_z(path), cmd->temp_pool) != NULL)
         return apr_psprintf(cmd->pool, "OktaSSOLogo \"%s\": write the path of a picture on this site, such as /logo.svg, which "
                             "everybody may see", path);
-    oks_httpd_server_conf(cmd->server)->logo = path;
+    oks_httpd_server_conf(cmd->server)->look.logo = path;
     return NULL;
 }
 

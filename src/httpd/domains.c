@@ -6,15 +6,16 @@
 
 #include "conf.h"
 
-/* The organization of this very domain, else of the nearest "*.PARENT" above it. */
-static const oks_org_entry_t *find(apr_hash_t *domains, char *domain)
+/* The organization of the nearest "*.PARENT" above the domain; *parent is that, with its dot. */
+static const oks_org_entry_t *find_above(const char **parent, apr_hash_t *domains, char *domain)
 {
-    const oks_org_entry_t *entry = apr_hash_get(domains, domain, APR_HASH_KEY_STRING);
+    const oks_org_entry_t *entry = NULL;
     for (char *dot = strchr(domain, '.'); !entry && dot && dot > domain; dot = strchr(dot + 1, '.')) {
         char before = dot[-1];
         dot[-1] = '*';
         entry = apr_hash_get(domains, dot - 1, APR_HASH_KEY_STRING);
         dot[-1] = before;
+        *parent = dot;
     }
     return entry;
 }
@@ -22,12 +23,14 @@ static const oks_org_entry_t *find(apr_hash_t *domains, char *domain)
 const oks_org_t *oks_httpd_find_domain(void *orgs, oks_span_t domain)
 {
     const oks_server_conf_t *conf = orgs;
+    const char *parent;
     char lower[OKS_EMAIL_MAX + 1];
     if (!domain.len || domain.len > OKS_EMAIL_MAX) return NULL;
     memcpy(lower, domain.ptr, domain.len);
     lower[domain.len] = '\0';
     ap_str_tolower(lower);
-    const oks_org_entry_t *entry = find(conf->domains, lower);
+    const oks_org_entry_t *entry = apr_hash_get(conf->domains, lower, APR_HASH_KEY_STRING);
+    if (!entry) entry = find_above(&parent, conf->domains, lower);
     return entry ? &entry->org : NULL;
 }
 
@@ -41,18 +44,16 @@ static const char *add(oks_server_conf_t *conf, oks_org_entry_t *entry, const ch
     return NULL;
 }
 
-/* "*.acme.com" of one organization must not cover "eu.acme.com" of another. */
+/* "*.acme.com" of one organization must not cover "eu.acme.com" of another. Where one of the same stands between, that one is
+ * told. */
 static const char *check_covered(const oks_server_conf_t *conf, const oks_org_entry_t *entry, const char *domain, apr_pool_t *pool)
 {
-    char *below = apr_pstrcat(pool, "?.", strncmp(domain, "*.", 2) ? domain : domain + 2, NULL);
-    for (char *dot = strchr(below + 2, '.'); dot; dot = strchr(dot + 1, '.')) {
-        dot[-1] = '*';
-        const oks_org_entry_t *other = apr_hash_get(conf->domains, dot - 1, APR_HASH_KEY_STRING);
-        if (other && other != entry)
-            return apr_psprintf(pool, "%s: OktaSSOEmailDomain %s lies below %s of the organization %s (%s); a domain belongs to "
-                                "one organization", entry->domains_where, domain, dot - 1, other->org.name, other->domains_where);
-    }
-    return NULL;
+    const char *parent;
+    char *base = apr_pstrdup(pool, strncmp(domain, "*.", 2) ? domain : domain + 2);
+    const oks_org_entry_t *other = find_above(&parent, conf->domains, base);
+    if (!other || other == entry) return NULL;
+    return apr_psprintf(pool, "%s: OktaSSOEmailDomain %s lies below *%s of the organization %s (%s); a domain belongs to one "
+                        "organization", entry->domains_where, domain, parent, other->org.name, other->domains_where);
 }
 
 const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool)

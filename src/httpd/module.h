@@ -42,7 +42,7 @@ int oks_httpd_check_access(request_rec *r);
 int oks_httpd_check_access_ex(request_rec *r);
 int oks_httpd_check_authz(request_rec *r);
 /* The page of a refusal; org may be NULL. */
-int oks_httpd_refuse(request_rec *r, oks_request_t *value, const oks_org_t *org, const oks_err_t *err);
+int oks_httpd_refuse(request_rec *r, const char *org, const oks_err_t *err);
 
 /* local.c */
 oks_password_t oks_httpd_check_password(void *r, const oks_org_t *org, const char *user, const char *password);

@@ -153,13 +153,12 @@ int oks_httpd_fixup(request_rec *r)
 {
     oks_request_note_t *note = oks_httpd_note(r);
     request_rec *from = r->main ? r->main : r->prev;
-    oks_request_t value;
     if (note->own) r->handler = HANDLER;
     if (from) inherit(r, note, from);
     const oks_org_t *org = note->pass || note->own ? NULL : oks_httpd_bypassed(r);
     if (!org) return DECLINED;
     const char *type = ap_auth_type(r);
-    return oks_httpd_refuse(r, &value, org, oks_err(r->pool, OKS_R_FLOW_SSO_REQUIRED, "AuthType %s", type ? type : "none"));
+    return oks_httpd_refuse(r, org->name, oks_err(r->pool, OKS_R_FLOW_SSO_REQUIRED, "AuthType %s", type ? type : "none"));
 }
 
 /* ---- The handler of own URLs ---- */

@@ -69,7 +69,7 @@ void oks_httpd_value_rest(oks_request_t *value, request_rec *r)
     value->client = r->useragent_ip;
     value->check_password = oks_httpd_check_password;
     value->baton = r;
-    value->look = oks_httpd_server_conf(r->server)->look;
+    value->look = &oks_httpd_server_conf(r->server)->look;
     value->id = request_id(r);
 }
 
