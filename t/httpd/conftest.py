@@ -9,15 +9,15 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import harness  # noqa: E402
 
-SMALLEST = """
+GUARDED = """
 <Location "/">
     AuthType OktaSSO
     OktaSSOOrg acme
     OktaSSOIdPMetadata "{okta}"
     Require valid-user
 </Location>
-ProxyPass "/" "http://127.0.0.1:{backend}/"
 """
+SMALLEST = GUARDED + 'ProxyPass "/" "http://127.0.0.1:{backend}/"\n'
 
 
 @pytest.fixture(scope="session")

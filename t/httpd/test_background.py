@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from conftest import SMALLEST
 from harness import wait_until
 
 
@@ -22,15 +23,7 @@ def silent_server():
 def conf(silent, timeout):
     dead = "".join(f'<OktaSSOOrg a-dead-{i:02}>\nOktaSSOIdPMetadata "http://127.0.0.1:{silent}/{i}"\n</OktaSSOOrg>\n'
                    for i in range(40))
-    return (f"OktaSSOHTTPTimeout {timeout}\n{dead}" """
-<Location "/">
-    AuthType OktaSSO
-    OktaSSOOrg acme
-    OktaSSOIdPMetadata "{okta}"
-    Require valid-user
-</Location>
-ProxyPass "/" "http://127.0.0.1:{backend}/"
-""")
+    return f"OktaSSOHTTPTimeout {timeout}\n{dead}" + SMALLEST
 
 
 @pytest.fixture

@@ -1,12 +1,8 @@
 """A cache that several visitors share: httpd's own, in front of everything, as CacheQuickHandler has it."""
 
-CONF = """
-<Location "/">
-    AuthType OktaSSO
-    OktaSSOOrg acme
-    OktaSSOIdPMetadata "{okta}"
-    Require valid-user
-</Location>
+from conftest import GUARDED
+
+CONF = GUARDED + """
 <Location "/free.html">
     OktaSSOUnauthorized pass
     Require all granted

@@ -5,21 +5,15 @@ import re
 
 import pytest
 
-CONF = """
-<Location "/">
-    AuthType OktaSSO
-    OktaSSOOrg acme
-    OktaSSOIdPMetadata "{okta}"
-    Require valid-user
-</Location>
-"""
+from conftest import GUARDED
+
 VALGRIND = ["valgrind", "--leak-check=full", "--show-leak-kinds=definite", "--keep-debuginfo=yes", "--num-callers=40",
             "--child-silent-after-fork=yes"]
 
 
 @pytest.mark.skipif("OKTASSO_PRELOAD" in os.environ, reason="valgrind and a sanitizer exclude each other")
 def test_no_error_and_no_leak_of_ours(httpd):
-    server = httpd(CONF, start=False)
+    server = httpd(GUARDED, start=False)
     said = server.dir / "valgrind.log"
     server.expect(r"OKS0001: refused .*flow\.idp\.unavailable", "OKS0001: refused .*saml")
     server.start(*VALGRIND, f"--log-file={said}")
