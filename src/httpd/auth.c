@@ -10,10 +10,16 @@ APLOG_USE_MODULE(oktasso);
 #define AUTH_TYPE_NAME "OktaSSO"
 static char auth_type[] = AUTH_TYPE_NAME; /* httpd's field is not const */
 
+/* Found out once: AuthType may be an expression, and every phase is to go by the same answer. */
 static bool is_ours(request_rec *r)
 {
-    const char *type = ap_auth_type(r);
-    return type && strcasecmp(type, AUTH_TYPE_NAME) == 0;
+    oks_request_note_t *note = oks_httpd_note(r);
+    if (!note->type_known) {
+        const char *type = ap_auth_type(r);
+        note->ours = type && strcasecmp(type, AUTH_TYPE_NAME) == 0;
+        note->type_known = true;
+    }
+    return note->ours;
 }
 
 int oks_httpd_refuse(request_rec *r, const char *org, const oks_err_t *err)
@@ -31,14 +37,17 @@ int oks_httpd_refuse(request_rec *r, const char *org, const oks_err_t *err)
 static const oks_org_t *find_org(request_rec *r, const oks_flow_t *flow, oks_err_t **err)
 {
     const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
+    oks_request_note_t *note = oks_httpd_note(r);
     *err = NULL;
+    if (note->org) return note->org;
     if (!dir->org) {
         *err = oks_err(r->pool, OKS_R_HTTPD_ORG_UNSET, NULL);
         return NULL;
     }
     const oks_org_t *org = flow->find_org(flow->orgs, oks_span_z(dir->org));
     if (!org || !org->enabled) *err = oks_err(r->pool, OKS_R_FLOW_ORG_UNKNOWN, "\"%s\"", dir->org);
-    return *err ? NULL : org;
+    if (!*err) note->org = org;
+    return note->org;
 }
 
 static oks_unauthorized_t mode_of(request_rec *r, const oks_org_t *org)
@@ -144,7 +153,7 @@ int oks_httpd_check_access_ex(request_rec *r)
     const oks_flow_t *flow = oks_httpd_flow(r);
     oks_err_t *err;
     if (oks_httpd_note(r)->own) return OK;
-    if (!flow || !is_ours(r) || oks_httpd_note(r)->pass) return DECLINED;
+    if (!flow || oks_httpd_note(r)->pass || !is_ours(r)) return DECLINED;
     const oks_org_t *org = find_org(r, flow, &err);
     if (!org || mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;
     return admits_nobody(r) ? OK : DECLINED;

@@ -15,6 +15,8 @@ typedef struct oks_request_note_t {
     const char *own;          /* below OktaSSOPath: the rest of the path; else NULL */
     const oks_pass_t *pass;   /* the identity, once the check has passed */
     const apr_array_header_t *headers; /* oks_header_t: under which names it goes out */
+    const oks_org_t *org;     /* of this Location, once found */
+    bool type_known, ours;    /* is AuthType ours? */
     bool judging;             /* our own auth_checker is waiting for httpd's */
 } oks_request_note_t;
 

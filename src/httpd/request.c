@@ -120,14 +120,28 @@ int oks_httpd_map_to_storage(request_rec *r)
     return oks_httpd_note(r)->own ? OK : DECLINED;
 }
 
+/* As oks_record_field, from *at on and around: rows mostly stand in the order of the fields. */
+static const char *next_field(const oks_record_t *record, const char *name, int *at)
+{
+    for (int tried = 0, i = *at; tried < record->nfields; tried++, i++) {
+        if (i >= record->nfields) i = 0;
+        const oks_record_field_t *field = &record->fields[i];
+        if (field->name[0] != name[0] || strcmp(field->name, name) != 0) continue;
+        *at = i + 1;
+        return field->value;
+    }
+    return NULL;
+}
+
 /* Sets each header once, and the same values as environment variables. The scrub has just removed what stood there, so
  * that adding is setting, and cheaper. */
 void oks_httpd_apply(request_rec *r, const oks_request_note_t *note)
 {
     const oks_record_t *record = note->pass->record;
+    int at = 0;
     for (int i = 0; i < note->headers->nelts; i++) {
         const oks_header_t *row = &APR_ARRAY_IDX(note->headers, i, oks_header_t);
-        const char *value = row->field ? oks_record_field(record, row->field) : NULL;
+        const char *value = row->field ? next_field(record, row->field, &at) : NULL;
         if (value) apr_table_addn(r->headers_in, row->header, value);
     }
     bool again = apr_table_get(r->subprocess_env, "OKTASSO_ORG") != NULL; /* a sub-request has a copy of the environment */
