@@ -7,6 +7,7 @@
 #include "conf.h"
 
 #include <ap_provider.h>
+#include <http_core.h>
 #include <http_log.h>
 #include <mod_auth.h>
 
@@ -264,6 +265,15 @@ static const char *check_location_headers(const oks_server_conf_t *sc, const apr
     return NULL;
 }
 
+/* Trailers come with the end of the body, after the scrub and the check: merged, they would stand beside our headers. */
+static const char *check_trailers(const oks_server_conf_t *sc, apr_pool_t *pool)
+{
+    const core_server_config *core = ap_get_core_module_config(sc->server->module_config);
+    if (core->merge_trailers != AP_MERGE_TRAILERS_ENABLE) return NULL;
+    return apr_psprintf(pool, "MergeTrailers On in %s: visitors could send headers behind the sign-in check, X-Remote-User among them: "
+                        "write MergeTrailers Off here", sc->vhost);
+}
+
 static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_t *main_conf, apr_pool_t *pool)
 {
     const server_rec *s = sc->server;
@@ -289,6 +299,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
         apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
         if (entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) sc->requires_sso = true;
     }
+    if (!error) error = check_trailers(sc, pool);
     if (!error) error = oks_httpd_index_domains(sc, pool);
     if (!error && sc != main_conf) error = check_location_headers(sc, main_conf->locations, pool);
     return error ? error : check_location_headers(sc, sc->locations, pool);

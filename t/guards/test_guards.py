@@ -115,6 +115,21 @@ def test_every_reason_is_asserted_by_a_test():
     assert not missing, "no test names " + ", ".join(missing)
 
 
+# Not of a Response or token alone: asserted where the metadata, the size or the flow is.
+NOT_IN_VECTORS = {"saml.metadata.malformed", "saml.metadata.no_endpoint", "saml.metadata.no_key", "saml.metadata.ambiguous",
+                  "saml.metadata.expired", "saml.response.too_large", "saml.response.unsolicited"}
+
+
+def test_every_reason_of_a_verifier_is_an_outcome_of_a_vector():
+    """t/unit runs each vector and compares the reason, so that naming it here is provoking it."""
+    outcomes = {line.strip() for path in ROOT.glob("t/vectors/saml/*/expect.txt") for line in text(path).splitlines()}
+    outcomes |= set(re.findall(r'"((?:oidc|crypto)\.[a-z0-9_.]+)"', text(ROOT / "t/vectors/oidc.json")))
+    wanted = [code for _, code in reasons() if code.startswith(("saml.", "xml.", "oidc.", "crypto.jw")) and code not in NOT_IN_VECTORS]
+    assert len(wanted) > 50
+    missing = [code for code in wanted if not any(code in outcome.split() for outcome in outcomes)]
+    assert not missing, missing
+
+
 def test_every_reason_is_documented():
     reference = text(ROOT / "conf.d/reference.md")
     missing = [code for _, code in reasons() if code not in reference]

@@ -1,6 +1,7 @@
 """Beside other modules, other MPMs and other protocols: each still works, and so do we."""
 
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -97,10 +98,7 @@ def mellon_login(server, okta):
 def test_neighbours_over_many_graceful_restarts(httpd, okta):
     server = serve(httpd, okta, OURS + NEIGHBOURS + PROXY, modules=MODULES)
     server.expect(r"auth_openidc:warn")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=mellon", "-days", "1000", "-keyout",
-                    server.dir / "sp.key", "-out", server.dir / "sp.crt"], check=True, capture_output=True)
-    for name in ("sp.key", "sp.crt"):
-        (server.dir / name).chmod(0o644)
+    make_key(server)
     base = f"http://127.0.0.1:{server.port}"
     ours = vars(harness.config.default_app(f"{base}/sso/okta/acs/acme"))
     theirs = vars(harness.config.default_app(f"{base}/mellon/postResponse", audience=f"{base}/mellon/metadata", exk="exkmellon0standin697",
@@ -121,6 +119,96 @@ def test_neighbours_over_many_graceful_restarts(httpd, okta):
             assert answer.status == 303 and x_headers(browser)["X-Remote-User"] == AMELIA
             answer = server.browser().get("/oidc")
             assert answer.status == 302 and answer["Location"].startswith("https://op.example/authorize?")
+
+
+# ---- mod_shib: a daemon beside httpd, and the same libraries for XML and TLS ----
+
+SHIB = """
+LoadModule mod_shib /usr/lib/apache2/modules/mod_shib.so
+ShibConfig "{dir}/shibboleth2.xml"
+ShibCompatValidUser On
+<Location "/Shibboleth.sso">
+    AuthType none
+    Require all granted
+</Location>
+<Location "/private">
+    AuthType shibboleth
+    ShibRequestSetting requireSession 1
+    Require shib-session
+</Location>
+ProxyPass "/Shibboleth.sso" "!"
+"""
+SHIBBOLETH2 = """<SPConfig xmlns="urn:mace:shibboleth:3.0:native:sp:config" clockSkew="180">
+  <OutOfProcess logger="{dir}/console.logger"/>
+  <InProcess logger="{dir}/console.logger"/>
+  <UnixListener address="{dir}/shibd.sock"/>
+  <ApplicationDefaults entityID="https://shib.example/sp" homeURL="http://127.0.0.1:{port}/">
+    <Sessions lifetime="28800" timeout="3600" relayState="ss:mem" checkAddress="false" handlerSSL="false" cookieProps="http">
+      <SSO entityID="{issuer}">SAML2</SSO>
+    </Sessions>
+    <MetadataProvider type="XML" validate="false" path="{dir}/shib-idp.xml"/>
+    <AttributeExtractor type="XML" validate="false" path="/etc/shibboleth/attribute-map.xml"/>
+    <CredentialResolver type="File" key="{dir}/sp.key" certificate="{dir}/sp.crt"/>
+  </ApplicationDefaults>
+  <SecurityPolicyProvider type="XML" validate="true" path="/etc/shibboleth/security-policy.xml"/>
+  <ProtocolProvider type="XML" validate="true" reloadChanges="false" path="/etc/shibboleth/protocols.xml"/>
+</SPConfig>
+"""
+
+
+def make_key(server):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=neighbour", "-days", "1000", "-keyout",
+                    server.dir / "sp.key", "-out", server.dir / "sp.crt"], check=True, capture_output=True)
+    for name in ("sp.key", "sp.crt"):
+        (server.dir / name).chmod(0o644)
+
+
+@pytest.fixture
+def shib(httpd, okta):
+    """httpd with both modules, and shibd."""
+    server = serve(httpd, okta, OURS + SHIB + PROXY)
+    make_key(server)
+    theirs = vars(harness.config.default_app(f"http://127.0.0.1:{server.port}/Shibboleth.sso/SAML2/POST", audience="https://shib.example/sp",
+                                             exk="exkshib0standin4x697", name="shib_1", label="Shib"))
+    okta.control(apps=[vars(harness.config.default_app(f"http://127.0.0.1:{server.port}/sso/okta/acs/acme")), theirs])
+    metadata = urllib.request.urlopen(okta.metadata_url("exkshib0standin4x697")).read()
+    (server.dir / "shib-idp.xml").write_bytes(metadata)
+    (server.dir / "console.logger").write_text("log4j.rootCategory=WARN, console\nlog4j.appender.console=org.apache.log4j.ConsoleAppender\n"
+                                               "log4j.appender.console.layout=org.apache.log4j.BasicLayout\n")
+    issuer = re.search(rb'entityID="([^"]+)"', metadata).group(1).decode()
+    (server.dir / "shibboleth2.xml").write_text(SHIBBOLETH2.format(dir=server.dir, port=server.port, issuer=issuer))
+    (server.dir / "htdocs/private").mkdir()
+    (server.dir / "htdocs/private/page").write_text("a page behind Shibboleth\n")
+    with open(server.dir / "shibd.log", "w") as log:
+        daemon = subprocess.Popen(["shibd", "-F", "-f", "-c", server.dir / "shibboleth2.xml", "-p", server.dir / "shibd.pid"], stdout=log, stderr=log)
+    harness.wait_until((server.dir / "shibd.sock").exists, "shibd")
+    (server.dir / "shibd.sock").chmod(0o777)
+    yield server
+    daemon.terminate()
+    daemon.wait(20)
+
+
+def shib_login(server, okta):
+    browser = server.browser()
+    answer = browser.get("/private/page")
+    assert answer.status in (302, 303), (answer.status, answer.text[:300])
+    minted = okta.answer(answer["Location"], user=AMELIA, app="exkshib0standin4x697")
+    answer = browser.post("/Shibboleth.sso/SAML2/POST", post_fields(minted))
+    assert answer.status == 302, (answer.status, answer.text[:600])
+    return browser.get("/private/page").status
+
+
+@pytest.mark.skipif(not (LIBEXEC / "mod_shib.so").exists(), reason="mod_shib is not installed")
+def test_mod_shib_over_many_graceful_restarts(shib, okta):
+    shib.start()
+    old, _ = shib.login(path="/headers.json")
+    for turn in range(RESTARTS):
+        shib.graceful()
+        assert x_headers(old)["X-Remote-User"] == AMELIA
+        if turn % 10 == 0:
+            assert shib_login(shib, okta) == 200
+            browser, answer = shib.login(path="/headers.json")
+            assert answer.status == 303 and x_headers(browser)["X-Remote-User"] == AMELIA
 
 
 # ---- Protocols ----

@@ -1,5 +1,7 @@
 """SECURITY.md rule 1: what a client sends under one of our names never reaches anything behind httpd, on any path."""
 
+import socket
+
 import pytest
 
 import harness
@@ -152,6 +154,23 @@ def test_two_connection_headers(site, signed_in):
     answer = visitor(site, signed_in).get("/app/headers.json", raw_headers=[
         ("Connection", "close"), ("Connection", "X-Remote-User"), ("connection", "X-Remote-Role")])
     assert {"X-Remote-User", "X-Remote-Role"} <= {name for name, _ in answer.json()}
+
+
+@pytest.mark.parametrize("path", ["/app/headers.json", "/open/headers.json"])
+def test_trailers_are_no_headers(site, signed_in, path):
+    cookie = "; ".join(f"{name}={value}" for name, value in signed_in.items())
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as client:
+        client.sendall((f"POST {path} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+                        "Trailer: X-Remote-User\r\n\r\n1\r\nx\r\n0\r\nX-Remote-User: forged-value\r\nX-Remote-Nick: forged-value\r\n\r\n").encode())
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ") and b"forged-value" not in answer
+
+
+def test_merged_trailers_are_refused_at_configtest(httpd):
+    server = httpd("MergeTrailers On\n", start=False)
+    server.expect("OKS0011")
+    ok, said = server.configtest()
+    assert not ok and "write MergeTrailers Off here" in said, said
 
 
 @pytest.mark.parametrize("path", ["/app/headers.json", "/open/headers.json", "/optional/headers.json", "/errors-please"])
