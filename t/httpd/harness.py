@@ -36,11 +36,11 @@ LOUD = re.compile(r"\[[\w]*:(warn|error|crit|alert|emerg)\]")
 USUAL = re.compile(r"AH03093: process_socket: apr_pollset_add failure for keep alive|AH00558|AH00112|AH01873|AH01882|AH01906|AH01909|AH02292")
 
 
-def wait_until(condition, what):
-    end = time.monotonic() + DEADLINE
+def wait_until(condition, what, deadline=DEADLINE):
+    end = time.monotonic() + deadline
     while not (value := condition()):
         if time.monotonic() > end:
-            raise AssertionError(f"waited {DEADLINE} s for {what}")
+            raise AssertionError(f"waited {deadline} s for {what}")
         time.sleep(0.02)
     return value
 

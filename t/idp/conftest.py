@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "httpd"))
 import harness  # noqa: E402
+from keycloak import Keycloak  # noqa: E402
 
 CONF = """
 <OktaSSOOrg acme>
@@ -55,6 +56,13 @@ def idp_key(tmp_path_factory):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=idp", "-days", "1000", "-keyout",
                     directory / "idp.key", "-out", directory / "idp.crt"], check=True, capture_output=True)
     return directory / "idp.key", directory / "idp.crt"
+
+
+@pytest.fixture(scope="session")
+def keycloak(tmp_path_factory):
+    made = Keycloak(tmp_path_factory.mktemp("keycloak"))
+    yield made
+    made.stop()
 
 
 def headers(browser, path="/headers.json"):
