@@ -39,7 +39,8 @@ const char *oks_xml_text(const xmlNode *node, apr_pool_t *pool);
 typedef enum oks_xml_algorithm_t {
     OKS_XML_RSA_SHA256 = 1, OKS_XML_RSA_SHA384 = 2, OKS_XML_RSA_SHA512 = 4,
     OKS_XML_ECDSA_SHA256 = 8, OKS_XML_ECDSA_SHA384 = 16, OKS_XML_ECDSA_SHA512 = 32,
-    OKS_XML_RSA_SHA1 = 64 /* broken: for a peer that can nothing else, and only where it was written down */
+    OKS_XML_PSS_SHA256 = 64, OKS_XML_PSS_SHA384 = 128, OKS_XML_PSS_SHA512 = 256, /* "sha256-rsa-MGF1", … */
+    OKS_XML_RSA_SHA1 = 512 /* broken: for a peer that can nothing else, and only where it was written down */
 } oks_xml_algorithm_t;
 /* "rsa-sha256", …; 0 for another name. */
 unsigned oks_xml_algorithm(const char *name);

@@ -270,8 +270,8 @@ static const char *check_trailers(const oks_server_conf_t *sc, apr_pool_t *pool)
 {
     const core_server_config *core = ap_get_core_module_config(sc->server->module_config);
     if (core->merge_trailers != AP_MERGE_TRAILERS_ENABLE) return NULL;
-    return apr_psprintf(pool, "MergeTrailers On in %s: visitors could send headers behind the sign-in check, X-Remote-User among them: "
-                        "write MergeTrailers Off here", sc->vhost);
+    return apr_psprintf(pool, "MergeTrailers On in %s: visitors could send headers behind the sign-in check, X-Remote-User "
+                        "among them: write MergeTrailers Off here", sc->vhost);
 }
 
 static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_t *main_conf, apr_pool_t *pool)

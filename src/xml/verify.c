@@ -29,6 +29,9 @@ static const algorithm_t signature_algorithms[] = {
     { DSIG_MORE "ecdsa-sha256", OKS_XML_ECDSA_SHA256, xmlSecOpenSSLTransformEcdsaSha256GetKlass },
     { DSIG_MORE "ecdsa-sha384", OKS_XML_ECDSA_SHA384, xmlSecOpenSSLTransformEcdsaSha384GetKlass },
     { DSIG_MORE "ecdsa-sha512", OKS_XML_ECDSA_SHA512, xmlSecOpenSSLTransformEcdsaSha512GetKlass },
+    { DSIG_2007 "sha256-rsa-MGF1", OKS_XML_PSS_SHA256, oks_xml_pss_sha256 },
+    { DSIG_2007 "sha384-rsa-MGF1", OKS_XML_PSS_SHA384, oks_xml_pss_sha384 },
+    { DSIG_2007 "sha512-rsa-MGF1", OKS_XML_PSS_SHA512, oks_xml_pss_sha512 },
     { DSIG "rsa-sha1", OKS_XML_RSA_SHA1, xmlSecOpenSSLTransformRsaSha1GetKlass },
     { NULL, 0, NULL }
 };
@@ -48,15 +51,24 @@ unsigned oks_xml_algorithm(const char *name)
     return 0;
 }
 
+static bool known(const char *uri)
+{
+    const xmlChar *href = (const xmlChar *)uri;
+    xmlSecPtrListPtr list = xmlSecTransformIdsGet();
+    return list->id && xmlSecTransformIdListFindByHref(list, href, xmlSecTransformUsageAny) != xmlSecTransformIdUnknown;
+}
+
 oks_err_t *oks_xml_init(apr_pool_t *pool)
 {
     /* Another module may have been here before: a second xmlSecInit would empty its list of algorithms. */
-    xmlSecPtrListPtr known = xmlSecTransformIdsGet();
-    if (known->id && xmlSecTransformIdListFindByHref(known, (const xmlChar *)signature_algorithms[0].uri,
-                                                     xmlSecTransformUsageAny) != xmlSecTransformIdUnknown) return NULL;
-    xmlInitParser();
-    if (xmlSecInit() < 0 || xmlSecOpenSSLInit() < 0) return oks_err(pool, OKS_R_INTERNAL, "xmlsec1 cannot be initialised");
-    xmlSecErrorsDefaultCallbackEnableOutput(0); /* its messages would go to stderr; ours are in the verdict line */
+    if (!known(signature_algorithms[0].uri)) {
+        xmlInitParser();
+        if (xmlSecInit() < 0 || xmlSecOpenSSLInit() < 0) return oks_err(pool, OKS_R_INTERNAL, "xmlsec1 cannot be initialised");
+        xmlSecErrorsDefaultCallbackEnableOutput(0); /* its messages would go to stderr; ours are in the verdict line */
+    }
+    for (const algorithm_t *row = signature_algorithms; row->uri; row++) /* RSA-PSS, which it has not */
+        if (!known(row->uri) && xmlSecTransformIdsRegister(row->transform()) < 0)
+            return oks_err(pool, OKS_R_INTERNAL, "xmlsec1 cannot learn %s", row->uri);
     return NULL;
 }
 

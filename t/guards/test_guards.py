@@ -11,7 +11,7 @@ SOURCES = sorted([*ROOT.glob("src/**/*.[ch]"), *ROOT.glob("include/**/*.h"), ROO
 DOORS = {
     "base": {"oktasso/base.h", "oktasso/identity.h", "oktasso/json.h", "oktasso/reasons.def", "utf8proc.h"},
     "crypto": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/json.h", "openssl/"},
-    "xml": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/xml.h", "libxml/", "xmlsec/", "openssl/evp.h"},
+    "xml": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/xml.h", "libxml/", "xmlsec/", "openssl/evp.h", "openssl/rsa.h"},
     "saml": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/identity.h", "oktasso/saml.h", "oktasso/xml.h", "libxml/", "zlib.h"},
     "oidc": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/identity.h", "oktasso/json.h", "oktasso/oidc.h", "openssl/evp.h"},
     "directory": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/directory.h", "oktasso/json.h", "jansson.h"},

@@ -29,8 +29,9 @@ def sign_in(keycloak, site, **attributes):
 
 @pytest.mark.parametrize("attributes", [
     {}, {"saml.server.signature": "true", "saml.assertion.signature": "false"}, {"saml.server.signature": "false", "saml.assertion.signature": "true"},
-    {"saml.signature.algorithm": "RSA_SHA512"}, {"saml.server.signature.keyinfo.ext": "true"},
-], ids=["as our metadata says", "Response signed", "Assertion signed", "SHA-512", "key name in Extensions"])
+    {"saml.signature.algorithm": "RSA_SHA512"},
+    {"saml.signature.algorithm": "RSA_SHA256_MGF1"}, {"saml.signature.algorithm": "RSA_SHA512_MGF1"}, {"saml.server.signature.keyinfo.ext": "true"},
+], ids=["as our metadata says", "Response signed", "Assertion signed", "SHA-512", "PSS SHA-256", "PSS SHA-512", "key name in Extensions"])
 def test_login(guarded, keycloak, attributes):
     site = guarded(keycloak.saml_metadata())
     browser, answer = sign_in(keycloak, site, **attributes)

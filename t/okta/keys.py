@@ -68,6 +68,8 @@ class Signer:
             mac = hmac.HMAC(self.certificate_pem(), HASHES[digest]())
             mac.update(data)
             return mac.finalize()
+        if algorithm.endswith("-rsa-MGF1"):
+            return self.key.sign(data, padding.PSS(padding.MGF1(HASHES[kind]()), padding.PSS.DIGEST_LENGTH), HASHES[kind]())
         if kind != "rsa" or digest not in HASHES:
             raise ValueError(f"no such signature algorithm: {algorithm}")
         return self.key.sign(data, padding.PKCS1v15(), HASHES[digest]())

@@ -39,6 +39,7 @@ STATUS = "urn:oasis:names:tc:SAML:2.0:status:"
 FORMAT_UNSPECIFIED = "urn:oasis:names:tc:SAML:2.0:attrname-format:unspecified"
 
 SIGNATURE_URIS = {
+    **{f"sha{bits}-rsa-MGF1": f"http://www.w3.org/2007/05/xmldsig-more#sha{bits}-rsa-MGF1" for bits in (256, 384, 512)},
     "rsa-sha1": NS_DS + "rsa-sha1", "hmac-sha1": NS_DS + "hmac-sha1",
     **{f"{kind}-{bits}": f"http://www.w3.org/2001/04/xmldsig-more#{kind}-{bits}"
        for kind in ("rsa", "hmac") for bits in ("sha256", "sha384", "sha512")},

@@ -229,6 +229,8 @@ def good_cases():
     case("good-no-key-info", good(key_info="none"), identity())
     for algorithm in ("rsa-sha384", "rsa-sha512"):
         case("good-" + algorithm, good(signature_algorithm=algorithm, digest_algorithm=algorithm[4:]), identity())
+    for algorithm in ("sha256-rsa-MGF1", "sha384-rsa-MGF1", "sha512-rsa-MGF1"):  # the salt is random: kept when they are there
+        case("good-" + algorithm, good(signature_algorithm=algorithm, digest_algorithm=algorithm[:6]), identity(), keep=True)
     c = xmlsec.constants
     unsigned = text_of(good(sign="none"))
     case("good-ecdsa", xmlsec_sign(unsigned, method=c.TransformEcdsaSha256, key="ec"), identity(),
@@ -463,6 +465,14 @@ def signature_cases():
     case("retrieval-method-in-key-info", re.sub(
         r"<ds:KeyInfo>.*?</ds:KeyInfo>", '<ds:KeyInfo><ds:RetrievalMethod URI="http://127.0.0.1:9/key"/></ds:KeyInfo>',
         text_of(good(sign="response", response_signer=KEYS["other"])), flags=re.S), "xml.signature.invalid")
+    pss = good(signature_algorithm="sha256-rsa-MGF1")
+    case("pss-broken", good(signature_algorithm="sha256-rsa-MGF1", break_signature="both"), "xml.signature.invalid", keep=True)
+    case("pss-by-another", swap(text_of(pss), ("sha256-rsa-MGF1", "sha512-rsa-MGF1")), "xml.signature.invalid", keep=True)
+    case("pss-called-pkcs1", swap(text_of(pss), ("2007/05/xmldsig-more#sha256-rsa-MGF1", "2001/04/xmldsig-more#rsa-sha256")),
+         "xml.signature.invalid", keep=True)
+    case("pss-of-pkcs1", swap(text_of(good()), ("2001/04/xmldsig-more#rsa-sha256", "2007/05/xmldsig-more#sha256-rsa-MGF1")), "xml.signature.invalid")
+    case("pss-with-parameters", swap(text_of(pss), ("more#sha256-rsa-MGF1", "more#rsa-pss")), "xml.signature.algorithm", keep=True)
+    case("pss-under-an-ec-key", pss, "xml.signature.invalid", own_metadata=metadata("ec"), keep=True)
     case("sha-1", good(signature_algorithm="rsa-sha1", digest_algorithm="sha1"), "xml.signature.algorithm")
     case("sha-1-signature", good(signature_algorithm="rsa-sha1"), "xml.signature.algorithm")
     case("sha-1-digest", good(digest_algorithm="sha1"), "xml.signature.algorithm")
