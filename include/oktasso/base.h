@@ -48,6 +48,7 @@ struct oks_err_t {
     apr_status_t status;    /* APR_SUCCESS unless the system said more */
     const char *detail;     /* wanted and got, for the operator; holds no secret; may be NULL */
     const oks_err_t *cause; /* the failure below, or NULL */
+    int retry_after;        /* seconds, as the other side asked; 0: it did not */
 };
 
 #define OKS_MUST_USE __attribute__((warn_unused_result))

@@ -8,6 +8,7 @@
 #include "oktasso/directory.h"
 #include "oktasso/identity.h"
 #include "oktasso/net.h"
+#include "oktasso/oidc.h"
 #include "oktasso/saml.h"
 
 #define OKS_FLOW_FORM_MAX (512 * 1024)      /* bytes of a form body: the largest Response in base64, and RelayState */
@@ -74,11 +75,23 @@ typedef struct oks_role_rule_t {
     const char *const *groups; /* NULL-terminated */
 } oks_role_rule_t;
 
+/* What an organization needs that signs in by OpenID Connect. */
+typedef struct oks_oidc_settings_t {
+    oks_oidc_client_t client;
+    const char *scope;
+    bool form_post;                 /* response_mode; else query */
+    bool par;                       /* push the request where the provider takes that */
+    unsigned algorithms;            /* oks_jws_algorithm_t, of the provider's signatures; 0: all that are implemented */
+    oks_span_t discovery;           /* out of a file; empty: it is fetched */
+    const char *host;               /* of the issuer, lower case */
+} oks_oidc_settings_t;
+
 typedef struct oks_org_t {
     const char *name;
     bool enabled;
-    const char *metadata_key;       /* of the fetched document in the directory; NULL when the metadata is a file */
-    const char *metadata_url;       /* what to fetch; NULL when the metadata is a file */
+    const oks_oidc_settings_t *oidc; /* NULL: it signs in by SAML */
+    const char *metadata_key;       /* of the fetched document in the directory; NULL when all of it is a file */
+    const char *metadata_url;       /* what to fetch: SAML metadata, or OpenID Connect discovery; NULL when that is a file */
     const oks_saml_idp_t *static_idp; /* out of a file or the configuration itself; else NULL */
     const char *const *entity_ids;  /* OktaSSOSPEntityID, NULL-terminated; NULL: the metadata URL */
     const char *acs_url;            /* OktaSSOACSURL; NULL: our own */
@@ -115,10 +128,19 @@ typedef struct oks_limiter_t { _Atomic uint64_t slot[OKS_LIMITER_SLOTS]; } oks_l
 /* Has `key` failed fewer than `max` times in this window (aligned, `window` long)? Keys that share a slot count together. */
 bool oks_limiter_allows(const oks_limiter_t *limiter, const char *key, unsigned max, apr_interval_time_t window, apr_time_t now);
 void oks_limiter_fail(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now);
+/* Both in one step: counts `key`, unless it has been counted `max` times in this window already. Of several at once, `max` win. */
+bool oks_limiter_take(oks_limiter_t *limiter, const char *key, unsigned max, apr_interval_time_t window, apr_time_t now);
 
 /* ---- What the coordinators work with ------------------------------------------------------------------------ */
 
-typedef struct oks_idp_store_t oks_idp_store_t; /* the parsed metadata of each organization, swapped when it changes */
+typedef struct oks_idp_store_t oks_idp_store_t; /* the parsed documents of each organization, swapped when they change */
+
+/* Of outgoing requests. */
+typedef struct oks_http_t {
+    apr_interval_time_t timeout;
+    const char *ca_file;            /* see oks_net_request_t, and so below */
+    const char *proxy;
+} oks_http_t;
 
 typedef struct oks_flow_t {
     const char *path;               /* OktaSSOPath, "/sso/okta" */
@@ -128,33 +150,41 @@ typedef struct oks_flow_t {
     oks_counters_t *counters;
     oks_cache_t *cache;
     oks_idp_store_t *idps;
+    oks_net_t *net;
+    const oks_http_t *http;
     oks_limiter_t *limiter;
     const oks_org_t *(*find_org)(void *orgs, oks_span_t name); /* name in any case */
     const oks_org_t *(*find_domain)(void *orgs, oks_span_t domain); /* of an email address, in any case */
+    const oks_org_t *(*find_issuer)(void *orgs, const char *host); /* of an OpenID provider, lower case, and of one org alone */
     void *orgs;
 } oks_flow_t;
 
-/* A store for so many organizations' documents; read-only map, each slot guarded by its own lock. A certificate that a new
- * document drops stays good for `overlap` from when that was seen. */
+/* A store for these organizations' (const oks_org_t *) fetched documents; read-only map, each slot guarded by its own lock. A
+ * certificate that new SAML metadata drops stays good for `overlap` from when that was seen. */
 oks_err_t *oks_idp_store_create(oks_idp_store_t **store, oks_directory_t *directory, oks_counters_t *counters,
-                                const apr_array_header_t *keys, apr_interval_time_t overlap, apr_pool_t *pool) OKS_MUST_USE;
-/* The organization's identity provider, valid until `pool` is cleared: the file's, or the last good copy of the
+                                const apr_array_header_t *orgs, apr_interval_time_t overlap, apr_pool_t *pool) OKS_MUST_USE;
+/* The organization's SAML identity provider, valid until `pool` is cleared: the file's, or the last good copy of the
  * directory. flow.idp.unavailable when there is none yet, saml.metadata.expired when it must not be used any more. */
 oks_err_t *oks_flow_idp(const oks_saml_idp_t **idp, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now, apr_pool_t *pool)
     OKS_MUST_USE;
+/* The same of OpenID Connect: the provider, and its keys of the same moment. flow.idp.unavailable. */
+typedef struct oks_provider_t {
+    const oks_oidc_provider_t *provider;
+    const oks_jwks_t *keys;
+} oks_provider_t;
+oks_err_t *oks_flow_provider(oks_provider_t *provider, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now,
+                             apr_pool_t *pool)
+    OKS_MUST_USE;
 
-/* The counter that moves when somebody wants the document fetched again (a signature did not verify). */
+/* The counter that moves when somebody wants SAML metadata fetched again (a signature did not verify). */
 uint32_t oks_flow_refetch_counter(const char *key, apr_pool_t *pool);
-/* One step of background work for a document: fetch, check that it is usable metadata, keep. */
+/* Fetches what the organization's metadata_url names (of OpenID Connect, the keys with it), checks that it is usable, and keeps
+ * it. *max_age: for how many seconds the answers say that they are good; -1: they do not say. */
 typedef struct oks_fetch_t {
-    const char *key;
-    const char *url;
-    apr_interval_time_t timeout;
-    const char *ca_file;
-    const char *proxy;
+    const oks_org_t *org;
+    const oks_http_t *http;
     apr_interval_time_t overlap; /* as for oks_idp_store_create */
 } oks_fetch_t;
-/* *max_age: for how many seconds the answer says that it is good; -1: it does not say. */
 oks_err_t *oks_flow_fetch(int *max_age, oks_directory_t *directory, oks_net_t *net, const oks_fetch_t *fetch, apr_time_t now,
                           apr_pool_t *pool) OKS_MUST_USE;
 

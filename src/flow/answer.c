@@ -74,6 +74,7 @@ oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     oks_answer_t *answer = oks_flow_answer(info->http_status, "refused", pool);
     answer->err = err;
+    if (err->retry_after) apr_table_setn(answer->headers, "Retry-After", apr_psprintf(pool, "%d", err->retry_after));
     if (oks_flow_is_navigation(request)) {
         oks_flow_show(answer, request, OKS_PAGE_PLAIN, oks_flow_refusal_page(request, err, again_url, pool), pool);
     } else {

@@ -43,14 +43,39 @@ static oks_err_t *find(const oks_org_t **org, const oks_flow_t *flow, oks_span_t
     return oks_err(pool, OKS_R_FLOW_ORG_UNKNOWN, "the domain of an email address"); /* the address is nobody's business */
 }
 
+/* OIDC Core 4: a provider starts a login, and says which one it is. On to that organization's, which reads the rest. */
+static oks_err_t *initiated(oks_answer_t **answer, const oks_flow_t *flow, const oks_request_t *request, oks_span_t issuer,
+                            const apr_array_header_t *params, apr_pool_t *pool)
+{
+    static const char *const handed_on[] = { "iss", "login_hint", "target_link_uri" };
+    const char *host, *url;
+    OKS_TRY(oks_flow_issuer_host(&host, issuer, pool));
+    const oks_org_t *org = flow->find_issuer(flow->orgs, host);
+    if (!org || !org->enabled)
+        return oks_err(pool, OKS_R_OIDC_INITIATE_ISSUER, "%s is no organization's, or that of several", oks_log_escape(issuer, 200,
+                                                                                                                       pool));
+    url = oks_flow_url(flow, request, "login", org, pool);
+    for (apr_size_t i = 0; i < sizeof handed_on / sizeof handed_on[0]; i++) {
+        oks_span_t value;
+        OKS_TRY(oks_form_get(&value, params, handed_on[i], pool));
+        if (value.len)
+            url = apr_pstrcat(pool, url, i ? "&" : "?", handed_on[i], "=", oks_url_encode(oks_span_dup(value, pool), pool), NULL);
+    }
+    *answer = oks_flow_see_other(url, "login.chosen", pool);
+    (*answer)->org = org->name;
+    return NULL;
+}
+
 oks_err_t *oks_flow_serve_chooser(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *none,
                                   const oks_request_t *request, apr_pool_t *pool)
 {
     apr_array_header_t *params;
     const char *return_path;
     const oks_org_t *org;
-    oks_span_t typed;
+    oks_span_t typed, issuer;
     OKS_TRY(oks_flow_form(&params, request, pool));
+    OKS_TRY(oks_form_get(&issuer, params, "iss", pool));
+    if (issuer.len) return initiated(answer, flow, request, issuer, params, pool);
     OKS_TRY(oks_flow_return(&return_path, params, pool));
     OKS_TRY(oks_form_get(&typed, params, "organization", pool));
     typed = oks_span_trim(typed);

@@ -80,10 +80,12 @@ bool oks_flow_ticket_read(oks_ticket_t *ticket, const oks_flow_t *flow, const ok
                           const oks_request_t *request);
 const char *oks_flow_ticket_clear(const oks_org_t *org, const oks_request_t *request, apr_pool_t *pool);
 
-/* ---- state.c: a pending login, sealed into RelayState ---- */
+/* ---- state.c: a pending login, sealed into RelayState or state ---- */
 
 typedef struct oks_state_t {
-    unsigned char request[16]; /* the AuthnRequest's ID is '_' and these in hexadecimal */
+    bool oidc;                 /* of OpenID Connect: has the secret */
+    unsigned char request[16]; /* the AuthnRequest's ID, and the nonce: '_' and these in hexadecimal */
+    unsigned char secret[32];  /* PKCE's verifier */
     unsigned char binding[16]; /* of SHA-256 of the binding cookie */
     apr_time_t expires;
     int restarts;
@@ -92,6 +94,7 @@ typedef struct oks_state_t {
 } oks_state_t;
 
 const char *oks_state_request_id(const oks_state_t *state, apr_pool_t *pool);
+const char *oks_state_verifier(const oks_state_t *state, apr_pool_t *pool); /* RFC 7636 4.1 */
 oks_err_t *oks_state_seal(const char **text, const oks_flow_t *flow, const oks_org_t *org, const oks_state_t *state,
                           apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_state_unseal(oks_state_t **state, const oks_flow_t *flow, const oks_org_t *org, oks_span_t text,
@@ -116,6 +119,13 @@ oks_err_t *oks_demand_seal(const char **text, const oks_flow_t *flow, const oks_
 oks_err_t *oks_demand_unseal(oks_demand_t *demand, const oks_flow_t *flow, const oks_org_t *org, oks_span_t text,
                              apr_pool_t *pool) OKS_MUST_USE;
 
+/* ---- idp.c, fetch.c ---- */
+
+/* May metadata still be used? SAML Metadata 2.3.2: saml.metadata.expired. */
+oks_err_t *oks_idp_check_valid(const oks_saml_idp_t *idp, apr_time_t now, apr_interval_time_t skew, apr_pool_t *pool) OKS_MUST_USE;
+/* Of a kept document: oidc.discovery.*, crypto.jwks.*, base.json.*. */
+oks_err_t *oks_provider_parse(oks_provider_t *provider, const oks_org_t *org, oks_span_t content, apr_pool_t *pool) OKS_MUST_USE;
+
 /* ---- overlap.c: certificates that metadata has just dropped ---- */
 
 typedef struct oks_overlap_t {
@@ -134,6 +144,8 @@ oks_err_t *oks_overlap_add(oks_saml_idp_t *idp, apr_time_t *until, oks_directory
 
 oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const oks_identity_t *identity,
                             apr_pool_t *pool) OKS_MUST_USE;
+/* Does the identity lack a value for a field that is mapped? `name` can be made of the other two. */
+bool oks_flow_lacks(const oks_org_t *org, const oks_identity_t *identity, apr_pool_t *pool);
 /* A draft of the record with its fields rendered; in `pool`. */
 oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks_session_t *session, apr_pool_t *pool)
     OKS_MUST_USE;
@@ -187,12 +199,52 @@ const char *oks_flow_entity_id(const oks_flow_t *flow, const oks_request_t *requ
 /* "/login/{org}?[again=…&]return=…[&demand=…]"; again and demand may be NULL. */
 const char *oks_flow_login_url(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, const char *again,
                                const char *return_path, const oks_demand_t *demand, apr_pool_t *pool);
-/* Sends the browser to the identity provider, with request->demand. */
-oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                          const oks_request_t *request, const char *return_path, int restarts, apr_pool_t *pool)
+/* How a login starts. */
+typedef struct oks_start_t {
+    const char *return_path;
+    int restarts;
+    const oks_demand_t *demand; /* NULL: none */
+    const char *login_hint;     /* these two of OpenID Connect alone; or NULL */
+    const char *prompt;
+} oks_start_t;
+/* Sends the browser to the identity provider. */
+oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                          const oks_start_t *start, apr_pool_t *pool) OKS_MUST_USE;
+/* authorize.c: the URL of the authorization request; pushes it where that is wanted (RFC 9126). flow.idp.unavailable, oidc.*,
+ * net.*. `sealed` is the state. */
+oks_err_t *oks_flow_authorize(const char **url, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                              const oks_state_t *state, const char *sealed, const oks_start_t *start,
+                                  apr_pool_t *pool) OKS_MUST_USE;
+/* As oks_net_send, with the server's settings. */
+oks_err_t *oks_flow_send(oks_net_response_t **response, const oks_flow_t *flow, const oks_net_request_t *request, apr_pool_t *pool)
     OKS_MUST_USE;
+/* Posts a form of ours to the provider. */
+oks_err_t *oks_flow_post(oks_net_response_t **response, const oks_flow_t *flow, const oks_oidc_post_t *post, apr_pool_t *pool)
+    OKS_MUST_USE;
+/* `err`, with the Retry-After that came with it. */
+oks_err_t *oks_flow_told(oks_err_t *err, const oks_net_response_t *response);
+/* A fresh jti. */
+oks_err_t *oks_flow_jti(const char **jti, apr_pool_t *pool) OKS_MUST_USE;
+
+/* ---- reply.c: what the answer of an identity provider leads to, in either protocol ---- */
+
+typedef struct oks_reply_t {
+    const oks_flow_t *flow;
+    const oks_org_t *org;
+    const oks_request_t *request;
+    oks_state_t *state;        /* NULL: none that we can open */
+    const char *return_path;
+    apr_pool_t *pool;
+} oks_reply_t;
+
+/* Signs in: the demand, the profile, the record and the session, and on to the return path. */
+oks_err_t *oks_reply_sign_in(oks_answer_t **answer, const oks_reply_t *reply, const oks_identity_t *identity) OKS_MUST_USE;
+/* Of a failure: asks the identity provider again, starts the login once more, shows a page; or hands it on. */
+oks_err_t *oks_reply_settle(oks_answer_t **answer, const oks_reply_t *reply, oks_err_t *err) OKS_MUST_USE;
 /* The form of a POST to an own URL: type, encoding. Also for a GET: its query. */
 oks_err_t *oks_flow_form(apr_array_header_t **params, const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* The host of an `iss` parameter: oidc.initiate.issuer. */
+oks_err_t *oks_flow_issuer_host(const char **host, oks_span_t issuer, apr_pool_t *pool) OKS_MUST_USE;
 /* The `return` parameter by the return-URL policy; "/" when there is none. */
 oks_err_t *oks_flow_return(const char **path, const apr_array_header_t *params, apr_pool_t *pool) OKS_MUST_USE;
 
@@ -219,6 +271,8 @@ oks_err_t *oks_flow_serve_chooser(oks_answer_t **answer, const oks_flow_t *flow,
                                   const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                               const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_callback(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                   const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_break_glass(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                       const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,

@@ -17,13 +17,19 @@ bool oks_limiter_allows(const oks_limiter_t *limiter, const char *key, unsigned 
     return seen >> COUNT_BITS != (uint64_t)(now / window) || (seen & COUNT_MASK) < max;
 }
 
-void oks_limiter_fail(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now)
+bool oks_limiter_take(oks_limiter_t *limiter, const char *key, unsigned max, apr_interval_time_t window, apr_time_t now)
 {
     _Atomic uint64_t *slot = &limiter->slot[slot_of(key)];
     uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed), next, number = (uint64_t)(now / window);
     do {
         if (seen >> COUNT_BITS != number) next = number << COUNT_BITS | 1;
-        else if ((seen & COUNT_MASK) < COUNT_MASK) next = seen + 1;
-        else return;
+        else if ((seen & COUNT_MASK) < max) next = seen + 1;
+        else return false;
     } while (!atomic_compare_exchange_weak(slot, &seen, next));
+    return true;
+}
+
+void oks_limiter_fail(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now)
+{
+    (void)oks_limiter_take(limiter, key, COUNT_MASK, window, now);
 }

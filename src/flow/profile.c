@@ -105,6 +105,15 @@ static void read_extra(oks_profile_t *profile, const oks_org_t *org, const oks_i
     }
 }
 
+bool oks_flow_lacks(const oks_org_t *org, const oks_identity_t *identity, apr_pool_t *pool)
+{
+    for (int i = 0; i < org->attributes->nelts; i++) {
+        const oks_attribute_rule_t *rule = &APR_ARRAY_IDX(org->attributes, i, oks_attribute_rule_t);
+        if (strcmp(rule->field, "name") != 0 && !find_values(rule, identity, pool)) return true;
+    }
+    return false;
+}
+
 /* What to write in Okta's attribute statement, in variables that Okta has. */
 static const char *okta_expression(const oks_attribute_rule_t *rule, apr_pool_t *pool)
 {

@@ -7,22 +7,26 @@
 #include "flow_private.h"
 #include "oktasso/json.h"
 
+typedef enum protocol_t { ANY, SAML, OIDC } protocol_t;
+
 typedef struct route_t {
     const char *name;
     const char *allow;          /* the Allow header's value, and what is allowed */
     bool has_org;
+    protocol_t protocol;        /* of the organizations that have it */
     oks_flow_serve_fn serve;
     oks_flow_serve_fn serve_all; /* for a URL without the organization; or NULL */
 } route_t;
 
 static const route_t routes[] = {
-    { "acs", "POST", true, oks_flow_serve_acs, NULL },
-    { "break-glass", "GET, HEAD, POST", true, oks_flow_serve_break_glass, NULL },
-    { "login", "GET, HEAD, POST", true, oks_flow_serve_login, oks_flow_serve_chooser },
-    { "logout", "GET, HEAD, POST", true, oks_flow_serve_logout, NULL },
-    { "metadata", "GET, HEAD", true, oks_flow_serve_metadata, NULL },
-    { "pem", "GET, HEAD", true, oks_flow_serve_pem, NULL },
-    { "session", "GET, HEAD", false, oks_flow_serve_session, NULL },
+    { "acs", "POST", true, SAML, oks_flow_serve_acs, NULL },
+    { "break-glass", "GET, HEAD, POST", true, ANY, oks_flow_serve_break_glass, NULL },
+    { "callback", "GET, POST", true, OIDC, oks_flow_serve_callback, NULL },
+    { "login", "GET, HEAD, POST", true, ANY, oks_flow_serve_login, oks_flow_serve_chooser },
+    { "logout", "GET, HEAD, POST", true, ANY, oks_flow_serve_logout, NULL },
+    { "metadata", "GET, HEAD", true, SAML, oks_flow_serve_metadata, NULL },
+    { "pem", "GET, HEAD", true, SAML, oks_flow_serve_pem, NULL },
+    { "session", "GET, HEAD", false, ANY, oks_flow_serve_session, NULL },
 };
 
 /* The certificates of the keys that we hold. */
@@ -174,6 +178,9 @@ static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const o
         if (!org_name.len && !org_of_cookies(&org_name, request, pool)) return oks_err(pool, OKS_R_FLOW_SESSION_NONE, NULL);
     }
     OKS_TRY(oks_flow_find_org(org, flow, org_name, pool));
+    if ((*route)->protocol != ANY && ((*route)->protocol == OIDC) != ((*org)->oidc != NULL))
+        return oks_err(pool, OKS_R_FLOW_PROTOCOL_OTHER, "%s signs in by %s", (*org)->name,
+                       (*org)->oidc ? "OpenID Connect" : "SAML");
     return (*route)->serve(answer, flow, *org, request, pool);
 }
 
@@ -184,8 +191,8 @@ oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *reques
     const oks_org_t *org = NULL;
     oks_err_t *err = dispatch(&answer, &route, &org, flow, request, pool);
     if (!err) return answer;
-    bool sign_in = org && (route->serve == oks_flow_serve_acs || route->serve == oks_flow_serve_login) &&
-                   oks_reason_info(err->reason)->http_status != 503;
+    bool sign_in = org && (route->serve == oks_flow_serve_acs || route->serve == oks_flow_serve_callback ||
+                           route->serve == oks_flow_serve_login) && oks_reason_info(err->reason)->http_status != 503;
     answer = oks_flow_refuse(request, err, sign_in ? oks_flow_url(flow, request, "login", org, pool) : NULL, pool);
     if (err->reason == OKS_R_FLOW_METHOD_REFUSED) apr_table_setn(answer->headers, "Allow", route->allow);
     if (org) answer->org = org->name;

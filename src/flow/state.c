@@ -1,11 +1,12 @@
-/* A pending login costs the server nothing: it travels in RelayState, sealed, bound to one browser. */
+/* A pending login costs the server nothing: it travels in RelayState or state, sealed, bound to one browser. */
 #include <string.h>
 
 #include <apr_strings.h>
 
 #include "flow_private.h"
 
-#define STATE_VERSION 2
+#define STATE_VERSION 3 /* of SAML; */
+#define STATE_VERSION_OIDC 4 /* has the secret as well */
 #define STATE_FIXED (1 + 1 + 8 + 16 + 16)
 #define BINDING_BYTES 32
 #define BINDING_TEXT 43 /* BINDING_BYTES in base64url */
@@ -21,17 +22,23 @@ const char *oks_state_request_id(const oks_state_t *state, apr_pool_t *pool)
                        NULL);
 }
 
+const char *oks_state_verifier(const oks_state_t *state, apr_pool_t *pool)
+{
+    return oks_base64url_encode(oks_span((const char *)state->secret, sizeof state->secret), pool);
+}
+
 oks_err_t *oks_state_seal(const char **text, const oks_flow_t *flow, const oks_org_t *org, const oks_state_t *state,
                           apr_pool_t *pool)
 {
     apr_size_t path_len = strlen(state->return_path);
-    unsigned char *plain = apr_palloc(pool, STATE_FIXED + OKS_DEMAND_PLAIN_MAX + path_len), *p = plain;
+    unsigned char *plain = apr_palloc(pool, STATE_FIXED + sizeof state->secret + OKS_DEMAND_PLAIN_MAX + path_len), *p = plain;
     uint64_t expires = (uint64_t)apr_time_sec(state->expires);
-    *p++ = STATE_VERSION;
+    *p++ = state->oidc ? STATE_VERSION_OIDC : STATE_VERSION;
     *p++ = (unsigned char)state->restarts;
     for (int shift = 56; shift >= 0; shift -= 8) *p++ = (unsigned char)(expires >> shift);
     memcpy(p, state->request, 16), p += 16;
     memcpy(p, state->binding, 16), p += 16;
+    if (state->oidc) memcpy(p, state->secret, sizeof state->secret), p += sizeof state->secret;
     p += oks_demand_encode(p, &state->demand);
     memcpy(p, state->return_path, path_len), p += path_len;
     return oks_seal(text, flow->keys, state_aad(flow, org, pool), oks_span((char *)plain, (apr_size_t)(p - plain)), pool);
@@ -42,17 +49,20 @@ oks_err_t *oks_state_unseal(oks_state_t **state, const oks_flow_t *flow, const o
 {
     oks_span_t plain;
     OKS_TRY(oks_unseal(&plain, flow->keys, state_aad(flow, org, pool), text, pool));
-    const unsigned char *p = (const unsigned char *)plain.ptr;
-    if (plain.len <= STATE_FIXED || *p++ != STATE_VERSION)
-        return oks_err(pool, OKS_R_CRYPTO_SEAL_BROKEN, "a state of another version");
     oks_state_t *s = apr_pcalloc(pool, sizeof *s);
+    const unsigned char *p = (const unsigned char *)plain.ptr;
     uint64_t expires = 0;
-    s->restarts = *p++;
-    for (int i = 0; i < 8; i++) expires = expires << 8 | *p++;
+    s->oidc = plain.len && *p == STATE_VERSION_OIDC;
+    apr_size_t fixed = STATE_FIXED + (s->oidc ? sizeof s->secret : 0);
+    if (plain.len <= fixed || (!s->oidc && *p != STATE_VERSION))
+        return oks_err(pool, OKS_R_CRYPTO_SEAL_BROKEN, "a state of another version");
+    s->restarts = *++p;
+    for (int i = 0; i < 8; i++) expires = expires << 8 | *++p;
     s->expires = apr_time_from_sec((apr_time_t)expires);
-    memcpy(s->request, p, 16), p += 16;
+    memcpy(s->request, ++p, 16), p += 16;
     memcpy(s->binding, p, 16), p += 16;
-    oks_span_t rest = oks_span((const char *)p, plain.len - STATE_FIXED);
+    if (s->oidc) memcpy(s->secret, p, sizeof s->secret);
+    oks_span_t rest = oks_span(plain.ptr + fixed, plain.len - fixed);
     apr_size_t len = oks_demand_decode(&s->demand, rest, pool);
     if (!len || len == rest.len) return oks_err(pool, OKS_R_CRYPTO_SEAL_BROKEN, "a state of another version");
     s->return_path = oks_span_dup(oks_span(rest.ptr + len, rest.len - len), pool);

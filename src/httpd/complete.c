@@ -164,7 +164,7 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
                                 apr_pool_t *pool)
 {
     static const int on = 1, off = 0;
-    static const unsigned sha2 = 0;
+    static const oks_algorithms_t sha2;
     static const oks_unauthorized_t automatic = OKS_UNAUTHORIZED_AUTO;
     static const oks_idp_initiated_t upgrade = OKS_IDP_INITIATED_UPGRADE;
     oks_org_entry_t *entry = apr_pcalloc(pool, sizeof *entry);
@@ -178,7 +178,7 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     org->attributes = make_attributes(LIST(conf, ATTRIBUTE), pool);
     org->acs_url = VALUE(conf, ACS_URL, NULL);
     org->sign_requests = *(const int *)VALUE(conf, SIGN_REQUESTS, &off);
-    org->algorithms = *(const unsigned *)VALUE(conf, ALGORITHMS, &sha2);
+    org->algorithms = ((const oks_algorithms_t *)VALUE(conf, ALGORITHMS, &sha2))->saml;
     org->verified_email = *(const int *)VALUE(conf, VERIFIED_EMAIL, &off);
     org->roles = LIST(conf, ROLE);
     org->default_role = VALUE(conf, DEFAULT_ROLE, "member");
@@ -280,6 +280,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     apr_hash_t *drafts = apr_hash_make(pool);
     const char *error = NULL;
     if (!sc->path) sc->path = DEFAULT_SSO_PATH;
+    if (!sc->http.timeout) sc->http.timeout = OKS_NET_TIMEOUT_DEFAULT;
     sc->vhost = sc->base_url ? sc->base_url : apr_psprintf(
         pool, "%s:%d", s->server_hostname ? s->server_hostname : "", s->addrs ? s->addrs->host_port : s->port);
     sc->orgs = apr_hash_make(pool);
@@ -301,6 +302,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     }
     if (!error) error = check_trailers(sc, pool);
     if (!error) error = oks_httpd_index_domains(sc, pool);
+    if (!error) oks_httpd_index_issuers(sc, pool);
     if (!error && sc != main_conf) error = check_location_headers(sc, main_conf->locations, pool);
     return error ? error : check_location_headers(sc, sc->locations, pool);
 }

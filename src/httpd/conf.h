@@ -20,6 +20,12 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
     X(ISSUER, "OktaSSOIdPIssuer")              \
     X(CERTIFICATE, "OktaSSOIdPCertificate")    \
     X(IDP_INITIATED, "OktaSSOIdPInitiated")    \
+    X(CLIENT_ID, "OktaSSOClientID")            \
+    X(CLIENT_SECRET, "OktaSSOClientSecret")    \
+    X(CLIENT_KEY, "OktaSSOClientKey")          \
+    X(SCOPE, "OktaSSOScope")                   \
+    X(RESPONSE_MODE, "OktaSSOResponseMode")    \
+    X(PAR, "OktaSSOPAR")                       \
     X(ENTITY_ID, "OktaSSOSPEntityID")          \
     X(ACS_URL, "OktaSSOACSURL")                \
     X(SIGN_REQUESTS, "OktaSSOSignRequests")    \
@@ -94,8 +100,7 @@ typedef struct oks_dir_conf_t {
 typedef struct oks_server_conf_t {
     server_rec *server;
     const char *state_dir, *directory, *keys; /* main server alone: one directory and one ring per httpd */
-    const char *ca_file, *proxy;       /* main server alone: of outgoing requests; NULL: the system's CAs, no proxy */
-    apr_interval_time_t http_timeout;  /* 0: 5 s */
+    oks_http_t http;                   /* main server alone; timeout 0: the default, once completed */
     const apr_interval_time_t *overlap; /* main server alone: of certificates that metadata drops; NULL: the default */
     const char *path;
     const char *base_url;
@@ -106,6 +111,7 @@ typedef struct oks_server_conf_t {
     oks_org_conf_t *open_section;      /* while a section's children are read */
     /* completed */
     apr_hash_t *orgs;                  /* name -> oks_org_entry_t */
+    apr_hash_t *issuers;               /* host of an OpenID provider -> oks_org_entry_t; a mark, of several */
     apr_hash_t *domains;               /* email domain, lower case -> oks_org_entry_t */
     const char *vhost;
     bool requires_sso;                 /* some organization here does */
@@ -132,6 +138,17 @@ const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t 
 /* The same of our own key. */
 const char *oks_httpd_sp_keys(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
+/* oidc.c: OpenID Connect, where OktaSSOClientID is set; what is wrong, or NULL. */
+const char *oks_httpd_oidc(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
+const char *oks_httpd_check_saml(const oks_org_conf_t *conf, apr_pool_t *pool);
+void oks_httpd_index_issuers(oks_server_conf_t *conf, apr_pool_t *pool);
+const oks_org_t *oks_httpd_find_issuer(void *orgs, const char *host);
+/* file:PATH, exec:COMMAND or env:NAME, read into `buffer`; what is wrong, or NULL. */
+const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size, const char *source, apr_pool_t *pool);
+/* What OktaSSOAlgorithms allows of each protocol. */
+typedef struct oks_algorithms_t { unsigned saml, jws; } oks_algorithms_t;
+/* What OktaSSOClientSecret and OktaSSOClientKey say. */
+typedef struct oks_client_conf_t { const char *source, *option; } oks_client_conf_t;
 bool oks_httpd_is_our_header(const char *name);
 /* Of flow: `orgs` is an oks_server_conf_t. */
 const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name);

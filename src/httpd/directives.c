@@ -120,15 +120,48 @@ static const char *open_org(cmd_parms *cmd, void *dir, const char *args)
 static const char *set_metadata(cmd_parms *cmd, void *dir, const char *source)
 {
     oks_url_t url;
-    if (!strstr(source, "://")) {
-        source = ap_server_root_relative(cmd->pool, source);
-        return store(cmd, dir, OKS_SET_METADATA, source);
+    if (strstr(source, "://")) {
+        oks_err_t *err = oks_url_parse(&url, oks_span_z(source), cmd->temp_pool);
+        if (err) return apr_psprintf(cmd->pool, "OktaSSOIdPMetadata \"%s\": %s", source, err->detail);
+        if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
+            return "OktaSSOIdPMetadata must be an https URL (http is for loopback addresses alone), a file, or an Okta domain";
     }
-    oks_err_t *err = oks_url_parse(&url, oks_span_z(source), cmd->temp_pool);
-    if (err) return apr_psprintf(cmd->pool, "OktaSSOIdPMetadata \"%s\": %s", source, err->detail);
-    if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
-        return "OktaSSOIdPMetadata must be an https URL (http is for loopback addresses alone), or a file";
     return store(cmd, dir, OKS_SET_METADATA, apr_pstrdup(cmd->pool, source));
+}
+
+static const char *set_client_id(cmd_parms *cmd, void *dir, const char *id)
+{
+    if (!*id) return "OktaSSOClientID takes the Client ID that Okta shows";
+    return store(cmd, dir, OKS_SET_CLIENT_ID, apr_pstrdup(cmd->pool, id));
+}
+
+static const char *store_client(cmd_parms *cmd, void *dir, oks_setting_id_t id, const char *source, const char *option)
+{
+    oks_client_conf_t *client = apr_palloc(cmd->pool, sizeof *client);
+    client->source = apr_pstrdup(cmd->pool, source);
+    client->option = apr_pstrdup(cmd->pool, option);
+    return store(cmd, dir, id, client);
+}
+
+static const char *set_client_secret(cmd_parms *cmd, void *dir, const char *source, const char *how)
+{
+    if (how && strcmp(how, "basic") != 0 && strcmp(how, "post") != 0)
+        return "OktaSSOClientSecret takes file:PATH, exec:COMMAND, env:NAME or the secret itself, and then basic or post";
+    return store_client(cmd, dir, OKS_SET_CLIENT_SECRET, source, how);
+}
+
+static const char *set_client_key(cmd_parms *cmd, void *dir, const char *path, const char *kid)
+{
+    return store_client(cmd, dir, OKS_SET_CLIENT_KEY, ap_server_root_relative(cmd->pool, path), kid);
+}
+
+static const char *set_scope(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    const char *scope = "openid";
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], "openid") != 0) scope = apr_pstrcat(cmd->pool, scope, " ", argv[i], NULL);
+    if (!argc || strlen(scope) > 1024) return "OktaSSOScope takes scopes, such as openid profile email groups; 1024 bytes at most";
+    return store(cmd, dir, OKS_SET_SCOPE, scope);
 }
 
 #define XML_SECTION "OktaSSOIdPMetadataXML"
@@ -220,13 +253,15 @@ static const char *set_acs_url(cmd_parms *cmd, void *dir, const char *text)
 
 static const char *set_algorithms(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
-    unsigned *set = apr_pcalloc(cmd->pool, sizeof *set);
+    oks_algorithms_t *set = apr_pcalloc(cmd->pool, sizeof *set);
     for (int i = 0; i < argc; i++) {
-        unsigned bit = oks_saml_algorithm(argv[i]);
-        if (!bit)
+        unsigned saml = oks_saml_algorithm(argv[i]), jws = oks_jws_algorithm(oks_span_z(argv[i]));
+        if (!saml && !jws)
             return apr_psprintf(cmd->pool, "OktaSSOAlgorithms \"%s\" is not known: write some of rsa-sha256, rsa-sha384, "
-                                "rsa-sha512, ecdsa-sha256, ecdsa-sha384, ecdsa-sha512, rsa-sha1", argv[i]);
-        *set |= bit;
+                                "rsa-sha512, ecdsa-sha256, ecdsa-sha384, ecdsa-sha512, rsa-sha1; of OpenID Connect RS256, PS256, "
+                                "ES256 and so on", argv[i]);
+        set->saml |= saml;
+        set->jws |= jws;
     }
     if (!argc) return "OktaSSOAlgorithms takes one algorithm or more, such as rsa-sha256";
     return store(cmd, dir, OKS_SET_ALGORITHMS, set);
@@ -238,7 +273,14 @@ static const char *store_word(cmd_parms *cmd, void *dir, oks_setting_id_t id, co
     int *value = apr_pcalloc(cmd->pool, sizeof *value);
     while (words[*value] && strcasecmp(text, words[*value]) != 0) ++*value;
     if (words[*value]) return store(cmd, dir, id, value);
+    if (!words[2]) return apr_psprintf(cmd->pool, "%s takes %s or %s", cmd->cmd->name, words[0], words[1]);
     return apr_psprintf(cmd->pool, "%s takes %s, %s or %s", cmd->cmd->name, words[0], words[1], words[2]);
+}
+
+static const char *set_response_mode(cmd_parms *cmd, void *dir, const char *text)
+{
+    static const char *const words[] = { "query", "form_post", NULL };
+    return store_word(cmd, dir, OKS_SET_RESPONSE_MODE, words, text);
 }
 
 static const char *set_idp_initiated(cmd_parms *cmd, void *dir, const char *text)
@@ -379,6 +421,11 @@ static const char *set_verified_email(cmd_parms *cmd, void *dir, int on)
 static const char *set_sign_requests(cmd_parms *cmd, void *dir, int on)
 {
     return store_flag(cmd, dir, OKS_SET_SIGN_REQUESTS, on);
+}
+
+static const char *set_par(cmd_parms *cmd, void *dir, int on)
+{
+    return store_flag(cmd, dir, OKS_SET_PAR, on);
 }
 
 static const char *set_force_authn(cmd_parms *cmd, void *dir_, int on)
@@ -523,7 +570,7 @@ static const char *set_http_timeout(cmd_parms *cmd, void *dir, const char *text)
     oks_err_t *err = oks_interval_parse(&timeout, text, cmd->temp_pool);
     if (err) return interval_error(err, "OktaSSOHTTPTimeout", cmd->pool);
     if (timeout < apr_time_from_msec(100) || timeout > apr_time_from_sec(60)) return "OktaSSOHTTPTimeout: from 100ms to 60s";
-    oks_httpd_server_conf(cmd->server)->http_timeout = timeout;
+    oks_httpd_server_conf(cmd->server)->http.timeout = timeout;
     return only_main(cmd);
 }
 
@@ -544,7 +591,7 @@ static const char *set_ca_file(cmd_parms *cmd, void *dir, const char *path)
     path = ap_server_root_relative(cmd->pool, path);
     if (apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool) != APR_SUCCESS || info.filetype != APR_REG)
         return apr_psprintf(cmd->pool, "OktaSSOCAFile: there is no file %s: name the CA certificates in PEM", path);
-    oks_httpd_server_conf(cmd->server)->ca_file = path;
+    oks_httpd_server_conf(cmd->server)->http.ca_file = path;
     return only_main(cmd);
 }
 
@@ -553,7 +600,7 @@ static const char *set_proxy(cmd_parms *cmd, void *dir, const char *text)
     oks_url_t url;
     oks_err_t *err = oks_url_parse(&url, oks_span_z(text), cmd->temp_pool);
     if (err) return apr_psprintf(cmd->pool, "OktaSSOHTTPProxy \"%s\": %s: write http://HOST:PORT", text, err->detail);
-    oks_httpd_server_conf(cmd->server)->proxy = text;
+    oks_httpd_server_conf(cmd->server)->http.proxy = text;
     return only_main(cmd);
 }
 
@@ -622,6 +669,12 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOIdPSignOnURL", set_sign_on_url, NULL, ORG, "the IdP's single sign-on URL, without metadata"),
     AP_INIT_TAKE1("OktaSSOIdPIssuer", set_issuer, NULL, ORG, "the IdP's entity ID, without metadata"),
     AP_INIT_TAKE_ARGV("OktaSSOIdPCertificate", set_certificates, NULL, ORG, "the IdP's signing certificates, without metadata"),
+    AP_INIT_TAKE1("OktaSSOClientID", set_client_id, NULL, ORG, "OpenID Connect: our client ID"),
+    AP_INIT_TAKE12("OktaSSOClientSecret", set_client_secret, NULL, ORG, "file:, exec:, env: or TEXT, and basic or post"),
+    AP_INIT_TAKE12("OktaSSOClientKey", set_client_key, NULL, ORG, "private_key_jwt: our key, PEM, and its kid"),
+    AP_INIT_TAKE_ARGV("OktaSSOScope", set_scope, NULL, ORG, "scopes that are asked for"),
+    AP_INIT_TAKE1("OktaSSOResponseMode", set_response_mode, NULL, ORG, "query or form_post"),
+    AP_INIT_FLAG("OktaSSOPAR", set_par, NULL, ORG, "On: pushed authorization requests"),
     AP_INIT_TAKE1("OktaSSOIdPInitiated", set_idp_initiated, NULL, ORG, "upgrade, on or off: unsolicited Responses"),
     AP_INIT_TAKE1("OktaSSOACSURL", set_acs_url, NULL, ORG, "where Responses go, when the IdP knows another form of it"),
     AP_INIT_TAKE_ARGV("OktaSSOAlgorithms", set_algorithms, NULL, ORG, "signature algorithms that the IdP may use"),

@@ -54,7 +54,10 @@ static const char *from_metadata(oks_org_t *org, const oks_setting_t *setting, a
         org->metadata_url = org->metadata_key = source;
         return NULL;
     }
+    source = ap_server_root_relative(pool, source);
     const char *error = read_file(&xml, setting, "OktaSSOIdPMetadata", source, pool);
+    if (error && oks_oidc_discovery_url(setting->value, pool))
+        return apr_pstrcat(pool, error, "; if it is an Okta domain, OktaSSOClientID is missing", NULL);
     return error ? error : parse_metadata(org, setting, apr_pstrcat(pool, "OktaSSOIdPMetadata: ", source, NULL), xml, pool);
 }
 
@@ -138,6 +141,13 @@ const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_p
         return apr_psprintf(pool, "%s: the organization %s has its identity provider twice: keep one of OktaSSOIdPMetadata, "
                             "<OktaSSOIdPMetadataXML>, and OktaSSOIdPSignOnURL with its issuer and certificate", conf->where,
                             conf->name);
+    if (set[OKS_SET_CLIENT_ID].text) {
+        if (set[OKS_SET_METADATA].text) return oks_httpd_oidc(org, conf, pool);
+        return apr_psprintf(pool, "%s: OktaSSOClientID is of OpenID Connect, where OktaSSOIdPMetadata names the Okta domain or the "
+                            "discovery document", set[OKS_SET_CLIENT_ID].where);
+    }
+    const char *misplaced = oks_httpd_check_saml(conf, pool);
+    if (misplaced) return misplaced;
     if (manual) return from_manual(org, conf, pool);
     if (inline_xml->text) return parse_metadata(org, inline_xml, "<OktaSSOIdPMetadataXML>", oks_span_z(inline_xml->value), pool);
     return from_metadata(org, &set[OKS_SET_METADATA], pool);

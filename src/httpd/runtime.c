@@ -74,13 +74,10 @@ static oks_err_t *make_keys(const char *path, apr_pool_t *pool)
 static oks_err_t *read_keys(const oks_keyring_t **ring, const char *source, apr_pool_t *pconf, apr_pool_t *ptemp)
 {
     char text[KEYS_FILE_MAX];
+    apr_size_t len;
     oks_keyring_t *made;
-    bool exec = strncmp(source, "exec:", 5) == 0;
-    FILE *stream = exec ? popen(source + 5, "r") : fopen(source + 5, "r");
-    if (!stream) return system_error(ptemp, "OktaSSOKeys", source);
-    size_t len = fread(text, 1, sizeof text, stream);
-    int status = exec ? pclose(stream) : fclose(stream);
-    if (status != 0) return oks_err(ptemp, OKS_R_CRYPTO_KEYS_MALFORMED, "%s ended with status %d", source, status);
+    const char *error = oks_httpd_read_source(&len, text, sizeof text, source, ptemp);
+    if (error) return oks_err(ptemp, OKS_R_CRYPTO_KEYS_MALFORMED, "OktaSSOKeys %s: %s", source, error);
     oks_err_t *err = oks_keyring_parse(&made, oks_span(text, len), pconf);
     explicit_bzero(text, sizeof text);
     if (err) return oks_err_from(ptemp, err->reason, APR_SUCCESS, err, "%s", source);
@@ -178,15 +175,15 @@ apr_interval_time_t oks_httpd_certificate_overlap(const server_rec *main_server)
     return conf->overlap ? *conf->overlap : OKS_FLOW_CERTIFICATE_OVERLAP;
 }
 
-static apr_array_header_t *document_keys(server_rec *main_server, apr_pool_t *pool)
+static apr_array_header_t *all_orgs(server_rec *main_server, apr_pool_t *pool)
 {
-    apr_array_header_t *keys = apr_array_make(pool, 8, sizeof(const char *));
+    apr_array_header_t *orgs = apr_array_make(pool, 8, sizeof(const oks_org_t *));
     for (server_rec *s = main_server; s; s = s->next)
         for (apr_hash_index_t *i = apr_hash_first(pool, oks_httpd_server_conf(s)->orgs); i; i = apr_hash_next(i)) {
             const oks_org_entry_t *entry = apr_hash_this_val(i);
-            if (entry->org.metadata_key) APR_ARRAY_PUSH(keys, const char *) = entry->org.metadata_key;
+            APR_ARRAY_PUSH(orgs, const oks_org_t *) = &entry->org;
         }
-    return keys;
+    return orgs;
 }
 
 static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
@@ -194,18 +191,21 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
     oks_runtime_t *runtime = &oks_httpd_runtime;
     oks_cache_t *cache;
     oks_idp_store_t *idps;
+    oks_net_t *net;
     OKS_TRY(oks_saml_init(pool));
+    OKS_TRY(oks_net_create(&net, pool));
     OKS_TRY(oks_directory_open(&runtime->directory, runtime->directory_spec, CONNECTIONS, runtime->counters, pool));
     OKS_TRY(oks_cache_create(&cache, OKS_CACHE_RECORDS, OKS_CACHE_BYTES, pool));
-    OKS_TRY(oks_idp_store_create(&idps, runtime->directory, runtime->counters, document_keys(main_server, pool),
+    OKS_TRY(oks_idp_store_create(&idps, runtime->directory, runtime->counters, all_orgs(main_server, pool),
                                  oks_httpd_certificate_overlap(main_server), pool));
     for (server_rec *s = main_server; s; s = s->next) {
         oks_server_conf_t *conf = oks_httpd_server_conf(s);
         oks_flow_t *flow = apr_pcalloc(pool, sizeof *flow);
         *flow = (oks_flow_t){ .path = conf->path, .vhost = conf->vhost, .keys = runtime->keys,
                               .directory = runtime->directory, .counters = runtime->counters, .cache = cache,
-                              .idps = idps, .limiter = runtime->limiter, .find_org = oks_httpd_find_org,
-                              .find_domain = oks_httpd_find_domain, .orgs = conf };
+                              .idps = idps, .net = net, .http = &oks_httpd_server_conf(main_server)->http,
+                                  .limiter = runtime->limiter, .find_org = oks_httpd_find_org,
+                              .find_domain = oks_httpd_find_domain, .find_issuer = oks_httpd_find_issuer, .orgs = conf };
         conf->flow = flow;
     }
     return NULL;

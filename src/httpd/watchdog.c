@@ -23,7 +23,6 @@ APLOG_USE_MODULE(oktasso);
 #define RETRY_SECONDS_MAX 300
 #define REFETCH_SECONDS 60        /* at most so often, when a signature does not verify */
 #define EXPIRY_SECONDS 3600       /* how often the certificates are looked at */
-#define FETCH_TIMEOUT apr_time_from_sec(5)
 
 typedef enum fetch_state_t { FETCH_IDLE, FETCH_RUNNING, FETCH_DONE } fetch_state_t;
 
@@ -88,13 +87,15 @@ static void see_result(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_poo
 {
     if (!job->err) {
         if (job->retry)
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, watch->server, "OKS0031: metadata %s fetched again", job->fetch.url);
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, watch->server, "OKS0031: metadata %s fetched again",
+                         job->fetch.org->metadata_key);
         job->retry = 0;
         job->due = now + apr_time_from_sec(refresh_seconds(job->max_age));
         watch->expiry_due = now;
         return;
     }
-    report(watch, job->retry ? APLOG_INFO : APLOG_WARNING, apr_pstrcat(pool, "metadata ", job->fetch.url, NULL), job->err, pool);
+    report(watch, job->retry ? APLOG_INFO : APLOG_WARNING, apr_pstrcat(pool, "metadata ", job->fetch.org->metadata_key, NULL),
+           job->err, pool);
     job->retry = job->retry ? job->retry * 2 : RETRY_SECONDS_MIN;
     if (job->retry > RETRY_SECONDS_MAX) job->retry = RETRY_SECONDS_MAX;
     job->due = now + apr_time_from_sec(job->retry);
@@ -103,7 +104,7 @@ static void see_result(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_poo
 /* Somebody's signature did not verify. */
 static void see_wish(fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
 {
-    uint32_t wanted = oks_counter_get(oks_httpd_runtime.counters, oks_flow_refetch_counter(job->fetch.key, pool));
+    uint32_t wanted = oks_counter_get(oks_httpd_runtime.counters, oks_flow_refetch_counter(job->fetch.org->metadata_key, pool));
     if (wanted == job->wanted || now < job->wished + apr_time_from_sec(REFETCH_SECONDS)) return;
     job->wanted = wanted;
     job->wished = now;
@@ -176,7 +177,7 @@ static void look_at_certificates(watch_t *watch, apr_time_t now, apr_pool_t *poo
         for (apr_hash_index_t *i = conf->flow ? apr_hash_first(pool, conf->orgs) : NULL; i; i = apr_hash_next(i)) {
             const oks_org_entry_t *entry = apr_hash_this_val(i);
             const oks_saml_idp_t *idp;
-            if (!entry->org.enabled || oks_flow_idp(&idp, conf->flow, &entry->org, now, pool) != NULL) continue;
+            if (!entry->org.enabled || entry->org.oidc || oks_flow_idp(&idp, conf->flow, &entry->org, now, pool) != NULL) continue;
             look_at_metadata(watch, &entry->org, idp, now, pool);
             for (int k = 0; k < idp->certs->nelts; k++)
                 warn_of_expiry(watch, &entry->org, APR_ARRAY_IDX(idp->certs, k, oks_cert_t *), now);
@@ -247,14 +248,13 @@ static apr_array_header_t *make_jobs(server_rec *main_server, apr_pool_t *pool)
     for (server_rec *s = main_server; s; s = s->next)
         for (apr_hash_index_t *i = apr_hash_first(pool, oks_httpd_server_conf(s)->orgs); i; i = apr_hash_next(i)) {
             const oks_org_entry_t *entry = apr_hash_this_val(i);
-            const char *url = entry->org.metadata_url;
-            if (!url || apr_hash_get(seen, url, APR_HASH_KEY_STRING)) continue;
-            apr_hash_set(seen, url, APR_HASH_KEY_STRING, url);
+            const char *key = entry->org.metadata_key;
+            if (!key || apr_hash_get(seen, key, APR_HASH_KEY_STRING)) continue;
+            apr_hash_set(seen, key, APR_HASH_KEY_STRING, key);
             fetch_job_t *job = apr_array_push(jobs);
             memset(job, 0, sizeof *job);
-            job->fetch = (oks_fetch_t){ .key = entry->org.metadata_key, .url = url, .ca_file = conf->ca_file, .proxy = conf->proxy,
-                                        .overlap = oks_httpd_certificate_overlap(main_server),
-                                        .timeout = conf->http_timeout ? conf->http_timeout : FETCH_TIMEOUT };
+            job->fetch = (oks_fetch_t){ .org = &entry->org, .http = &conf->http,
+                                       .overlap = oks_httpd_certificate_overlap(main_server) };
         }
     return jobs;
 }

@@ -65,6 +65,7 @@ static unsigned read_auth_methods(const json_t *json)
 /* Discovery 4.3: the issuer is what the document's URL was made of. */
 static oks_err_t *check_issuer(const char *issuer, const char *url, apr_pool_t *pool)
 {
+    if (!url) return NULL; /* the administrator's own file: the issuer is what it says */
     apr_size_t issuer_len = issuer ? strlen(issuer) : 0, well_known = strlen(OIDC_WELL_KNOWN), len = strcspn(url, "?");
     if (issuer_len && issuer[issuer_len - 1] == '/') issuer_len--;
     if (issuer_len && issuer_len <= ISSUER_MAX && len == issuer_len + well_known && memcmp(url, issuer, issuer_len) == 0 &&

@@ -117,7 +117,8 @@ def test_every_reason_is_asserted_by_a_test():
 
 # Not of a Response or token alone: asserted where the metadata, the size or the flow is.
 NOT_IN_VECTORS = {"saml.metadata.malformed", "saml.metadata.no_endpoint", "saml.metadata.no_key", "saml.metadata.ambiguous",
-                  "saml.metadata.expired", "saml.response.too_large", "saml.response.unsolicited"}
+                  "saml.metadata.expired", "saml.response.too_large", "saml.response.unsolicited", "oidc.callback.unsolicited", "oidc.callback.issuer",
+                  "oidc.initiate.issuer"}
 
 
 def test_every_reason_of_a_verifier_is_an_outcome_of_a_vector():
