@@ -61,7 +61,8 @@ static const char *read_key(oks_oidc_client_t *client, const oks_setting_t *sett
     oks_err_t *err = oks_jws_key_parse(&key, pem, conf->option, pool);
     explicit_bzero((char *)(uintptr_t)pem.ptr, pem.len);
     if (err)
-        return apr_psprintf(pool, "%s: OktaSSOClientKey %s is not usable: %s", setting->where, conf->source, oks_err_text(err, pool));
+        return apr_psprintf(pool, "%s: OktaSSOClientKey %s is not usable: %s", setting->where, conf->source,
+                            oks_err_text(err, pool));
     client->key = key;
     return NULL;
 }
@@ -81,15 +82,13 @@ static const char *find_provider(oks_org_t *org, oks_oidc_settings_t *oidc, cons
     } else {
         oks_err_t *err = oks_oidc_discovery_parse(&provider, oidc->discovery, NULL, pool);
         if (err)
-            return apr_psprintf(pool,
-                                "%s: OktaSSOIdPMetadata: %s is no usable discovery document (for SAML metadata, take "
-                                "OktaSSOClientID "
-                                "away): %s", metadata->where, path, oks_err_text(err, pool));
+            return apr_psprintf(pool, "%s: OktaSSOIdPMetadata: %s is no usable discovery document (for SAML metadata, take "
+                                "OktaSSOClientID away): %s", metadata->where, path, oks_err_text(err, pool));
         source = provider->issuer;
     }
     org->metadata_key = apr_pstrcat(pool, "oidc:", org->metadata_url ? org->metadata_url : path, NULL);
-    if (oks_url_parse(&url, oks_span_z(source), pool) != NULL) return apr_psprintf(pool, "%s: %s is no URL", metadata->where,
-                                                                                   source);
+    if (oks_url_parse(&url, oks_span_z(source), pool) != NULL)
+        return apr_psprintf(pool, "%s: OktaSSOIdPMetadata: %s is no URL", metadata->where, source);
     oidc->host = url.host;
     return NULL;
 }
