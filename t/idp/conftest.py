@@ -49,6 +49,14 @@ def guarded(backend_port):
         server.close()
 
 
+@pytest.fixture
+def unconfigured(backend_port):
+    """A server that the test configures and starts."""
+    server = harness.Httpd("", backend_port=backend_port)
+    yield server
+    server.close()
+
+
 @pytest.fixture(scope="session")
 def idp_key(tmp_path_factory):
     """(key file, certificate file)"""

@@ -80,11 +80,15 @@ class Keycloak:
     def sign_in(self, location):
         """The page or redirect after the person has typed the password at `location`."""
         session = requests.Session()
-        page = session.get(location, timeout=30)
-        for cookie in session.cookies:
-            cookie.secure = False  # browsers send it to loopback without TLS, too
+        for _ in range(3):
+            page = session.get(location, timeout=30, allow_redirects=False)
+            for cookie in session.cookies:
+                cookie.secure = False  # browsers send it to loopback without TLS, too
+            location = page.headers.get("Location")
+            if not location:
+                break
         action = re.search(r'<form[^>]*action="([^"]+)"', page.text)
-        assert action, (page.status_code, page.text[:2000])
+        assert action, (page.status_code, re.sub(r'(?s)<(script|style|head).*?</\1>|<[^>]+>', ' ', page.text)[-600:])
         return session.post(html.unescape(action.group(1)), data={"username": "zoe", "password": PASSWORD}, timeout=30, allow_redirects=False)
 
     def stop(self):
