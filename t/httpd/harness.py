@@ -32,8 +32,8 @@ DEADLINE = 20
 # warn and worse; what httpd says about every start of a test server is not news.
 LOUD = re.compile(r"\[[\w]*:(warn|error|crit|alert|emerg)\]")
 # httpd's own words about the machine: no ServerName, no session cache, a mod_ssl built against a newer patch level of OpenSSL;
-# and of its event MPM about a keep-alive connection that a stop has closed under it.
-USUAL = re.compile(r"AH03093: process_socket: apr_pollset_add failure for keep alive|AH00558|AH00112|AH01873|AH01882|AH01906|AH01909|AH02292")
+# and of its event MPM about a keep-alive or lingering connection that a stop has closed under it.
+USUAL = re.compile(r"AH0309[23]: process_(socket|lingering_close): apr_pollset_add failure|AH00558|AH00112|AH01873|AH01882|AH01906|AH01909|AH02292")
 
 
 def wait_until(condition, what, deadline=DEADLINE):
