@@ -62,6 +62,10 @@ oks_err_t *oks_base64_decode(oks_span_t *bytes, oks_span_t text, apr_pool_t *poo
     apr_size_t len = 0, padding = 0;
     for (apr_size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
+        if (url_value[(unsigned char)c] < 62 && !padding) { /* a letter or digit: the same in both */
+            plain[len++] = c;
+            continue;
+        }
         if (c == ' ' || c == '\r' || c == '\n' || c == '\t') continue;
         if (c == '=') {
             padding++;

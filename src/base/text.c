@@ -17,6 +17,10 @@ bool oks_utf8_ok(oks_span_t text)
     utf8proc_ssize_t left = (utf8proc_ssize_t)text.len;
     while (left > 0) {
         utf8proc_int32_t c;
+        if (*p && *p < 0x80) { /* nearly all of most documents */
+            p++, left--;
+            continue;
+        }
         utf8proc_ssize_t n = utf8proc_iterate(p, left, &c);
         if (n < 1 || c == 0) return false;
         p += n, left -= n;
