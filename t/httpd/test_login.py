@@ -1,5 +1,6 @@
 """From a protected page to the identity provider and back: issue 2, points 3 to 5."""
 
+import concurrent.futures
 import os
 import re
 import signal
@@ -220,6 +221,24 @@ def test_a_replay_without_the_session_restarts_once_and_then_tells(site):
     assert (answer.status, answer.reason) == (403, "flow.login.loop")
     assert "/sso/okta/login/acme" in answer.text, "a way out"
     assert not browser.session_cookie()
+
+
+def test_one_response_makes_one_session_whatever_the_process_and_the_time(httpd):
+    """Prefork: each request in a process of its own. The claim outlives the server (SECURITY.md 18)."""
+    server = httpd(mpm="prefork")
+    server.expect(r"login\.restart .*directory\.claim\.used", r"flow\.login\.loop")
+    browser = server.browser()
+    fields = post_fields(server.okta.answer(server.start_login(browser, "/first"), user=AMELIA))
+    copies = [server.browser_with(browser) for _ in range(12)]
+    with concurrent.futures.ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda copy: copy.post("/sso/okta/acs/acme", fields), copies))
+    assert [answer["Location"] for answer in answers].count("/first") == 1
+    assert sum(bool(copy.session_cookie()) for copy in copies) == 1
+    server.stop()
+    server.start()
+    late = server.browser_with(browser)
+    assert late.post("/sso/okta/acs/acme", fields).status in (303, 403) and not late.session_cookie()
+    assert "directory.claim.used" in server.verdicts()[-1]
 
 
 def test_an_unsolicited_response_starts_a_login(site):
