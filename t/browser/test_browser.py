@@ -17,12 +17,14 @@ from selenium.webdriver.common.by import By
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "httpd"))
 import harness  # noqa: E402
 from harness import wait_until  # noqa: E402
+from okta import oidc  # noqa: E402
 
 CONF = """
 SSLEngine on
 SSLCertificateFile "{dir}/cert.pem"
 SSLCertificateKeyFile "{dir}/key.pem"
 ServerName https://app.example:{port}
+OktaSSOCAFile "{dir}/cert.pem"
 <Location "/">
     AuthType OktaSSO
     OktaSSOOrg acme
@@ -38,6 +40,19 @@ ServerName https://app.example:{port}
     OktaSSOIdPMetadata "{dir}/idp-post.xml"
     OktaSSOSignRequests On
 </Location>
+<Location "/globex/">
+    OktaSSOOrg globex
+    OktaSSOIdPMetadata "{globex}"
+    OktaSSOClientID 0oaclient0standin0697
+    OktaSSOClientSecret "a secret of the stand-in"
+</Location>
+<Location "/globex/posted/">
+    OktaSSOOrg initech
+    OktaSSOIdPMetadata "{globex}"
+    OktaSSOClientID 0oaclient0standin0697
+    OktaSSOClientSecret "a secret of the stand-in"
+    OktaSSOResponseMode form_post
+</Location>
 ProxyPass "/" "http://127.0.0.1:{backend}/"
 """
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
@@ -49,16 +64,17 @@ PICTURES = pathlib.Path(os.environ.get("OKTASSO_SCREENSHOTS") or tempfile.mkdtem
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test", "-out", pair[0],
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=DNS:globex.localhost", "-out", pair[0],
                     "-keyout", pair[1]], check=True, capture_output=True)
-    backend_port, okta_port = harness.free_port(), harness.free_port()
+    backend_port, okta_port, globex_port = harness.free_port(), harness.free_port(), harness.free_port()
     backend = subprocess.Popen([sys.executable, str(harness.ROOT / "t/okta/backend.py"), "--listen", f"127.0.0.1:{backend_port}",
                                 "--quiet"], stdout=subprocess.PIPE, text=True)
     backend.stdout.readline()
     apps = [harness.config.default_app("https://app.example:1/sso/okta/acs/acme")]
     with harness.client.started(tmp_path_factory.mktemp("okta"), apps=apps, listen=("127.0.0.1", okta_port), tls=pair,
-                                base_url=f"https://acme.idp.test:{okta_port}") as okta:
-        server = harness.Httpd(CONF, backend_port=backend_port)
+                                base_url=f"https://acme.idp.test:{okta_port}") as okta, oidc.started(
+                                    listen=("127.0.0.1", globex_port), tls=pair, base_url=f"https://globex.localhost:{globex_port}") as globex:
+        server = harness.Httpd(CONF.replace("{globex}", globex.issuer), backend_port=backend_port)
         for name in ("cert.pem", "key.pem"):
             shutil.copy(folder / name, server.dir / name)
         okta.idp.put_app(harness.config.default_app(f"https://app.example:{server.port}/sso/okta/acs/acme"))
@@ -72,6 +88,7 @@ def site(tmp_path_factory):
         (server.dir / "idp-post.xml").write_text(urllib.request.urlopen(url, context=context).read().decode().replace(
             "bindings:HTTP-Redirect", "bindings:HTTP-POST"))
         server.start()
+        server.globex = globex
         server.home = f"https://app.example:{server.port}"
         server.idp_home = f"https://acme.idp.test:{okta_port}"
         try:
@@ -152,6 +169,46 @@ def test_sign_in_from_a_deep_link_and_out_again(site, browser):
     assert "signed out" in browser.page_source
     picture(browser, "signed-out")
     assert "__Host-oktasso-session-acme" not in {c["name"] for c in browser.get_cookies()}
+
+
+def fetched(browser, url):
+    """Opens the page once the documents are there."""
+    wait_until(lambda: browser.get(url) or "flow.idp.unavailable" not in browser.page_source, "the discovery document")
+
+
+def test_openid_connect_beside_saml_in_one_browser(site, browser):
+    site.expect(r"flow\.idp\.unavailable")
+    browser.get(site.home + "/first")
+    sign_in(browser)
+    arrived(browser, site.home + "/first")
+    fetched(browser, site.home + "/globex/page?a=b")
+    assert browser.current_url.startswith(site.globex.issuer)
+    picture(browser, "globex")
+    sign_in(browser, "jorge@globex.example")
+    arrived(browser, site.home + "/globex/page?a=b")
+    assert "Jorge Núñez" in browser.page_source and "globex" in browser.page_source
+    picture(browser, "application-globex")
+    browser.get(site.home + "/first")
+    assert "Amelia Earhart" in browser.page_source, "each organization has its own session"
+    browser.get(site.home + "/sso/okta/logout/globex")
+    browser.get(site.home + "/first")
+    assert "Amelia Earhart" in browser.page_source
+
+
+def test_openid_connect_by_form_post(site, browser):
+    site.expect(r"flow\.idp\.unavailable")
+    fetched(browser, site.home + "/globex/posted/x")
+    sign_in(browser, "grace.hopper@globex.example")
+    arrived(browser, site.home + "/globex/posted/x")
+    assert "Grace Hopper" in browser.page_source and "initech" in browser.page_source
+
+
+def test_somebody_who_is_not_assigned_reads_why(site, browser):
+    site.expect(r"flow\.idp\.unavailable", r"oidc\.error\.not_assigned")
+    fetched(browser, site.home + "/globex/")
+    sign_in(browser, "carl@globex.example")
+    wait_until(lambda: "oidc.error.not_assigned" in browser.page_source, "the refusal")
+    picture(browser, "not-assigned")
 
 
 def test_tabs_opened_at_once_are_all_signed_in(site, browser):
