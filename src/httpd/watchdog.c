@@ -49,6 +49,8 @@ typedef struct watch_t {
     int64_t sequence;         /* in the change log; -1: not read yet */
     apr_time_t sweep_due;
     apr_time_t expiry_due;
+    ap_watchdog_t *watchdog;
+    bool begun;               /* it has run once, and goes on at its own pace */
     apr_hash_t *told;         /* fingerprint -> the fewest days that were told */
     bool failing;             /* so that a database that stays away is logged once */
 } watch_t;
@@ -189,7 +191,6 @@ static void run(watch_t *watch, apr_pool_t *pool)
 {
     oks_directory_t *directory = oks_httpd_runtime.directory;
     apr_time_t now = apr_time_now();
-    if (!directory) return;
     oks_err_t *err = oks_directory_follow(directory, &watch->sequence, pool);
     if (!err && watch->sweep_due <= now) {
         err = oks_directory_sweep(directory, now, pool);
@@ -234,8 +235,14 @@ static void stop_threads(watch_t *watch)
 static apr_status_t step(int state, void *data, apr_pool_t *pool)
 {
     watch_t *watch = data;
+    APR_OPTIONAL_FN_TYPE(ap_watchdog_set_callback_interval) *set_interval =
+        APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_set_callback_interval);
     if (state == AP_WATCHDOG_STATE_STARTING) start_threads(watch, pool);
-    if (state == AP_WATCHDOG_STATE_RUNNING && watch->pool) run(watch, pool);
+    if (state == AP_WATCHDOG_STATE_RUNNING && watch->pool && oks_httpd_runtime.directory) {
+        if (!watch->begun && set_interval) set_interval(watch->watchdog, AP_WD_TM_INTERVAL, watch, step);
+        watch->begun = true;
+        run(watch, pool);
+    }
     if (state == AP_WATCHDOG_STATE_STOPPING) stop_threads(watch);
     return APR_SUCCESS;
 }
@@ -263,7 +270,6 @@ int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
 {
     APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get = APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
     APR_OPTIONAL_FN_TYPE(ap_watchdog_register_callback) *add = APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_register_callback);
-    ap_watchdog_t *watchdog;
     apr_pool_t *own;
     watch_t *watch = apr_pcalloc(pconf, sizeof *watch);
     watch->server = s;
@@ -271,8 +277,8 @@ int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
     watch->jobs = make_jobs(s, pconf);
     apr_pool_create(&own, pconf); /* of the watchdog's thread alone */
     watch->told = apr_hash_make(own);
-    if (!get || !add || get(&watchdog, NAME, 0, 1, pconf) != APR_SUCCESS ||
-        add(watchdog, AP_WD_TM_INTERVAL, watch, step) != APR_SUCCESS) {
+    if (!get || !add || get(&watch->watchdog, NAME, 0, 1, pconf) != APR_SUCCESS ||
+        add(watch->watchdog, AP_WD_TM_SLICE, watch, step) != APR_SUCCESS) { /* at first as soon as the child is ready */
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0032: mod_watchdog gives no watchdog");
         return HTTP_INTERNAL_SERVER_ERROR;
     }

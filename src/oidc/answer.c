@@ -92,6 +92,7 @@ oks_err_t *oks_oidc_tokens_read(oks_oidc_tokens_t **tokens, int status, const ch
     const char *type = oks_json_string(json, "token_type"), *access = oks_json_string(json, "access_token");
     made->id_token = oks_json_string(json, "id_token");
     if (!made->id_token || !*made->id_token) return malformed(pool, "no id_token; is the scope openid there?");
+    if (!access && json_object_get(json, "access_token")) return malformed(pool, "access_token is no text");
     if (access && (!type || strcasecmp(type, "Bearer") != 0)) return malformed(pool, "no token_type Bearer");
     made->access_token = access ? access : "";
     *tokens = made;

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import harness  # noqa: E402
+import openid  # noqa: E402
 
 GUARDED = """
 <Location "/">
@@ -88,3 +89,21 @@ def site(shared):
     shared.okta.control(clear=True)
     with shared.judge():
         yield shared
+
+
+@pytest.fixture
+def provider():
+    """A stand-in that speaks OpenID Connect."""
+    with openid.oidc.started() as running:
+        yield running
+
+
+@pytest.fixture
+def globex(httpd, provider):
+    """globex(settings): a server with one organization of OpenID Connect whose documents are there."""
+    def make(settings=openid.SECRET, **options):
+        server = openid.configured(httpd("", start=False, **options), provider, settings)
+        server.start()
+        server.wait_for_metadata("globex")
+        return server
+    return make

@@ -1,56 +1,8 @@
 """Logins by OpenID Connect against the stand-in: what signs in, what is refused and why."""
 
-import urllib.parse
-
-import harness  # noqa: F401  (the path of the stand-in)
 import pytest
+from openid import CALLBACK, SECRET, call_back, configured, log_in, refused
 from okta import oidc
-
-CONF = """
-OktaSSODirectory sqlite3:{dir}/state/directory.db
-<OktaSSOOrg globex>
-    OktaSSOIdPMetadata "{issuer}"
-    OktaSSOClientID 0oaclient0standin0697
-    {settings}
-</OktaSSOOrg>
-<Location "/">
-    AuthType OktaSSO
-    OktaSSOOrg globex
-    Require valid-user
-</Location>
-ProxyPass "/" "http://127.0.0.1:{backend}/"
-"""
-SECRET = f'OktaSSOClientSecret "{oidc.SECRET}"'
-CALLBACK = "/sso/okta/callback/globex"
-
-
-@pytest.fixture
-def provider():
-    with oidc.started() as running:
-        yield running
-
-
-@pytest.fixture
-def globex(httpd, provider):
-    """globex(settings): a server with one organization of OpenID Connect whose documents are there."""
-    def make(settings=SECRET):
-        server = httpd("", start=False)
-        server.configure(CONF.replace("{issuer}", provider.issuer).replace("{settings}", settings))
-        server.expect(r"flow\.idp\.unavailable")
-        server.start()
-        server.wait_for_metadata("globex")
-        return server
-    return make
-
-
-def call_back(server, browser, fields):
-    return browser.get(f"{CALLBACK}?{urllib.parse.urlencode(fields)}")
-
-
-def log_in(server, provider, browser=None, path="/headers.json?a=b", **user):
-    browser = browser or server.browser()
-    return browser, call_back(server, browser, provider.approve(server.start_login(browser, path), **user))
-
 
 def test_login_with_a_thin_id_token(globex, provider):
     server = globex()
@@ -76,20 +28,14 @@ def test_form_post(globex, provider):
     assert browser.post(CALLBACK, provider.approve(location)).status == 303
 
 
-@pytest.mark.parametrize("source", ["file:{dir}/secret", "exec:cat {dir}/secret"])
-def test_secret_sources(httpd, provider, source):
+@pytest.mark.parametrize("source", ["file:{dir}/secret", "exec:cat {dir}/secret", "env:OKS_TEST_SECRET"])
+def test_secret_sources(httpd, provider, monkeypatch, source):
+    monkeypatch.setenv("OKS_TEST_SECRET", oidc.SECRET)
     server = httpd("", start=False)
     (server.dir / "secret").write_text(oidc.SECRET + "\n")
-    server.configure(CONF.replace("{issuer}", provider.issuer).replace("{settings}", f'OktaSSOClientSecret "{source}"'))
-    server.expect(r"flow\.idp\.unavailable")
-    server.start()
+    configured(server, provider, f'OktaSSOClientSecret "{source}"').start()
     server.wait_for_metadata("globex")
     assert log_in(server, provider)[1].status == 303
-
-
-def refused(server, answer, reason, *logged):
-    assert answer.reason == reason, (answer.status, answer.reason, answer["Location"])
-    server.expect(reason.replace(".", r"\."), *logged)
 
 
 def test_callbacks_that_are_refused(globex, provider):
