@@ -68,6 +68,9 @@ Install them as root, then start this again:
     apt-get update && apt-get install --no-install-recommends $missing"
 }
 
+# oks_node: Node.js with npm; Debian's where there is none, since another's package of it excludes Debian's npm.
+oks_node() { command -v node >/dev/null && command -v npm >/dev/null || oks_install node; }
+
 oks_apt_install() {
     local status=0
     oks_as_root true 2>/dev/null || { oks_say "Neither root nor sudo without a password."; return 1; }
