@@ -165,6 +165,7 @@ class Provider:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536                     # head and body in one segment, else the second waits for an acknowledgement
 
     @property
     def provider(self):
