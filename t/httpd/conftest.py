@@ -107,3 +107,20 @@ def globex(httpd, provider):
         server.wait_for_metadata("globex")
         return server
     return make
+
+
+@pytest.fixture(scope="module")
+def one_globex(okta_dir, backend_port):
+    with running_okta(okta_dir) as okta, servers(okta, backend_port) as make, openid.oidc.started() as running:
+        server = openid.configured(make("", start=False), running).start()
+        server.wait_for_metadata("globex")
+        yield server, running
+
+
+@pytest.fixture
+def kept(one_globex):
+    """(server, provider) that the tests of a file share; the provider behaves again, and the log lines are the test's own."""
+    server, running = one_globex
+    running.change.clear()
+    with server.judge():
+        yield server, running

@@ -38,8 +38,8 @@ def test_secret_sources(httpd, provider, monkeypatch, source):
     assert log_in(server, provider)[1].status == 303
 
 
-def test_callbacks_that_are_refused(globex, provider):
-    server = globex()
+def test_callbacks_that_are_refused(kept):
+    server, provider = kept
     browser = server.browser()
     location = server.start_login(browser)
     state = provider.request(location)["state"]
@@ -54,8 +54,8 @@ def test_callbacks_that_are_refused(globex, provider):
     assert not browser.session_cookie("globex")
 
 
-def test_a_state_that_cannot_be_opened_starts_again_once(globex, provider):
-    server = globex()
+def test_a_state_that_cannot_be_opened_starts_again_once(kept):
+    server, provider = kept
     browser = server.browser()
     answer = call_back(server, browser, {"state": "garbage", "code": "x"})
     assert answer.status == 303 and "again=cookie" in answer["Location"]
@@ -63,8 +63,8 @@ def test_a_state_that_cannot_be_opened_starts_again_once(globex, provider):
     refused(server, call_back(server, browser, {"state": "garbage", "code": "x"}), "flow.login.loop")
 
 
-def test_another_browser_and_a_replay_start_again(globex, provider):
-    server = globex()
+def test_another_browser_and_a_replay_start_again(kept):
+    server, provider = kept
     browser = server.browser()
     fields = provider.approve(server.start_login(browser))
     stranger = call_back(server, server.browser(), fields)
@@ -85,16 +85,16 @@ def test_another_browser_and_a_replay_start_again(globex, provider):
     ("token", lambda t: (500, {}), "oidc.error.unavailable"),
     ("token", lambda t: {**t, "pad": "x" * 2_000_000}, "net.response.too_large"),
 ])
-def test_answers_that_are_refused(globex, provider, switch, change, reason):
-    server = globex()
+def test_answers_that_are_refused(kept, switch, change, reason):
+    server, provider = kept
     provider.change[switch] = change
     browser, answer = log_in(server, provider)
     refused(server, answer, reason)
     assert not browser.session_cookie("globex")
 
 
-def test_a_rate_limit_is_passed_on(globex, provider):
-    server = globex()
+def test_a_rate_limit_is_passed_on(kept):
+    server, provider = kept
     provider.change["token"] = lambda t: (429, {"errorCode": "E0000047"})
     answer = log_in(server, provider)[1]
     refused(server, answer, "oidc.error.limited")
@@ -113,8 +113,8 @@ def test_a_new_key_is_fetched_once_a_minute(globex, provider):
     assert provider.seen.count("keys") <= before + 2  # a window may have ended in between
 
 
-def test_login_that_the_provider_starts(globex, provider):
-    server = globex()
+def test_login_that_the_provider_starts(kept):
+    server, provider = kept
     browser = server.browser()
     chosen = browser.get(f"/sso/okta/login?iss={provider.issuer}&login_hint=amelia&target_link_uri=/page")
     assert chosen.status == 303, chosen.text

@@ -1,6 +1,8 @@
 """OpenID Connect when the provider, the network or a visitor misbehaves: issue 4, points 1, 2, 8 and 10."""
 
 import concurrent.futures
+import json
+import pathlib
 import re
 import threading
 import urllib.parse
@@ -168,8 +170,8 @@ def test_start_up_with_okta_down_and_no_copy(httpd):
     (lambda t: {**t, "id_token": t["id_token"].rpartition(".")[0] + "."}, "crypto.jws.signature"),
     (lambda t: {**t, "access_token": t["access_token"] + "x"}, None),  # no at_hash: userinfo refuses it
 ])
-def test_token_answers(globex, provider, change, reason):
-    server = globex()
+def test_token_answers(kept, change, reason):
+    server, provider = kept
     provider.change["token"] = change
     browser, answer = log_in(server, provider)
     if reason:
@@ -222,8 +224,8 @@ def test_mix_up(both, provider, other):
     assert not browser.session_cookie("globex") and not browser.session_cookie("initech")
 
 
-def test_codes_of_two_logins_of_one_browser_cannot_be_swapped(globex, provider):
-    server = globex()
+def test_codes_of_two_logins_of_one_browser_cannot_be_swapped(kept):
+    server, provider = kept
     server.expect(r"oidc\.error\.code", r"oidc\.token\.nonce")
     browser = server.browser()
     first, second = (provider.approve(server.start_login(browser)) for _ in range(2))
@@ -253,8 +255,8 @@ def test_a_cookie_of_another_organization_is_none(both, provider, other):
     ({"family_name": "<b>\x7f\u202eX"}, "X-Remote-LastName", "bX"),
     ({"groups": ["a,b", "c\nd", "", "Köln"]}, "X-Remote-Groups", "a%2Cb,cd,Köln"),
 ])
-def test_claims_are_values_and_nothing_else(globex, provider, claims, header, value):
-    server = globex()
+def test_claims_are_values_and_nothing_else(kept, claims, header, value):
+    server, provider = kept
     browser, answer = log_in(server, provider, **claims)
     assert answer.status == 303, answer.reason
     seen = dict(browser.get("/headers.json").json())
@@ -264,8 +266,8 @@ def test_claims_are_values_and_nothing_else(globex, provider, claims, header, va
 
 @pytest.mark.parametrize("claims, reason", [({"email": "no address"}, "flow.email.malformed"), ({"email": ["a@b.example"]}, None),
                                             ({"groups": [["x"]]}, None), ({"sub": "x" * 5000}, "oidc.token.malformed")])
-def test_odd_claims_sign_nobody_else_in(globex, provider, claims, reason):
-    server = globex()
+def test_odd_claims_sign_nobody_else_in(kept, claims, reason):
+    server, provider = kept
     browser, answer = log_in(server, provider, **claims)
     if reason:
         refused(server, answer, reason)
@@ -304,8 +306,8 @@ HOSTILE = ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\ev
 
 
 @pytest.mark.parametrize("parameter", ["return", "target_link_uri"])
-def test_open_redirects(globex, provider, parameter):
-    server = globex()
+def test_open_redirects(kept, parameter):
+    server, provider = kept
     landed = 0
     for target in HOSTILE:
         browser = server.browser()
@@ -376,3 +378,65 @@ def test_the_state_is_no_longer_than_okta_takes_and_of_its_letters(globex, provi
     asked = provider.request(server.start_login(server.browser(), "/" + "a/" * 500 + "?q=" + "%20" * 100))
     assert re.fullmatch(r"[A-Za-z0-9_.,~+/=-]+", asked["state"]) and len(asked["state"]) < 2048
     assert CALLBACK in asked["redirect_uri"]
+
+
+# ---- What Okta answers instead of a code ----
+
+def answered_with(kept, error, description):
+    server, provider = kept
+    browser = server.browser()
+    state = provider.request(server.start_login(browser))["state"]
+    return browser, call_back(server, browser, {"state": state, "error": error, "error_description": description})
+
+
+@pytest.mark.parametrize("error, description, reason, status, said", [
+    ("access_denied", "User is not assigned to the client application.", "oidc.error.not_assigned", 403, "not assigned"),
+    ("access_denied", "Policy evaluation failed for this request", "oidc.error.policy", 403, "policy"),
+    ("access_denied", "no", "oidc.error.access_denied", 403, "did not let you in"),
+    ("login_required", "The client specified not to prompt, but the user is not logged in.", "oidc.error.login_required", 401, "sign"),
+    ("server_error", "Authorization server error: too many groups", "oidc.error.too_many_groups", 403, "groups"),
+    ("temporarily_unavailable", "later", "oidc.error.unavailable", 503, "try again"),
+    ("invalid_client", "wrong", "oidc.error.client", 503, "administrator"),
+    ("invalid_scope", "groups", "oidc.error.request", 503, "administrator"),
+    ("<script>alert(1)</script>", "x" * 100_000, "oidc.error.other", 403, "identity provider"),
+])
+def test_an_error_is_a_page_that_helps(kept, error, description, reason, status, said):
+    server = kept[0]
+    server.expect(reason.replace(".", r"\."))
+    browser, answer = answered_with(kept, error, description[:6000])
+    assert (answer.status, answer.reason) == (status, reason)
+    assert said.lower() in answer.text.lower(), answer.text
+    assert "<script>alert" not in answer.text and len(answer.text) < 20_000 and not browser.session_cookie("globex")
+
+
+ERRORS = pathlib.Path(__file__).resolve().parents[3] / "shared/fixtures/okta/oauth2-error-codes.json"
+
+
+@pytest.mark.skipif(not ERRORS.exists(), reason="Okta's list is not on this machine")
+def test_every_error_that_okta_knows_ends_on_a_page(kept):
+    server = kept[0]
+    server.expect(r"oidc\.error\.")
+    known = {(each["errorCode"], each["errorDescription"]) for each in json.loads(ERRORS.read_text())["errors"]}
+    assert len(known) > 100
+    other = []
+    for error, description in sorted(known):
+        answer = answered_with(kept, error, description)[1]
+        if answer.status == 303:  # invalid_grant: once more
+            continue
+        assert answer.reason.startswith("oidc.error.") and answer.status in (401, 403, 503), (error, answer.reason)
+        if answer.reason == "oidc.error.other":
+            other.append(error)
+    assert len(set(other)) < 60, sorted(set(other))
+
+
+def test_a_login_that_the_provider_starts_by_post(kept):
+    server, provider = kept
+    browser = server.browser()
+    answer = browser.post("/sso/okta/login/globex", {"iss": provider.issuer, "login_hint": "zoe@globex.example", "target_link_uri": "/page"})
+    assert answer.status == 303 and provider.request(answer["Location"])["login_hint"] == "zoe@globex.example"
+
+
+@pytest.mark.parametrize("fields", [{"id_token": "e30.e30."}, {"access_token": "x", "token_type": "Bearer"}, {"code": "x", "id_token": "e30.e30."}])
+def test_tokens_that_nobody_asked_for(kept, fields):
+    server = kept[0]
+    refused(server, server.browser().post(CALLBACK, fields), "oidc.callback.unsolicited")
