@@ -112,6 +112,7 @@ typedef struct oks_org_t {
     oks_unauthorized_t unauthorized;
     oks_idp_initiated_t idp_initiated;
     oks_require_sso_t require_sso;
+    oks_provisioning_t provisioning; /* who creates user records: a login is one of them in JIT alone */
     const char *const *local_providers; /* httpd's authn providers, in their order, NULL-terminated; NULL: none */
     const char *const *break_glass;     /* local accounts that always work, NULL-terminated; NULL: none */
     const char *cookie_tls;         /* the session cookie's name under TLS */

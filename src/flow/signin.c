@@ -12,7 +12,7 @@ oks_err_t *oks_login_init(oks_login_t *login, const oks_flow_t *flow, const oks_
     login->org = org->name;
     login->vhost = flow->vhost;
     login->profile = profile;
-    login->provisioning = org->require_sso == OKS_REQUIRE_SSO_MEMBERS ? OKS_PROVISIONING_OFF : OKS_PROVISIONING_JIT;
+    login->provisioning = org->require_sso == OKS_REQUIRE_SSO_MEMBERS ? OKS_PROVISIONING_OFF : org->provisioning;
     login->now = now;
     login->expires = now + org->session.lifetime;
     return NULL;

@@ -145,8 +145,10 @@ static void complete_demand(oks_org_t *org, const oks_org_conf_t *conf)
 static const char *complete_local(oks_org_entry_t *entry, const oks_org_conf_t *conf, apr_pool_t *pool)
 {
     static const oks_require_sso_t optional = OKS_REQUIRE_SSO_OFF;
+    static const oks_provisioning_t jit = OKS_PROVISIONING_JIT;
     oks_org_t *org = &entry->org;
     org->require_sso = *(const oks_require_sso_t *)VALUE(conf, REQUIRE_SSO, &optional);
+    org->provisioning = *(const oks_provisioning_t *)VALUE(conf, PROVISIONING, &jit);
     org->local_providers = VALUE(conf, LOCAL_PROVIDER, NULL);
     org->break_glass = VALUE(conf, BREAK_GLASS, NULL);
     entry->require_where = conf->set[OKS_SET_REQUIRE_SSO].where;

@@ -48,6 +48,7 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
     X(ROLE, "OktaSSORole")                     \
     X(EMAIL_DOMAIN, "OktaSSOEmailDomain")      \
     X(REQUIRE_SSO, "OktaSSORequireSSO")        \
+    X(PROVISIONING, "OktaSSOProvisioning")     \
     X(LOCAL_PROVIDER, "OktaSSOLocalProvider")  \
     X(BREAK_GLASS, "OktaSSOBreakGlass")
 

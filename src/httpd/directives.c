@@ -518,6 +518,12 @@ static const char *set_require_sso(cmd_parms *cmd, void *dir, const char *text)
     return store_word(cmd, dir, OKS_SET_REQUIRE_SSO, words, text);
 }
 
+static const char *set_provisioning(cmd_parms *cmd, void *dir, const char *text)
+{
+    static const char *const words[] = { "jit", "scim", "off", NULL };
+    return store_word(cmd, dir, OKS_SET_PROVISIONING, words, text);
+}
+
 static const char *set_local_providers(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     if (!argc) return "OktaSSOLocalProvider takes httpd's authentication providers, such as file, dbm or ldap, in their order";
@@ -697,6 +703,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSODefaultRole", set_default_role, NULL, ORG, "role of users whom no OktaSSORole names"),
     AP_INIT_TAKE_ARGV("OktaSSORole", set_role, NULL, ORG, "ROLE GROUP..."),
     AP_INIT_TAKE1("OktaSSORequireSSO", set_require_sso, NULL, ORG, "off, on or members"),
+    AP_INIT_TAKE1("OktaSSOProvisioning", set_provisioning, NULL, ORG, "jit, scim or off: who creates user records"),
     AP_INIT_TAKE_ARGV("OktaSSOLocalProvider", set_local_providers, NULL, ORG, "authn providers of local accounts: file, ldap..."),
     AP_INIT_TAKE_ARGV("OktaSSOBreakGlass", set_break_glass, NULL, ORG, "local accounts that work while SSO is required"),
     AP_INIT_TAKE_ARGV("OktaSSOEmailDomain", set_email_domains, NULL, ORG, "the organization's email domains"),

@@ -1,0 +1,174 @@
+"""What one organization has is worth nothing in another: issue 5, points 2 and 6. Both trust the same identity provider and key, and
+the same people come."""
+
+import subprocess
+import urllib.request
+
+import pytest
+
+import harness
+from harness import post_fields
+
+CONF = """
+{outer}
+<OktaSSOOrg acme>
+    OktaSSOIdPMetadata "{dir}/idp.xml"
+    OktaSSOSPEntityID urn:one:audience
+    {acme}
+</OktaSSOOrg>
+<OktaSSOOrg globex>
+    OktaSSOIdPMetadata "{dir}/idp.xml"
+    OktaSSOSPEntityID urn:one:audience
+    OktaSSORole boss Everyone
+</OktaSSOOrg>
+<Location "/acme">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    Require valid-user
+</Location>
+<Location "/globex">
+    AuthType OktaSSO
+    OktaSSOOrg globex
+    Require valid-user
+</Location>
+ProxyPass "/" "http://127.0.0.1:{backend}/"
+"""
+ORGS = {"acme": "exkacme0standin0a697", "globex": "exkglobex0000000a697"}
+AMELIA = "amelia.earhart@acme.example"
+
+
+def started(httpd, okta, acme="", outer=""):
+    server = httpd("", start=False)
+    server.values.update(acme=acme, outer=outer)
+    apps = [vars(harness.config.default_app(f"http://127.0.0.1:{server.port}/sso/okta/acs/{org}", audience="urn:one:audience", exk=exk,
+                                            name=f"{org}_1", entity_id="http://www.okta.com/one")) for org, exk in ORGS.items()]
+    okta.control(apps=apps)
+    metadata = urllib.request.urlopen(okta.metadata_url(ORGS["acme"])).read()
+    (server.dir / "idp.xml").write_bytes(metadata)
+    server.configure(CONF)
+    return server.start()
+
+
+@pytest.fixture
+def site(httpd, okta):
+    return started(httpd, okta)
+
+
+def answer_of(site, browser, org, **fields):
+    """The identity provider's answer to a login of that organization, by acme's key."""
+    location = site.start_login(browser, f"/{org}/headers.json")
+    return post_fields(site.okta.mint(app=ORGS["acme"], user=AMELIA, in_response_to=request_id(location),
+                                      acs=f"http://127.0.0.1:{site.port}/sso/okta/acs/{org}", **fields)
+                       ) | {"RelayState": relay_state(location)}
+
+
+def request_id(location):
+    return harness.saml.request_of_location(location)[0].id
+
+
+def relay_state(location):
+    return harness.saml.request_of_location(location)[1]
+
+
+def sign_in(site, browser, org):
+    answer = browser.post(f"/sso/okta/acs/{org}", answer_of(site, browser, org))
+    assert (answer.status, answer["Location"]) == (303, f"/{org}/headers.json"), (answer.reason, site.verdicts()[-1])
+
+
+def seen(browser, org):
+    answer = browser.get(f"/{org}/headers.json")
+    return dict(answer.json()) if answer.status == 200 else None
+
+
+def test_two_organizations_side_by_side_with_the_same_person(site):
+    browser = site.browser()
+    sign_in(site, browser, "acme")
+    assert browser.get("/globex/headers.json").status == 303, "a session of acme opens nothing of globex"
+    sign_in(site, browser, "globex")
+    assert [seen(browser, org)["X-Remote-Org"] for org in ORGS] == list(ORGS)
+    assert [seen(browser, org)["X-Remote-Role"] for org in ORGS] == ["member", "boss"]
+    assert browser.get("/sso/okta/logout/globex").status == 200
+    assert seen(browser, "acme") and not seen(browser, "globex")
+
+
+def test_a_cookie_under_another_name_is_none(site):
+    browser = site.browser()
+    sign_in(site, browser, "acme")
+    thief = site.browser()
+    thief.cookies = {name.replace("-acme", "-globex"): value for name, value in browser.cookies.items()}
+    assert thief.get("/globex/headers.json").status == 303
+
+
+def test_a_response_of_one_is_refused_by_the_other(site):
+    site.expect(r"saml\.(destination|recipient)\.mismatch")
+    browser = site.browser()
+    fields = answer_of(site, browser, "acme")
+    answer = browser.post("/sso/okta/acs/globex", fields)
+    assert answer.reason in ("saml.destination.mismatch", "saml.recipient.mismatch") and not browser.session_cookie("globex")
+
+
+def test_a_relay_state_of_one_starts_nothing_in_the_other(site):
+    """Signed for globex and by its identity provider, but with what acme's login left in the browser."""
+    site.expect(r"saml\.in_response_to\.mismatch", r"flow\.state\.foreign", r"flow\.login\.loop")
+    browser = site.browser()
+    of_acme = answer_of(site, browser, "acme")
+    of_globex = answer_of(site, browser, "globex")
+    answer = browser.post("/sso/okta/acs/globex", {**of_globex, "RelayState": of_acme["RelayState"]})
+    assert answer.status == 303 and not browser.session_cookie("globex")
+    assert "login.restart" in site.verdicts()[-1]
+
+
+def test_the_same_address_is_another_user_in_another_organization(site):
+    browser = site.browser()
+    for org in ORGS:
+        sign_in(site, browser, org)
+    database = site.state / "directory.db"
+
+    def query(sql):
+        return subprocess.run(["sqlite3", str(database), sql], check=True, capture_output=True, text=True).stdout.split()
+
+    assert query("SELECT org FROM users ORDER BY org") == ["acme", "globex"]
+    assert len(set(query("SELECT id FROM users"))) == 2
+    query("UPDATE users SET active = 0 WHERE org = 'acme'")
+    site.expect(r"directory\.user\.inactive")
+    refused = site.browser()
+    assert refused.post("/sso/okta/acs/acme", answer_of(site, refused, "acme")).reason == "directory.user.inactive"
+    other = site.browser()
+    sign_in(site, other, "globex")
+    assert seen(other, "globex")["X-Remote-User"] == AMELIA
+
+
+@pytest.mark.parametrize("mode", ["jit", "scim", "off"])
+def test_who_creates_records(httpd, okta, mode):
+    site = started(httpd, okta, f"OktaSSOProvisioning {mode}")
+    browser = site.browser()
+    answer = browser.post("/sso/okta/acs/acme", answer_of(site, browser, "acme"))
+    if mode == "jit":
+        assert answer.status == 303
+    else:
+        site.expect(r"directory\.user\.unknown")
+        assert (answer.status, answer.reason) == (403, "directory.user.unknown") and not browser.session_cookie("acme")
+    sign_in(site, site.browser(), "globex")
+
+
+def test_records_that_are_there_stay_and_nobody_joins(httpd, okta):
+    site = started(httpd, okta)
+    sign_in(site, site.browser(), "acme")
+    site.values["acme"] = "OktaSSOProvisioning off"
+    site.configure(CONF)
+    site.stop()
+    site.start()
+    sign_in(site, site.browser(), "acme")
+
+
+def test_provisioning_merges_from_server_to_section(httpd, okta):
+    site = started(httpd, okta, acme="OktaSSOProvisioning jit", outer="OktaSSOProvisioning off")
+    sign_in(site, site.browser(), "acme")
+    site.expect(r"directory\.user\.unknown")
+    browser = site.browser()
+    assert browser.post("/sso/okta/acs/globex", answer_of(site, browser, "globex")).reason == "directory.user.unknown", "inherited"
+
+
+def test_provisioning_takes_one_of_three_words(httpd):
+    good, said = httpd("<OktaSSOOrg acme>\nOktaSSOProvisioning maybe\n</OktaSSOOrg>\n", start=False).configtest()
+    assert not good and "OktaSSOProvisioning takes jit, scim or off" in said
