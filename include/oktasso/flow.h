@@ -21,6 +21,7 @@
 #define OKS_FLOW_FAILURES_MAX 20            /* wrong passwords of one account, and from one address, in */
 #define OKS_FLOW_FAILURES_WINDOW apr_time_from_sec(5 * 60)
 #define OKS_FLOW_PASSWORD_MAX 1024          /* bytes */
+#define OKS_FLOW_VISITOR_ORGS_MAX 16        /* session cookies that are looked at, where any organization may enter */
 #define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
 #define OKS_FLOW_CONTEXTS_BYTES_MAX 512     /* and their bytes, all together: they travel in RelayState */
 
@@ -269,6 +270,12 @@ oks_err_t *oks_flow_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const 
 /* What to answer to a protected request that `refusal` refused: start a login, 401 JSON, or a page. */
 oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, oks_unauthorized_t unauthorized,
                                  const oks_request_t *request, const oks_err_t *refusal, apr_pool_t *pool);
+/* The same where the visitor's organization is not known: first to the page that asks for it. */
+oks_answer_t *oks_flow_challenge_any(const oks_flow_t *flow, oks_unauthorized_t unauthorized, const oks_request_t *request,
+                                     const oks_err_t *refusal, apr_pool_t *pool);
+/* The organization whose session this browser has: of several, the one chosen last on the sign-in page, else the first cookie's.
+ * The ticket is good; whether the session is, oks_flow_check() tells. NULL: of none. */
+const oks_org_t *oks_flow_visitors_org(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool);
 /* The page (or JSON, as the request wants) for a refusal; again_url (may be NULL) is where to sign in again. */
 oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err, const char *again_url,
                               apr_pool_t *pool);

@@ -22,6 +22,32 @@ static const char *remembered(const oks_request_t *request, apr_pool_t *pool)
     return oks_span_dup(name, pool);
 }
 
+/* One with a session cookie that opens and has time left. */
+static const oks_org_t *with_ticket(const oks_flow_t *flow, const oks_request_t *request, oks_span_t name)
+{
+    oks_ticket_t ticket;
+    const oks_org_t *org = oks_org_name_ok(name) ? flow->find_org(flow->orgs, name) : NULL;
+    if (!org || !org->enabled || !oks_flow_ticket_read(&ticket, flow, org, request)) return NULL;
+    return ticket.idle_until > request->now && ticket.last_until > request->now ? org : NULL;
+}
+
+const oks_org_t *oks_flow_visitors_org(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool)
+{
+    const char *prefix = oks_flow_cookie_name(request->tls, "session-", pool);
+    apr_size_t len = strlen(prefix);
+    oks_span_t pair, rest = request->cookies, name;
+    const oks_org_t *org = with_ticket(flow, request, oks_span_z(remembered(request, pool)));
+    for (int tried = 0; !org && tried < OKS_FLOW_VISITOR_ORGS_MAX && oks_span_next(&pair, &rest, ';');) {
+        pair = oks_span_trim(pair);
+        if (pair.len <= len || memcmp(pair.ptr, prefix, len) != 0) continue;
+        pair = oks_span(pair.ptr + len, pair.len - len);
+        if (!oks_span_next(&name, &pair, '=')) continue;
+        org = with_ticket(flow, request, name);
+        tried++;
+    }
+    return org;
+}
+
 static void ask(oks_answer_t **answer, const oks_flow_t *flow, const oks_request_t *request, const char *return_path,
                 const char *typed, const oks_err_t *err, apr_pool_t *pool)
 {

@@ -253,6 +253,11 @@ static bool needs_login(oks_reason_t reason)
            reason == OKS_R_FLOW_AUTHN_STALE || reason == OKS_R_FLOW_AUTHN_WEAK;
 }
 
+static bool redirects(oks_unauthorized_t mode, const oks_request_t *request)
+{
+    return mode == OKS_UNAUTHORIZED_REDIRECT || (mode != OKS_UNAUTHORIZED_401 && oks_flow_is_navigation(request));
+}
+
 /* 401 for programs, or for everyone where the Location wants that (RFC 9110 15.5.2: with a challenge). */
 static oks_answer_t *unauthorized(const oks_org_t *org, const oks_request_t *request, const oks_err_t *refusal,
                                   const char *url, apr_pool_t *pool)
@@ -260,9 +265,9 @@ static oks_answer_t *unauthorized(const oks_org_t *org, const oks_request_t *req
     oks_answer_t *answer = oks_flow_refuse(request, refusal, url, pool);
     if (answer->content_type && strcmp(answer->content_type, "application/json") == 0)
         answer->body = oks_flow_json_refusal(request, refusal, url, pool);
-    apr_table_setn(answer->headers, "WWW-Authenticate", apr_pstrcat(pool, "OktaSSO realm=\"", org->name, "\"", NULL));
+    apr_table_setn(answer->headers, "WWW-Authenticate", apr_pstrcat(pool, "OktaSSO realm=\"", org ? org->name : "", "\"", NULL));
     /* Not for browsers, whose own dialogue would come up. */
-    if (oks_flow_offers_local(org) && !*request->sec_fetch_mode && !*request->requested_with)
+    if (org && oks_flow_offers_local(org) && !*request->sec_fetch_mode && !*request->requested_with)
         apr_table_addn(answer->headers, "WWW-Authenticate",
                        apr_pstrcat(pool, "Basic realm=\"", org->name, "\", charset=\"UTF-8\"", NULL));
     answer->event = "login.needed";
@@ -280,8 +285,7 @@ oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, o
         return answer;
     }
     if (oks_return_path(&return_path, request->target, pool) != NULL) return_path = "/"; /* odd target: the start page */
-    bool redirect = mode == OKS_UNAUTHORIZED_REDIRECT ||
-                    (mode != OKS_UNAUTHORIZED_401 && oks_flow_is_navigation(request));
+    bool redirect = redirects(mode, request);
     if (redirect && !offers_choice(org, request->demand)) {
         oks_demand_t demand = { .force = false };
         if (request->demand) demand = asked_for(request->demand, refusal);
@@ -294,4 +298,14 @@ oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, o
     }
     answer->org = org->name;
     return answer;
+}
+
+oks_answer_t *oks_flow_challenge_any(const oks_flow_t *flow, oks_unauthorized_t mode, const oks_request_t *request,
+                                     const oks_err_t *refusal, apr_pool_t *pool)
+{
+    const char *return_path = "/";
+    if (oks_return_path(&return_path, request->target, pool) != NULL) return_path = "/";
+    const char *login = apr_pstrcat(pool, request->base_url, flow->path, "/login?return=", oks_url_encode(return_path, pool), NULL);
+    if (redirects(mode, request)) return oks_flow_see_other(login, "login.needed", pool);
+    return unauthorized(NULL, request, refusal, login, pool);
 }

@@ -33,7 +33,15 @@ int oks_httpd_refuse(request_rec *r, const char *org, const oks_err_t *err)
     return oks_httpd_send(r, answer, value.id);
 }
 
-/* The organization of this Location; NULL with `err` when there is none that works. */
+static const oks_org_t *visitors_org(request_rec *r, const oks_flow_t *flow)
+{
+    oks_request_t value;
+    oks_httpd_value(&value, r);
+    return oks_flow_visitors_org(flow, &value, r->pool);
+}
+
+/* The organization of this Location, or of `*` the visitor's; NULL with `err` when there is none that works:
+ * flow.session.none when the visitor has chosen none. */
 static const oks_org_t *find_org(request_rec *r, const oks_flow_t *flow, oks_err_t **err)
 {
     const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
@@ -44,8 +52,10 @@ static const oks_org_t *find_org(request_rec *r, const oks_flow_t *flow, oks_err
         *err = oks_err(r->pool, OKS_R_HTTPD_ORG_UNSET, NULL);
         return NULL;
     }
-    const oks_org_t *org = flow->find_org(flow->orgs, oks_span_z(dir->org));
-    if (!org || !org->enabled) *err = oks_err(r->pool, OKS_R_FLOW_ORG_UNKNOWN, "\"%s\"", dir->org);
+    const bool any = oks_httpd_is_any_org(dir->org);
+    const oks_org_t *org = any ? visitors_org(r, flow) : flow->find_org(flow->orgs, oks_span_z(dir->org));
+    if (!org && any) *err = oks_err(r->pool, OKS_R_FLOW_SESSION_NONE, NULL);
+    else if (!org || !org->enabled) *err = oks_err(r->pool, OKS_R_FLOW_ORG_UNKNOWN, "\"%s\"", dir->org);
     if (!*err) note->org = org;
     return note->org;
 }
@@ -53,7 +63,7 @@ static const oks_org_t *find_org(request_rec *r, const oks_flow_t *flow, oks_err
 static oks_unauthorized_t mode_of(request_rec *r, const oks_org_t *org)
 {
     const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
-    return dir->unauthorized ? *dir->unauthorized : org->unauthorized;
+    return dir->unauthorized ? *dir->unauthorized : org ? org->unauthorized : OKS_UNAUTHORIZED_AUTO;
 }
 
 /* What the Location says, else the organization; NULL when nothing is demanded. */
@@ -107,7 +117,12 @@ int oks_httpd_check_authn(request_rec *r)
     if (!is_ours(r)) return DECLINED;
     if (!flow) return HTTP_SERVICE_UNAVAILABLE;
     const oks_org_t *org = find_org(r, flow, &err);
-    if (!org) return oks_httpd_refuse(r, NULL, err);
+    if (!org && err->reason != OKS_R_FLOW_SESSION_NONE) return oks_httpd_refuse(r, NULL, err);
+    if (!org) {
+        oks_httpd_value(&value, r);
+        oks_httpd_value_rest(&value, r);
+        return oks_httpd_send(r, oks_flow_challenge_any(flow, mode_of(r, NULL), &value, err, r->pool), value.id);
+    }
     oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
     err = find_identity(pass, flow, org, &value, r);
     if (!err) return accept_pass(r, org, pass);
@@ -155,7 +170,8 @@ int oks_httpd_check_access_ex(request_rec *r)
     if (oks_httpd_note(r)->own) return OK;
     if (!flow || oks_httpd_note(r)->pass || !is_ours(r)) return DECLINED;
     const oks_org_t *org = find_org(r, flow, &err);
-    if (!org || mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;
+    if (!org && err->reason != OKS_R_FLOW_SESSION_NONE) return DECLINED;
+    if (mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;
     return admits_nobody(r) ? OK : DECLINED;
 }
 
@@ -168,5 +184,5 @@ int oks_httpd_check_authz(request_rec *r)
     int status = ap_run_auth_checker(r);
     note->judging = false;
     if (status != HTTP_UNAUTHORIZED && status != HTTP_FORBIDDEN) return status;
-    return oks_httpd_refuse(r, oks_httpd_dir_conf(r)->org, oks_err(r->pool, OKS_R_HTTPD_REQUEST_DENIED, NULL));
+    return oks_httpd_refuse(r, note->org ? note->org->name : NULL, oks_err(r->pool, OKS_R_HTTPD_REQUEST_DENIED, NULL));
 }

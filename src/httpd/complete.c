@@ -216,8 +216,9 @@ static bool is_own_affair(int id)
 static const char *add_location(apr_hash_t *drafts, const oks_dir_conf_t *dir, apr_pool_t *pool)
 {
     const oks_org_conf_t *own = dir->own;
-    oks_org_conf_t *draft = dir->org ? apr_hash_get(drafts, dir->org, APR_HASH_KEY_STRING) : NULL;
-    if (dir->org && !draft) {
+    const bool named = dir->org && !oks_httpd_is_any_org(dir->org);
+    oks_org_conf_t *draft = named ? apr_hash_get(drafts, dir->org, APR_HASH_KEY_STRING) : NULL;
+    if (named && !draft) {
         draft = apr_pcalloc(pool, sizeof *draft);
         draft->name = dir->org;
         draft->where = own->where;

@@ -14,6 +14,11 @@ const char *oks_httpd_setting_directive(oks_setting_id_t id)
     return names[id];
 }
 
+bool oks_httpd_is_any_org(const char *name)
+{
+    return name[0] == '*' && !name[1];
+}
+
 oks_dir_conf_t *oks_httpd_dir_conf(const request_rec *r)
 {
     return ap_get_module_config(r->per_dir_config, &oktasso_module);

@@ -125,6 +125,8 @@ void *oks_httpd_merge_dir_conf(apr_pool_t *pool, void *base, void *add);
 void *oks_httpd_create_server_conf(apr_pool_t *pool, server_rec *server);
 void *oks_httpd_merge_server_conf(apr_pool_t *pool, void *base, void *add);
 
+/* OktaSSOOrg *: whichever organization of the virtual host the visitor has chosen. */
+bool oks_httpd_is_any_org(const char *name);
 const char *oks_httpd_setting_directive(oks_setting_id_t id);
 oks_dir_conf_t *oks_httpd_dir_conf(const request_rec *r);
 oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);

@@ -78,7 +78,7 @@ static const char *check_org_name(const char *name, apr_pool_t *pool)
 static const char *set_org(cmd_parms *cmd, void *dir_, const char *name)
 {
     oks_dir_conf_t *dir = dir_;
-    const char *error = check_org_name(name, cmd->pool);
+    const char *error = oks_httpd_is_any_org(name) ? NULL : check_org_name(name, cmd->pool);
     if (error) return error;
     if (!cmd->path) return "OktaSSOOrg NAME belongs into a <Location>; an organization is defined by <OktaSSOOrg NAME>";
     if (dir->org) return "OktaSSOOrg stands twice in this section: keep one of them";
@@ -668,7 +668,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),
     AP_INIT_TAKE1("OktaSSOPageTemplate", set_page_template, NULL, RSRC_CONF, "HTML with {{content}}: the frame of our pages"),
     AP_INIT_TAKE1("OktaSSOLogo", set_logo, NULL, RSRC_CONF, "path of a picture on our pages"),
-    AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location"),
+    AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location; *: any"),
     AP_INIT_TAKE1("OktaSSOIdPMetadata", set_metadata, NULL, ORG, "URL or file of the IdP's metadata"),
     AP_INIT_RAW_ARGS("<OktaSSOIdPMetadataXML", read_metadata_xml, NULL, ORG | EXEC_ON_READ, "the IdP's metadata, pasted"),
     AP_INIT_RAW_ARGS(XML_DIRECTIVE, set_metadata_xml, NULL, ORG, "internal: the text of <" XML_SECTION ">"),
