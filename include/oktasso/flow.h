@@ -144,6 +144,8 @@ typedef struct oks_http_t {
     const char *proxy;
 } oks_http_t;
 
+typedef struct oks_assertions_t oks_assertions_t; /* signed identities for backends, and the keys that sign them: of one child */
+
 typedef struct oks_flow_t {
     const char *path;               /* OktaSSOPath, "/sso/okta" */
     const char *vhost;              /* the virtual host's identity: sessions and states are bound to it */
@@ -155,6 +157,7 @@ typedef struct oks_flow_t {
     oks_net_t *net;
     const oks_http_t *http;
     oks_limiter_t *limiter;
+    oks_assertions_t *assertions;
     const oks_org_t *(*find_org)(void *orgs, oks_span_t name); /* name in any case */
     const oks_org_t *(*find_domain)(void *orgs, oks_span_t domain); /* of an email address, in any case */
     const oks_org_t *(*find_issuer)(void *orgs, const char *host); /* of an OpenID provider, lower case, and of one org alone */
@@ -267,6 +270,12 @@ oks_err_t *oks_flow_check(oks_pass_t *pass, const oks_flow_t *flow, const oks_or
  * cookie, and the password is checked each time. flow.local.*, flow.sso.required, flow.authn.weak, directory.*. */
 oks_err_t *oks_flow_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                                 const char *user, const char *password, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_assertions_create(oks_assertions_t **assertions, apr_pool_t *pool) OKS_MUST_USE;
+/* The identity of a session as a JWT of ES256 that ends within a minute: iss (base URL and path), sub (the user record), aud (the
+ * base URL), iat, exp, user, email, name, role, org, groups; without the groups where they would make it too long for a header, and
+ * then groups_left_out is true. Signed once in half a minute for each session. In `pool`. directory.database.unavailable. */
+oks_err_t *oks_flow_assertion(const char **token, const oks_flow_t *flow, const oks_record_t *record, const char *base_url,
+                              apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 /* What to answer to a protected request that `refusal` refused: start a login, 401 JSON, or a page. */
 oks_answer_t *oks_flow_challenge(const oks_flow_t *flow, const oks_org_t *org, oks_unauthorized_t unauthorized,
                                  const oks_request_t *request, const oks_err_t *refusal, apr_pool_t *pool);

@@ -22,6 +22,7 @@ static const route_t routes[] = {
     { "acs", "POST", true, SAML, oks_flow_serve_acs, NULL },
     { "break-glass", "GET, HEAD, POST", true, ANY, oks_flow_serve_break_glass, NULL },
     { "callback", "GET, POST", true, OIDC, oks_flow_serve_callback, NULL },
+    { "jwks", "GET, HEAD", false, ANY, NULL, oks_flow_serve_jwks },
     { "login", "GET, HEAD, POST", true, ANY, oks_flow_serve_login, oks_flow_serve_chooser },
     { "logout", "GET, HEAD, POST", true, ANY, oks_flow_serve_logout, NULL },
     { "metadata", "GET, HEAD", true, SAML, oks_flow_serve_metadata, NULL },
@@ -141,19 +142,6 @@ oks_err_t *oks_flow_find_org(const oks_org_t **org, const oks_flow_t *flow, oks_
     return NULL;
 }
 
-/* The organization that the visitor's session cookie names; the first one of several. */
-static bool org_of_cookies(oks_span_t *name, const oks_request_t *request, apr_pool_t *pool)
-{
-    oks_span_t pair, cookie, rest = request->cookies, prefix = oks_span_z(oks_flow_cookie_name(request->tls, "session-", pool));
-    while (oks_span_next(&pair, &rest, ';')) {
-        pair = oks_span_trim(pair);
-        if (!oks_span_next(&cookie, &pair, '=') || cookie.len <= prefix.len) continue;
-        *name = oks_span(cookie.ptr + prefix.len, cookie.len - prefix.len);
-        if (oks_span_eq(oks_span(cookie.ptr, prefix.len), prefix) && oks_org_name_ok(*name)) return true;
-    }
-    return false;
-}
-
 static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const oks_org_t **org, const oks_flow_t *flow,
                            const oks_request_t *request, apr_pool_t *pool)
 {
@@ -173,11 +161,13 @@ static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const o
     }
     if (!(*route)->has_org) {
         if (rest.ptr) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
+        if ((*route)->serve_all) return (*route)->serve_all(answer, flow, NULL, request, pool);
         OKS_TRY(oks_form_parse(&params, request->query, pool));
         OKS_TRY(oks_form_get(&org_name, params, "org", pool));
-        if (!org_name.len && !org_of_cookies(&org_name, request, pool)) return oks_err(pool, OKS_R_FLOW_SESSION_NONE, NULL);
+        *org = org_name.len ? NULL : oks_flow_visitors_org(flow, request, pool);
+        if (!org_name.len && !*org) return oks_err(pool, OKS_R_FLOW_SESSION_NONE, NULL);
     }
-    OKS_TRY(oks_flow_find_org(org, flow, org_name, pool));
+    if (!*org) OKS_TRY(oks_flow_find_org(org, flow, org_name, pool));
     if ((*route)->protocol != ANY && ((*route)->protocol == OIDC) != ((*org)->oidc != NULL))
         return oks_err(pool, OKS_R_FLOW_PROTOCOL_OTHER, "%s signs in by %s", (*org)->name,
                        (*org)->oidc ? "OpenID Connect" : "SAML");

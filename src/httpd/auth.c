@@ -95,6 +95,9 @@ static int accept_pass(request_rec *r, const oks_org_t *org, oks_pass_t *pass)
 {
     oks_request_note_t *note = oks_httpd_note(r);
     const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
+    oks_err_t *err = oks_httpd_org_signs(org) ? oks_flow_assertion(&note->assertion, oks_httpd_flow(r), pass->record,
+                                                                   oks_httpd_base_url(r), r->request_time, r->pool) : NULL;
+    if (err) return oks_httpd_refuse(r, org->name, err); /* a backend that wants a signature gets no request without */
     note->pass = pass;
     note->headers = oks_httpd_org_headers(org);
     if (dir->headers) note->headers = oks_httpd_overlay_headers(note->headers, dir->headers, r->pool);
@@ -141,9 +144,10 @@ int oks_httpd_check_access(request_rec *r)
     if (!org || mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;
     oks_pass_t *pass = apr_pcalloc(r->pool, sizeof *pass);
     if (find_identity(pass, flow, org, &value, r)) return DECLINED;
-    accept_pass(r, org, pass);
+    int status = accept_pass(r, org, pass);
+    if (status != OK) return status;
     /* With a user, mod_authz_core refuses in this phase already, and by its own page: judge before it. */
-    int status = oks_httpd_check_authz(r);
+    status = oks_httpd_check_authz(r);
     return status == OK ? DECLINED : status;
 }
 

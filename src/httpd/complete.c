@@ -24,6 +24,8 @@ static const struct { const char *header, *field; } default_headers[] = {
     { "X-Remote-Role", "role" },         { "X-Remote-Org", "org" },
 };
 
+const char oks_httpd_signed_field[] = "the signed identity";
+
 /* ---- Header names: all that any section may set, for the scrub ---- */
 
 #define HEADERS_MAX 256
@@ -100,7 +102,7 @@ static const apr_array_header_t *make_attributes(const apr_array_header_t *own, 
 
 static bool field_known(const oks_org_t *org, const char *field)
 {
-    if (oks_flow_field_is_builtin(field)) return true;
+    if (oks_flow_field_is_builtin(field) || field == oks_httpd_signed_field) return true;
     for (int i = 0; i < org->attributes->nelts; i++)
         if (!strcmp(APR_ARRAY_IDX(org->attributes, i, oks_attribute_rule_t).field, field)) return true;
     return false;
@@ -162,6 +164,22 @@ static const char *complete_local(oks_org_entry_t *entry, const oks_org_conf_t *
     return NULL;
 }
 
+/* The fields' headers, and OktaSSOAssertionHeader as one of them. */
+static const char *complete_headers(oks_org_entry_t *entry, const oks_org_conf_t *conf, apr_pool_t *pool)
+{
+    const oks_header_t *own = VALUE(conf, ASSERTION_HEADER, NULL);
+    apr_array_header_t *rows = oks_httpd_overlay_headers(make_default_headers(pool), LIST(conf, HEADER), pool);
+    for (int i = 0; own && i < rows->nelts; i++)
+        if (strcmp(APR_ARRAY_IDX(rows, i, oks_header_t).folded, own->folded) == 0)
+            return apr_psprintf(pool, "%s: OktaSSOAssertionHeader %s: this header has the field %s already (%s): name another one",
+                                own->where, own->header, APR_ARRAY_IDX(rows, i, oks_header_t).field,
+                                APR_ARRAY_IDX(rows, i, oks_header_t).where);
+    if (own) APR_ARRAY_PUSH(rows, oks_header_t) = *own;
+    entry->signs = own != NULL;
+    entry->headers = rows;
+    return check_fields(&entry->org, rows, pool);
+}
+
 static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, const oks_org_conf_t *conf,
                                 apr_pool_t *pool)
 {
@@ -198,9 +216,8 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
         return apr_psprintf(pool, "%s: OktaSSOUserField: the field \"%s\" is not known: name one of email, firstName, lastName, "
                             "name, or feed it by OktaSSOAttribute %s ...", conf->set[OKS_SET_USER_FIELD].where, org->user_field,
                             org->user_field);
-    entry->headers = oks_httpd_overlay_headers(make_default_headers(pool), LIST(conf, HEADER), pool);
     *made = entry;
-    return check_fields(org, entry->headers, pool);
+    return complete_headers(entry, conf, pool);
 }
 
 /* ---- Layers ---- */
@@ -341,4 +358,9 @@ const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name)
 const apr_array_header_t *oks_httpd_org_headers(const oks_org_t *org)
 {
     return ((const oks_org_entry_t *)(const void *)org)->headers; /* its first member: no second look by name */
+}
+
+bool oks_httpd_org_signs(const oks_org_t *org)
+{
+    return ((const oks_org_entry_t *)(const void *)org)->signs;
 }

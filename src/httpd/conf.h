@@ -35,6 +35,7 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
     X(ATTRIBUTE, "OktaSSOAttribute")           \
     X(VERIFIED_EMAIL, "OktaSSORequireVerifiedEmail") \
     X(HEADER, "OktaSSOHeader")                 \
+    X(ASSERTION_HEADER, "OktaSSOAssertionHeader") \
     X(USER_FIELD, "OktaSSOUserField")          \
     X(SESSION, "OktaSSOSession")               \
     X(CLOCK_SKEW, "OktaSSOClockSkew")          \
@@ -77,13 +78,15 @@ typedef struct oks_org_conf_t {
 typedef struct oks_header_t {
     const char *header;
     const char *folded; /* oks_header_fold() */
-    const char *field;
+    const char *field;  /* oks_httpd_signed_field: the signed identity */
     const char *where;
 } oks_header_t;
+extern const char oks_httpd_signed_field[]; /* told by its address: no field of that name counts */
 
 typedef struct oks_org_entry_t {
     oks_org_t org; /* first: flow knows this alone */
     const apr_array_header_t *headers; /* oks_header_t, the defaults included */
+    bool signs;                        /* one of them is the signed identity */
     const char *domains_where;         /* "file:line" of OktaSSOEmailDomain, */
     const char *require_where;         /* and of OktaSSORequireSSO */
 } oks_org_entry_t;
@@ -135,6 +138,7 @@ oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 /* oks_header_t: under which names the organization's fields go out. */
 const apr_array_header_t *oks_httpd_org_headers(const oks_org_t *org);
+bool oks_httpd_org_signs(const oks_org_t *org);
 /* A whole file of at most `max` bytes, in `pool`; what is wrong, or NULL. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool);
 /* provider.c: where the identity provider's endpoint and keys come from; what is wrong, or NULL. */

@@ -350,6 +350,15 @@ static const char *set_header(cmd_parms *cmd, void *dir_, const char *name, cons
     return NULL;
 }
 
+static const char *set_assertion_header(cmd_parms *cmd, void *dir, const char *name)
+{
+    oks_header_t *row = apr_pcalloc(cmd->pool, sizeof *row);
+    if (strcmp(name, "none") == 0) return store(cmd, dir, OKS_SET_ASSERTION_HEADER, NULL);
+    if (!oks_header_name_ok(name)) return apr_psprintf(cmd->pool, "\"%s\" is no header name", name);
+    *row = (oks_header_t){ apr_pstrdup(cmd->pool, name), oks_header_fold(name, cmd->pool), oks_httpd_signed_field, where(cmd) };
+    return store(cmd, dir, OKS_SET_ASSERTION_HEADER, row);
+}
+
 static const char *set_user_field(cmd_parms *cmd, void *dir, const char *field)
 {
     if (!strcmp(field, "user") || !field_name_ok(field)) return "OktaSSOUserField takes a field, such as email or name";
@@ -691,6 +700,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE_ARGV("OktaSSOAttribute", set_attribute, NULL, ORG, "FIELD[!] NAME...: attributes that feed a field"),
     AP_INIT_FLAG("OktaSSORequireVerifiedEmail", set_verified_email, NULL, ORG, "On: email_verified must be true"),
     AP_INIT_TAKE2("OktaSSOHeader", set_header, NULL, ORG, "HEADER FIELD|none"),
+    AP_INIT_TAKE1("OktaSSOAssertionHeader", set_assertion_header, NULL, ORG, "header of the signed identity; none"),
     AP_INIT_TAKE1("OktaSSOUserField", set_user_field, NULL, ORG, "the field that becomes REMOTE_USER"),
     AP_INIT_TAKE_ARGV("OktaSSOSession", set_session, NULL, ORG, "lifetime=8h idle=1h"),
     AP_INIT_TAKE1("OktaSSOClockSkew", set_skew, NULL, ORG, "tolerance for clocks that differ"),

@@ -16,6 +16,7 @@ typedef struct oks_request_note_t {
     const oks_pass_t *pass;   /* the identity, once the check has passed */
     const apr_array_header_t *headers; /* oks_header_t: under which names it goes out */
     const oks_org_t *org;     /* of this Location, once found */
+    const char *assertion;    /* the signed identity, where a header of it goes out */
     bool type_known, ours;    /* is AuthType ours? */
     bool judging;             /* our own auth_checker is waiting for httpd's */
 } oks_request_note_t;
@@ -34,6 +35,8 @@ void oks_httpd_apply(request_rec *r, const oks_request_note_t *note);
 /* What the check of a session needs (the hot path); the rest is for answers of ours. */
 void oks_httpd_value(oks_request_t *value, request_rec *r);
 void oks_httpd_value_rest(oks_request_t *value, request_rec *r);
+/* OktaSSOBaseURL, else ServerName with the connection's scheme and port. Never from Host or X-Forwarded-*. */
+const char *oks_httpd_base_url(const request_rec *r);
 void oks_httpd_log(request_rec *r, const oks_answer_t *answer, const char *id);
 /* Writes the answer; DONE, or the bare status for a sub-request (which must not write). */
 int oks_httpd_send(request_rec *r, const oks_answer_t *answer, const char *id);

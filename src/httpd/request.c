@@ -141,7 +141,8 @@ void oks_httpd_apply(request_rec *r, const oks_request_note_t *note)
     int at = 0;
     for (int i = 0; i < note->headers->nelts; i++) {
         const oks_header_t *row = &APR_ARRAY_IDX(note->headers, i, oks_header_t);
-        const char *value = row->field ? next_field(record, row->field, &at) : NULL;
+        const char *value = row->field == oks_httpd_signed_field ? note->assertion
+                          : row->field ? next_field(record, row->field, &at) : NULL;
         if (value) apr_table_addn(r->headers_in, row->header, value);
     }
     bool again = apr_table_get(r->subprocess_env, "OKTASSO_ORG") != NULL; /* a sub-request has a copy of the environment */
@@ -159,6 +160,7 @@ static void inherit(request_rec *r, oks_request_note_t *note, request_rec *from)
     if (before->pass && r->user && r->user == before->pass->user) {
         note->pass = before->pass;
         note->headers = before->headers;
+        note->assertion = before->assertion;
         oks_httpd_apply(r, note);
     }
 }

@@ -191,8 +191,10 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
     oks_runtime_t *runtime = &oks_httpd_runtime;
     oks_cache_t *cache;
     oks_idp_store_t *idps;
+    oks_assertions_t *assertions;
     oks_net_t *net;
     OKS_TRY(oks_saml_init(pool));
+    OKS_TRY(oks_assertions_create(&assertions, pool));
     OKS_TRY(oks_net_create(&net, pool));
     OKS_TRY(oks_directory_open(&runtime->directory, runtime->directory_spec, CONNECTIONS, runtime->counters, pool));
     OKS_TRY(oks_cache_create(&cache, OKS_CACHE_RECORDS, OKS_CACHE_BYTES, pool));
@@ -204,7 +206,7 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
         *flow = (oks_flow_t){ .path = conf->path, .vhost = conf->vhost, .keys = runtime->keys,
                               .directory = runtime->directory, .counters = runtime->counters, .cache = cache,
                               .idps = idps, .net = net, .http = &oks_httpd_server_conf(main_server)->http,
-                                  .limiter = runtime->limiter, .find_org = oks_httpd_find_org,
+                              .limiter = runtime->limiter, .assertions = assertions, .find_org = oks_httpd_find_org,
                               .find_domain = oks_httpd_find_domain, .find_issuer = oks_httpd_find_issuer, .orgs = conf };
         conf->flow = flow;
     }

@@ -24,10 +24,11 @@ static bool is_https(const oks_server_conf_t *conf, const request_rec *r)
     return ap_ssl_conn_is_ssl(r->connection->master ? r->connection->master : r->connection);
 }
 
-/* OktaSSOBaseURL, else ServerName with the connection's scheme and port. Never from Host or X-Forwarded-*. */
-static const char *base_url(const oks_server_conf_t *conf, const request_rec *r, bool https)
+const char *oks_httpd_base_url(const request_rec *r)
 {
     const server_rec *s = r->server;
+    const oks_server_conf_t *conf = oks_httpd_server_conf(s);
+    const bool https = is_https(conf, r);
     if (conf->base_url) return conf->base_url;
     int port = s->port ? s->port : r->connection->local_addr->port;
     if (port == (https ? 443 : 80)) return apr_pstrcat(r->pool, https ? "https://" : "http://", s->server_hostname, NULL);
@@ -56,7 +57,7 @@ void oks_httpd_value(oks_request_t *value, request_rec *r)
 
 void oks_httpd_value_rest(oks_request_t *value, request_rec *r)
 {
-    value->base_url = base_url(oks_httpd_server_conf(r->server), r, value->tls);
+    value->base_url = oks_httpd_base_url(r);
     value->query = oks_span_z(r->args);
     value->target = oks_span_z(r->unparsed_uri);
     value->content_type = header(r, "Content-Type");

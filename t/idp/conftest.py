@@ -1,4 +1,5 @@
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -79,3 +80,16 @@ def headers(browser, path="/headers.json"):
     # http.client reads header values as Latin-1, as WSGI says; the backend got UTF-8
     return {name: value.encode("latin-1", "ignore").decode("utf-8", "replace") if not value.isascii() and "Ã" in value else value
             for name, value in answer.json() if name.startswith("X-Remote-")}
+
+
+@pytest.fixture(scope="session")
+def npm():
+    """A directory with the packages of package.json and our programs beside them."""
+    place = harness.ROOT / "build/npm"
+    place.mkdir(parents=True, exist_ok=True)
+    here = pathlib.Path(__file__).parent
+    for file in (*here.glob("*.mjs"), here / "package.json"):
+        shutil.copy(file, place)
+    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=place, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return place

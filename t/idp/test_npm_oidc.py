@@ -3,9 +3,7 @@
 import contextlib
 import html
 import json
-import pathlib
 import re
-import shutil
 import subprocess
 
 import harness
@@ -14,7 +12,6 @@ import requests
 from conftest import headers
 from jwcrypto import jwk
 
-HERE = pathlib.Path(__file__).parent
 CONF = """
 <Location "/">
     AuthType OktaSSO
@@ -28,18 +25,6 @@ CONF = """
 ProxyPass "/" "http://127.0.0.1:{backend}/"
 """
 SECRET, KEY = 'OktaSSOClientSecret "hunter2 & more"', 'OktaSSOClientKey "{dir}/client.pem"'
-
-
-@pytest.fixture(scope="session")
-def npm():
-    """A directory with the packages of package.json and our programs beside them."""
-    place = harness.ROOT / "build/npm"
-    place.mkdir(parents=True, exist_ok=True)
-    for file in (*HERE.glob("*.mjs"), HERE / "package.json"):
-        shutil.copy(file, place)
-    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=place, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return place
 
 
 @contextlib.contextmanager
