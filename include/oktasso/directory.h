@@ -154,6 +154,7 @@ typedef struct oks_record_t {
     int nfields;
     const char *const *groups;         /* each by itself, as received */
     int ngroups;
+    uint32_t org_version;              /* of the organization that it was rendered by */
     uint32_t seen_session, seen_user, seen_org; /* the counters' values before the directory was read */
 } oks_record_t;
 

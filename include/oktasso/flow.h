@@ -89,6 +89,7 @@ typedef struct oks_oidc_settings_t {
 
 typedef struct oks_org_t {
     const char *name;
+    uint32_t version;               /* another one when it was read again in this process: its records are made anew */
     bool enabled;
     const oks_oidc_settings_t *oidc; /* NULL: it signs in by SAML */
     const char *metadata_key;       /* of the fetched document in the directory; NULL when all of it is a file */
@@ -158,16 +159,18 @@ typedef struct oks_flow_t {
     const oks_http_t *http;
     oks_limiter_t *limiter;
     oks_assertions_t *assertions;
-    const oks_org_t *(*find_org)(void *orgs, oks_span_t name); /* name in any case */
-    const oks_org_t *(*find_domain)(void *orgs, oks_span_t domain); /* of an email address, in any case */
-    const oks_org_t *(*find_issuer)(void *orgs, const char *host); /* of an OpenID provider, lower case, and of one org alone */
+    /* An organization, there until `pool` is cleared: by its name; by the domain of an email address, in any case; by the host of
+     * an OpenID provider, in lower case, that belongs to one organization alone. */
+    const oks_org_t *(*find_org)(void *orgs, oks_span_t name, apr_pool_t *pool);
+    const oks_org_t *(*find_domain)(void *orgs, oks_span_t domain, apr_pool_t *pool);
+    const oks_org_t *(*find_issuer)(void *orgs, const char *host, apr_pool_t *pool);
     void *orgs;
 } oks_flow_t;
 
-/* A store for these organizations' (const oks_org_t *) fetched documents; read-only map, each slot guarded by its own lock. A
- * certificate that new SAML metadata drops stays good for `overlap` from when that was seen. */
+/* A store for organizations' fetched documents, parsed at first use. A certificate that new SAML metadata drops stays good for
+ * `overlap` from when that was seen. */
 oks_err_t *oks_idp_store_create(oks_idp_store_t **store, oks_directory_t *directory, oks_counters_t *counters,
-                                const apr_array_header_t *orgs, apr_interval_time_t overlap, apr_pool_t *pool) OKS_MUST_USE;
+                                apr_interval_time_t overlap, apr_pool_t *pool) OKS_MUST_USE;
 /* The organization's SAML identity provider, valid until `pool` is cleared: the file's, or the last good copy of the
  * directory. flow.idp.unavailable when there is none yet, saml.metadata.expired when it must not be used any more. */
 oks_err_t *oks_flow_idp(const oks_saml_idp_t **idp, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now, apr_pool_t *pool)

@@ -33,7 +33,7 @@ typedef struct keyset_t {
 
 typedef struct token_t {
     oks_id_t session;
-    uint32_t seen[3];          /* the record's: with another one the facts may be others */
+    uint32_t seen[4];          /* the record's: with another one the facts may be others */
     apr_time_t issued;
     char *issuer;              /* malloc: one block with the token behind it */
     const char *text;
@@ -226,6 +226,7 @@ static bool is_of(const token_t *token, const oks_record_t *record, const char *
 {
     return token->text && memcmp(&token->session, &record->session, sizeof token->session) == 0 &&
            token->seen[0] == record->seen_session && token->seen[1] == record->seen_user && token->seen[2] == record->seen_org &&
+           token->seen[3] == record->org_version &&
            token->issued <= now && now - token->issued < TOKEN_REUSE && strcmp(token->issuer, issuer) == 0;
 }
 
@@ -238,8 +239,8 @@ static void keep(token_t *slot, const oks_record_t *record, const char *issuer, 
     if (!block) return;
     memcpy(block, issuer, issuer_size);
     memcpy(block + issuer_size, text, text_size);
-    *slot = (token_t){ .session = record->session, .seen = { record->seen_session, record->seen_user, record->seen_org },
-                       .issued = now, .issuer = block, .text = block + issuer_size };
+    *slot = (token_t){ .session = record->session, .issued = now, .issuer = block, .text = block + issuer_size,
+                       .seen = { record->seen_session, record->seen_user, record->seen_org, record->org_version } };
 }
 
 oks_err_t *oks_flow_assertion(const char **token, const oks_flow_t *flow, const oks_record_t *record, const char *base_url,

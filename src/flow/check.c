@@ -28,6 +28,7 @@ static oks_err_t *load_record(const oks_record_t **record, const oks_flow_t *flo
     draft->seen_session = seen_session;
     draft->seen_user = seen_user;
     draft->seen_org = seen_org;
+    draft->org_version = org->version;
     *record = oks_cache_put(flow->cache, draft);
     if (!*record) return oks_err(pool, OKS_R_INTERNAL, "out of memory for a session record");
     return NULL;
@@ -37,6 +38,10 @@ oks_err_t *oks_flow_find_session(oks_pass_t *pass, const oks_flow_t *flow, const
                                  const oks_id_t *user, apr_time_t now, apr_pool_t *pool)
 {
     const oks_record_t *record = oks_cache_get(flow->cache, flow->counters, session);
+    if (record && record->org_version != org->version) { /* roles and headers may be others */
+        oks_record_release(record);
+        record = NULL;
+    }
     if (!record) OKS_TRY(load_record(&record, flow, org, session, user, now, pool));
     apr_pool_cleanup_register(pool, record, release_record, apr_pool_cleanup_null);
     if (strcmp(record->org, org->name) != 0 || strcmp(record->vhost, flow->vhost) != 0)

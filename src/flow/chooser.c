@@ -23,10 +23,10 @@ static const char *remembered(const oks_request_t *request, apr_pool_t *pool)
 }
 
 /* One with a session cookie that opens and has time left. */
-static const oks_org_t *with_ticket(const oks_flow_t *flow, const oks_request_t *request, oks_span_t name)
+static const oks_org_t *with_ticket(const oks_flow_t *flow, const oks_request_t *request, oks_span_t name, apr_pool_t *pool)
 {
     oks_ticket_t ticket;
-    const oks_org_t *org = oks_org_name_ok(name) ? flow->find_org(flow->orgs, name) : NULL;
+    const oks_org_t *org = oks_org_name_ok(name) ? flow->find_org(flow->orgs, name, pool) : NULL;
     if (!org || !org->enabled || !oks_flow_ticket_read(&ticket, flow, org, request)) return NULL;
     return ticket.idle_until > request->now && ticket.last_until > request->now ? org : NULL;
 }
@@ -36,13 +36,13 @@ const oks_org_t *oks_flow_visitors_org(const oks_flow_t *flow, const oks_request
     const char *prefix = oks_flow_cookie_name(request->tls, "session-", pool);
     apr_size_t len = strlen(prefix);
     oks_span_t pair, rest = request->cookies, name;
-    const oks_org_t *org = with_ticket(flow, request, oks_span_z(remembered(request, pool)));
+    const oks_org_t *org = with_ticket(flow, request, oks_span_z(remembered(request, pool)), pool);
     for (int tried = 0; !org && tried < OKS_FLOW_VISITOR_ORGS_MAX && oks_span_next(&pair, &rest, ';');) {
         pair = oks_span_trim(pair);
         if (pair.len <= len || memcmp(pair.ptr, prefix, len) != 0) continue;
         pair = oks_span(pair.ptr + len, pair.len - len);
         if (!oks_span_next(&name, &pair, '=')) continue;
-        org = with_ticket(flow, request, name);
+        org = with_ticket(flow, request, name, pool);
         tried++;
     }
     return org;
@@ -64,7 +64,7 @@ static void ask(oks_answer_t **answer, const oks_flow_t *flow, const oks_request
 static oks_err_t *find(const oks_org_t **org, const oks_flow_t *flow, oks_span_t typed, apr_pool_t *pool)
 {
     if (!memchr(typed.ptr, '@', typed.len)) return oks_flow_find_org(org, flow, typed, pool);
-    *org = oks_email_ok(typed) ? flow->find_domain(flow->orgs, oks_email_domain(typed)) : NULL;
+    *org = oks_email_ok(typed) ? flow->find_domain(flow->orgs, oks_email_domain(typed), pool) : NULL;
     if (*org && (*org)->enabled) return NULL;
     return oks_err(pool, OKS_R_FLOW_ORG_UNKNOWN, "the domain of an email address"); /* the address is nobody's business */
 }
@@ -76,7 +76,7 @@ static oks_err_t *initiated(oks_answer_t **answer, const oks_flow_t *flow, const
     static const char *const handed_on[] = { "iss", "login_hint", "target_link_uri" };
     const char *host, *url;
     OKS_TRY(oks_flow_issuer_host(&host, issuer, pool));
-    const oks_org_t *org = flow->find_issuer(flow->orgs, host);
+    const oks_org_t *org = flow->find_issuer(flow->orgs, host, pool);
     if (!org || !org->enabled)
         return oks_err(pool, OKS_R_OIDC_INITIATE_ISSUER, "%s is no organization's, or that of several", oks_log_escape(issuer, 200,
                                                                                                                        pool));

@@ -17,8 +17,8 @@ typedef struct loaded_t {
     apr_time_t until;     /* when a certificate of the overlap ends; 0: never */
 } loaded_t;
 
+/* Of one document, which organizations may share. Never freed before the child ends: a small one for each URL ever used. */
 typedef struct slot_t {
-    const oks_org_t *org; /* one of those that share it */
     apr_thread_mutex_t *lock;
     loaded_t *loaded;     /* NULL: not read yet, or nothing there */
     uint32_t seen;        /* the document's counter before it was read */
@@ -29,7 +29,9 @@ struct oks_idp_store_t {
     oks_directory_t *directory;
     oks_counters_t *counters;
     apr_interval_time_t overlap;
-    apr_hash_t *slots;
+    apr_thread_mutex_t *lock; /* over the next two */
+    apr_pool_t *pool;
+    apr_hash_t *slots;        /* metadata_key -> slot_t */
 };
 
 static apr_status_t release(void *data)
@@ -39,33 +41,46 @@ static apr_status_t release(void *data)
     return APR_SUCCESS;
 }
 
-static apr_status_t release_slot(void *data)
+static apr_status_t destroy(void *data)
 {
-    slot_t *slot = data;
-    if (slot->loaded) release(slot->loaded);
+    oks_idp_store_t *store = data;
+    for (apr_hash_index_t *i = apr_hash_first(NULL, store->slots); i; i = apr_hash_next(i)) {
+        slot_t *slot = apr_hash_this_val(i);
+        if (slot->loaded) release(slot->loaded);
+    }
+    apr_pool_destroy(store->pool);
     return APR_SUCCESS;
 }
 
 oks_err_t *oks_idp_store_create(oks_idp_store_t **store, oks_directory_t *directory, oks_counters_t *counters,
-                                const apr_array_header_t *orgs, apr_interval_time_t overlap, apr_pool_t *pool)
+                                apr_interval_time_t overlap, apr_pool_t *pool)
 {
     oks_idp_store_t *made = apr_pcalloc(pool, sizeof *made);
     made->directory = directory;
     made->counters = counters;
     made->overlap = overlap;
-    made->slots = apr_hash_make(pool);
-    for (int i = 0; i < orgs->nelts; i++) {
-        const oks_org_t *org = APR_ARRAY_IDX(orgs, i, const oks_org_t *);
-        if (!org->metadata_key || apr_hash_get(made->slots, org->metadata_key, APR_HASH_KEY_STRING)) continue;
-        slot_t *slot = apr_pcalloc(pool, sizeof *slot);
-        slot->org = org;
-        apr_status_t status = apr_thread_mutex_create(&slot->lock, APR_THREAD_MUTEX_DEFAULT, pool);
-        if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "mutex");
-        apr_pool_cleanup_register(pool, slot, release_slot, apr_pool_cleanup_null);
-        apr_hash_set(made->slots, org->metadata_key, APR_HASH_KEY_STRING, slot);
-    }
+    /* Unmanaged: requests make slots in it, and no two threads share an allocator. */
+    apr_status_t status = apr_pool_create_unmanaged_ex(&made->pool, NULL, NULL);
+    if (status == APR_SUCCESS) status = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "mutex");
+    made->slots = apr_hash_make(made->pool);
+    apr_pool_cleanup_register(pool, made, destroy, apr_pool_cleanup_null);
     *store = made;
     return NULL;
+}
+
+static slot_t *slot_of(oks_idp_store_t *store, const char *key)
+{
+    apr_thread_mutex_lock(store->lock);
+    slot_t *slot = apr_hash_get(store->slots, key, APR_HASH_KEY_STRING);
+    if (!slot) {
+        slot = apr_pcalloc(store->pool, sizeof *slot);
+        if (apr_thread_mutex_create(&slot->lock, APR_THREAD_MUTEX_DEFAULT, store->pool) == APR_SUCCESS)
+            apr_hash_set(store->slots, apr_pstrdup(store->pool, key), APR_HASH_KEY_STRING, slot);
+        else slot = NULL;
+    }
+    apr_thread_mutex_unlock(store->lock);
+    return slot;
 }
 
 static oks_err_t *parse(loaded_t *made, const oks_idp_store_t *store, const oks_org_t *org, oks_span_t content, apr_time_t now)
@@ -102,13 +117,13 @@ static oks_err_t *load(loaded_t **loaded, const oks_idp_store_t *store, const ok
 }
 
 /* With the slot's lock held. An error keeps the copy at hand: the last good one serves, but no certificate beyond its end. */
-static oks_err_t *refresh(slot_t *slot, const oks_idp_store_t *store, apr_time_t now, apr_pool_t *scratch)
+static oks_err_t *refresh(slot_t *slot, const oks_idp_store_t *store, const oks_org_t *org, apr_time_t now, apr_pool_t *scratch)
 {
-    uint32_t seen = oks_counter_get(store->counters, oks_counter_of_document(slot->org->metadata_key));
+    uint32_t seen = oks_counter_get(store->counters, oks_counter_of_document(org->metadata_key));
     bool ended = slot->loaded && slot->loaded->until && slot->loaded->until <= now;
     loaded_t *fresh;
     if (slot->read && slot->seen == seen && !ended) return NULL;
-    oks_err_t *err = load(&fresh, store, slot->org, now, scratch);
+    oks_err_t *err = load(&fresh, store, org, now, scratch);
     if (err) return slot->loaded && !ended ? NULL : err;
     if (slot->loaded) release(slot->loaded);
     slot->loaded = fresh;
@@ -120,10 +135,11 @@ static oks_err_t *refresh(slot_t *slot, const oks_idp_store_t *store, apr_time_t
 /* The organization's documents, held until `pool` is cleared. */
 static oks_err_t *hold(const loaded_t **held, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now, apr_pool_t *pool)
 {
-    slot_t *slot = org->metadata_key ? apr_hash_get(flow->idps->slots, org->metadata_key, APR_HASH_KEY_STRING) : NULL;
-    if (!slot) return oks_err(pool, OKS_R_FLOW_IDP_UNAVAILABLE, "no metadata configured");
+    if (!org->metadata_key) return oks_err(pool, OKS_R_FLOW_IDP_UNAVAILABLE, "no metadata configured");
+    slot_t *slot = slot_of(flow->idps, org->metadata_key);
+    if (!slot) return oks_err(pool, OKS_R_INTERNAL, "mutex");
     apr_thread_mutex_lock(slot->lock);
-    oks_err_t *err = refresh(slot, flow->idps, now, pool);
+    oks_err_t *err = refresh(slot, flow->idps, org, now, pool);
     loaded_t *loaded = slot->loaded;
     if (loaded) atomic_fetch_add(&loaded->refs, 1);
     apr_thread_mutex_unlock(slot->lock);

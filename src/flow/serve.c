@@ -136,7 +136,7 @@ oks_err_t *oks_flow_find_org(const oks_org_t **org, const oks_flow_t *flow, oks_
 {
     char *lower = oks_span_dup(name, pool);
     for (char *p = lower; *p; p++) *p = (char)apr_tolower(*p);
-    *org = oks_org_name_ok(oks_span_z(lower)) ? flow->find_org(flow->orgs, oks_span_z(lower)) : NULL;
+    *org = oks_org_name_ok(oks_span_z(lower)) ? flow->find_org(flow->orgs, oks_span_z(lower), pool) : NULL;
     if (!*org || !(*org)->enabled)
         return oks_err(pool, OKS_R_FLOW_ORG_UNKNOWN, "\"%s\"", oks_log_escape(name, OKS_ORG_NAME_MAX, pool));
     return NULL;

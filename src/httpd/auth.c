@@ -53,7 +53,7 @@ static const oks_org_t *find_org(request_rec *r, const oks_flow_t *flow, oks_err
         return NULL;
     }
     const bool any = oks_httpd_is_any_org(dir->org);
-    const oks_org_t *org = any ? visitors_org(r, flow) : flow->find_org(flow->orgs, oks_span_z(dir->org));
+    const oks_org_t *org = any ? visitors_org(r, flow) : flow->find_org(flow->orgs, oks_span_z(dir->org), r->pool);
     if (!org && any) *err = oks_err(r->pool, OKS_R_FLOW_SESSION_NONE, NULL);
     else if (!org || !org->enabled) *err = oks_err(r->pool, OKS_R_FLOW_ORG_UNKNOWN, "\"%s\"", dir->org);
     if (!*err) note->org = org;

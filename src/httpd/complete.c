@@ -4,7 +4,7 @@
 #include <apr_hash.h>
 #include <apr_strings.h>
 
-#include "conf.h"
+#include "orgdir.h"
 
 #include <ap_provider.h>
 #include <http_core.h>
@@ -29,7 +29,8 @@ const char oks_httpd_signed_field[] = "the signed identity";
 /* ---- Header names: all that any section may set, for the scrub ---- */
 
 #define HEADERS_MAX 256
-static struct { int count; const char *folded[HEADERS_MAX]; unsigned char first[128]; } our_headers;
+/* Closed once the server is complete: a file that comes later cannot add to what is scrubbed. */
+static struct { int count; bool closed; const char *folded[HEADERS_MAX]; unsigned char first[128]; } our_headers;
 
 bool oks_httpd_is_our_header(const char *name)
 {
@@ -51,7 +52,7 @@ bool oks_httpd_is_our_header(const char *name)
 static bool remember_header(const oks_header_t *row)
 {
     if (oks_httpd_is_our_header(row->header)) return true;
-    if (our_headers.count == HEADERS_MAX) return false;
+    if (our_headers.closed || our_headers.count == HEADERS_MAX) return false;
     our_headers.folded[our_headers.count++] = row->folded;
     our_headers.first[(unsigned char)row->folded[0] & 127] = 1;
     return true;
@@ -117,7 +118,9 @@ static const char *check_fields(const oks_org_t *org, const apr_array_header_t *
                                 "lastName, name, groups, role, org, or feed it by OktaSSOAttribute %s ...", row->where,
                                 row->header, row->field, row->field);
         if (!remember_header(row))
-            return apr_psprintf(pool, "%s: OktaSSOHeader: more than %d header names", row->where, HEADERS_MAX);
+            return apr_psprintf(pool, "%s: the header %s %s", row->where, row->header, our_headers.closed
+                                ? "is new, and what requests are scrubbed of is fixed at start: restart httpd"
+                                : "is one too many: at most " APR_STRINGIFY(HEADERS_MAX) " names are scrubbed");
     }
     return NULL;
 }
@@ -180,8 +183,7 @@ static const char *complete_headers(oks_org_entry_t *entry, const oks_org_conf_t
     return check_fields(&entry->org, rows, pool);
 }
 
-static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, const oks_org_conf_t *conf,
-                                apr_pool_t *pool)
+const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, oks_org_conf_t *conf, apr_pool_t *pool)
 {
     static const int on = 1, off = 0;
     static const oks_algorithms_t sha2;
@@ -189,6 +191,8 @@ static const char *complete_org(oks_org_entry_t **made, const oks_server_conf_t 
     static const oks_idp_initiated_t upgrade = OKS_IDP_INITIATED_UPGRADE;
     oks_org_entry_t *entry = apr_pcalloc(pool, sizeof *entry);
     oks_org_t *org = &entry->org;
+    for (int k = 0; k < OKS_SET_COUNT_; k++)
+        if (!conf->set[k].text) conf->set[k] = sc->defaults->set[k];
     org->name = conf->name;
     org->enabled = *(const int *)VALUE(conf, ENABLED, &on);
     const char *error = oks_httpd_provider(org, conf, pool);
@@ -294,6 +298,13 @@ static const char *check_trailers(const oks_server_conf_t *sc, apr_pool_t *pool)
                         "among them: write MergeTrailers Off here", sc->vhost);
 }
 
+static bool says_nothing(const oks_org_conf_t *conf)
+{
+    for (int k = 0; k < OKS_SET_COUNT_; k++)
+        if (conf->set[k].text) return false;
+    return true;
+}
+
 static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_t *main_conf, apr_pool_t *pool)
 {
     const server_rec *s = sc->server;
@@ -313,9 +324,8 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     for (apr_hash_index_t *i = apr_hash_first(pool, drafts); i && !error; i = apr_hash_next(i)) {
         oks_org_conf_t *draft = apr_hash_this_val(i);
         oks_org_entry_t *entry;
-        for (int k = 0; k < OKS_SET_COUNT_; k++)
-            if (!draft->set[k].text) draft->set[k] = sc->defaults->set[k];
-        error = complete_org(&entry, sc, draft, pool);
+        if (sc->org_dir && says_nothing(draft)) continue; /* a Location names an organization that has a file */
+        error = oks_httpd_complete_org(&entry, sc, draft, pool);
         if (error) continue;
         apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
         if (entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) sc->requires_sso = true;
@@ -325,6 +335,16 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     if (!error) oks_httpd_index_issuers(sc, pool);
     if (!error && sc != main_conf) error = check_location_headers(sc, main_conf->locations, pool);
     return error ? error : check_location_headers(sc, sc->locations, pool);
+}
+
+/* The organizations of files: told and left out at start, an error at configtest. httpd reads its configuration twice: once is
+ * enough. */
+static const char *start_dir(oks_server_conf_t *sc, apr_pool_t *pool, apr_pool_t *ptemp)
+{
+    bool strict = ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
+    if (!sc->org_dir || (!strict && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)) return NULL;
+    const char *error = oks_orgdir_create(&sc->dir, sc, pool);
+    return error ? error : oks_orgdir_start(sc->dir, strict, ptemp);
 }
 
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
@@ -340,18 +360,32 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     }
     for (server_rec *s = main_server; s; s = s->next) {
         const char *error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
+        if (!error) error = start_dir(oks_httpd_server_conf(s), pconf, ptemp);
         if (error) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0011: %s", error);
             return HTTP_INTERNAL_SERVER_ERROR;
         }
     }
+    our_headers.closed = true;
     return OK;
 }
 
-const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name)
+const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name, apr_pool_t *pool)
 {
     const oks_server_conf_t *conf = orgs;
     const oks_org_entry_t *entry = apr_hash_get(conf->orgs, name.ptr, (apr_ssize_t)name.len);
+    if (!entry && conf->dir) entry = oks_orgdir_find(conf->dir, name, pool);
+    return entry ? &entry->org : NULL;
+}
+
+const oks_org_t *oks_httpd_find_requiring(const oks_server_conf_t *conf, apr_pool_t *pool)
+{
+    const oks_org_entry_t *entry = NULL;
+    for (apr_hash_index_t *i = apr_hash_first(pool, conf->orgs); i; i = apr_hash_next(i)) {
+        entry = apr_hash_this_val(i);
+        if (entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) return &entry->org;
+    }
+    entry = conf->dir ? oks_orgdir_find_requiring(conf->dir, pool) : NULL;
     return entry ? &entry->org : NULL;
 }
 

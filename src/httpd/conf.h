@@ -89,7 +89,10 @@ typedef struct oks_org_entry_t {
     bool signs;                        /* one of them is the signed identity */
     const char *domains_where;         /* "file:line" of OktaSSOEmailDomain, */
     const char *require_where;         /* and of OktaSSORequireSSO */
+    void *batch;                       /* of orgdir.c: what keeps it; NULL: it stays */
 } oks_org_entry_t;
+
+typedef struct oks_orgdir_t oks_orgdir_t; /* orgdir.h */
 
 typedef struct oks_dir_conf_t {
     const char *org;                   /* NULL: unset */
@@ -108,13 +111,15 @@ typedef struct oks_server_conf_t {
     const apr_interval_time_t *overlap; /* main server alone: of certificates that metadata drops; NULL: the default */
     const char *path;
     const char *base_url;
+    const char *org_dir;
     oks_look_t look;
     oks_org_conf_t *defaults;
     apr_hash_t *sections;              /* name -> oks_org_conf_t */
     apr_array_header_t *locations;     /* oks_dir_conf_t *, those that say something */
     oks_org_conf_t *open_section;      /* while a section's children are read */
     /* completed */
-    apr_hash_t *orgs;                  /* name -> oks_org_entry_t */
+    apr_hash_t *orgs;                  /* name -> oks_org_entry_t, of the configuration */
+    oks_orgdir_t *dir;          /* those of files; NULL: none */
     apr_hash_t *issuers;               /* host of an OpenID provider -> oks_org_entry_t; a mark, of several */
     apr_hash_t *domains;               /* email domain, lower case -> oks_org_entry_t */
     const char *vhost;
@@ -149,7 +154,7 @@ const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_p
 const char *oks_httpd_oidc(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 const char *oks_httpd_check_saml(const oks_org_conf_t *conf, apr_pool_t *pool);
 void oks_httpd_index_issuers(oks_server_conf_t *conf, apr_pool_t *pool);
-const oks_org_t *oks_httpd_find_issuer(void *orgs, const char *host);
+const oks_org_t *oks_httpd_find_issuer(void *orgs, const char *host, apr_pool_t *pool);
 /* file:PATH, exec:COMMAND or env:NAME, read into `buffer`; what is wrong, or NULL. */
 const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size, const char *source, apr_pool_t *pool);
 /* What OktaSSOAlgorithms allows of each protocol. */
@@ -158,8 +163,19 @@ typedef struct oks_algorithms_t { unsigned saml, jws; } oks_algorithms_t;
 typedef struct oks_client_conf_t { const char *source, *option; } oks_client_conf_t;
 bool oks_httpd_is_our_header(const char *name);
 /* Of flow: `orgs` is an oks_server_conf_t. */
-const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name);
-const oks_org_t *oks_httpd_find_domain(void *orgs, oks_span_t domain);
+const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name, apr_pool_t *pool);
+const oks_org_t *oks_httpd_find_domain(void *orgs, oks_span_t domain, apr_pool_t *pool);
+/* One that requires SSO; or NULL. */
+const oks_org_t *oks_httpd_find_requiring(const oks_server_conf_t *conf, apr_pool_t *pool);
+/* complete.c: of a section's settings, laid over the virtual host's defaults. What is wrong, or NULL. */
+const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, oks_org_conf_t *conf, apr_pool_t *pool);
+/* directives.c: the settings of an organization's own file, into `section`, whose values live in `keep`. What is wrong, or NULL. */
+const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
+                                apr_pool_t *keep, apr_pool_t *scratch);
+/* domains.c: whose domain it is, of a table like conf->domains. */
+oks_org_entry_t *oks_httpd_domain_owner(apr_hash_t *domains, char *domain);
+/* Another organization's domain among the entry's; what is wrong, or NULL. */
+const char *oks_httpd_check_domains(apr_hash_t *domains, const oks_org_entry_t *entry, apr_pool_t *pool);
 /* domains.c: makes conf->domains of conf->orgs; what is wrong, or NULL. */
 const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool);
 /* `rows` laid over `base`, by folded name. */

@@ -89,6 +89,19 @@ static const char *set_org(cmd_parms *cmd, void *dir_, const char *name)
     return NULL;
 }
 
+/* Only settings of the organization: not of the server, and not httpd's own. */
+static const char *check_section(const ap_directive_t *first, apr_pool_t *pool)
+{
+    for (const ap_directive_t *child = first; child; child = child->next) {
+        const command_rec *row = oks_httpd_commands;
+        while (row->name && strcasecmp(row->name, child->directive) != 0) row++;
+        if (!row->name || !(row->req_override & ACCESS_CONF) || strcasecmp(child->directive, "OktaSSOOrg") == 0)
+            return apr_psprintf(pool, "%s cannot stand in <OktaSSOOrg> (line %d): only OktaSSO... settings of the "
+                                "organization can", child->directive, child->line_num);
+    }
+    return NULL;
+}
+
 /* <OktaSSOOrg NAME> ... </OktaSSOOrg> */
 static const char *open_org(cmd_parms *cmd, void *dir, const char *args)
 {
@@ -103,10 +116,7 @@ static const char *open_org(cmd_parms *cmd, void *dir, const char *args)
     oks_org_conf_t *known = apr_hash_get(conf->sections, name, APR_HASH_KEY_STRING);
     if (known)
         return apr_psprintf(cmd->pool, "<OktaSSOOrg %s> is defined here and at %s: merge the two sections", name, known->where);
-    for (const ap_directive_t *child = cmd->directive->first_child; child; child = child->next)
-        if (strncasecmp(child->directive, "OktaSSO", 7) != 0)
-            return apr_psprintf(cmd->pool, "%s cannot stand in <OktaSSOOrg> (line %d): only OktaSSO... settings of the "
-                                "organization can", child->directive, child->line_num);
+    if ((error = check_section(cmd->directive->first_child, cmd->pool))) return error;
     oks_org_conf_t *section = apr_pcalloc(cmd->pool, sizeof *section);
     section->name = name;
     section->where = where(cmd);
@@ -641,6 +651,12 @@ static const char *set_base_url(cmd_parms *cmd, void *dir, const char *text)
     return NULL;
 }
 
+static const char *set_org_dir(cmd_parms *cmd, void *dir, const char *path)
+{
+    oks_httpd_server_conf(cmd->server)->org_dir = ap_server_root_relative(cmd->pool, path);
+    return NULL;
+}
+
 static const char *set_page_template(cmd_parms *cmd, void *dir, const char *path)
 {
     oks_server_conf_t *conf = oks_httpd_server_conf(cmd->server);
@@ -675,6 +691,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOCAFile", set_ca_file, NULL, RSRC_CONF, "CA certificates for outgoing requests, PEM"),
     AP_INIT_TAKE1("OktaSSOPath", set_path, NULL, RSRC_CONF, "where the module's own URLs live"),
     AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),
+    AP_INIT_TAKE1("OktaSSOOrgDir", set_org_dir, NULL, RSRC_CONF, "a directory with a file NAME.conf for each organization"),
     AP_INIT_TAKE1("OktaSSOPageTemplate", set_page_template, NULL, RSRC_CONF, "HTML with {{content}}: the frame of our pages"),
     AP_INIT_TAKE1("OktaSSOLogo", set_logo, NULL, RSRC_CONF, "path of a picture on our pages"),
     AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location; *: any"),
@@ -719,3 +736,60 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE_ARGV("OktaSSOEmailDomain", set_email_domains, NULL, ORG, "the organization's email domains"),
     { .name = NULL }
 };
+
+/* ---- A file of OktaSSOOrgDir: what could stand in <OktaSSOOrg NAME>, read as httpd reads .htaccess ---- */
+
+/* Before httpd's own reader sees it: some of its directives act while they are read. */
+static const char *check_lines(oks_span_t text, apr_pool_t *pool)
+{
+    oks_span_t line;
+    bool continued = false, in_xml = false;
+    if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
+    for (int number = 1; oks_span_next(&line, &text, '\n'); number++) {
+        bool goes_on = line.len && line.ptr[line.len - 1] == '\\';
+        line = oks_span_trim(line);
+        const char *word = apr_pstrmemdup(pool, line.ptr ? line.ptr : "", line.len < 24 ? line.len : 24);
+        if (in_xml) in_xml = strncasecmp(word, "</" XML_SECTION ">", sizeof "</" XML_SECTION ">" - 1) != 0;
+        else if (strncasecmp(word, "<" XML_SECTION ">", sizeof "<" XML_SECTION ">" - 1) == 0) in_xml = true;
+        else if (!continued && *word && *word != '#' && strncasecmp(word, "OktaSSO", 7) != 0)
+            return apr_psprintf(pool, "line %d: only OktaSSO... settings of the organization can stand here", number);
+        continued = goes_on && !in_xml;
+    }
+    return NULL;
+}
+
+static apr_status_t next_char(char *c, void *text_)
+{
+    oks_span_t *text = text_;
+    if (!text->len) return APR_EOF;
+    *c = *text->ptr;
+    text->ptr++, text->len--;
+    return APR_SUCCESS;
+}
+
+static apr_status_t next_line(void *buffer, apr_size_t size, void *text)
+{
+    char *out = buffer, *end = out + size - 1;
+    if (!((oks_span_t *)text)->len) return APR_EOF;
+    while (out < end && next_char(out, text) == APR_SUCCESS)
+        if (*out++ == '\n') break;
+    *out = '\0';
+    return APR_SUCCESS;
+}
+
+const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
+                                apr_pool_t *keep, apr_pool_t *scratch)
+{
+    ap_directive_t *tree = NULL;
+    const char *error = check_lines(text, scratch);
+    if (error) return error;
+    cmd_parms parms = { .override = ACCESS_CONF, .limited = -1, .pool = keep, .temp_pool = scratch, .server = conf->server };
+    parms.config_file = ap_pcfg_open_custom(scratch, path, &text, next_char, next_line, NULL);
+    error = ap_build_config(&parms, scratch, scratch, &tree);
+    if (error) return apr_psprintf(scratch, "line %d: %s", (int)parms.config_file->line_number, error);
+    if ((error = check_section(tree, scratch))) return error;
+    conf->open_section = section;
+    error = tree ? ap_walk_config(tree, &parms, conf->server->lookup_defaults) : NULL;
+    conf->open_section = NULL;
+    return error ? apr_psprintf(scratch, "line %d: %s", parms.err_directive ? parms.err_directive->line_num : 0, error) : NULL;
+}

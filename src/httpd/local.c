@@ -5,6 +5,7 @@
 #include <apr_strings.h>
 
 #include "module.h"
+#include "orgdir.h"
 
 #include <ap_provider.h>
 #include <mod_auth.h>
@@ -57,23 +58,15 @@ static const oks_org_t *requiring(const oks_org_t *org)
     return org && org->enabled && org->require_sso != OKS_REQUIRE_SSO_OFF ? org : NULL;
 }
 
-/* A Location of all organizations is a Location of each that requires SSO. */
-static const oks_org_t *any_requiring(const oks_server_conf_t *conf, apr_pool_t *pool)
-{
-    const oks_org_t *found = NULL;
-    for (apr_hash_index_t *i = apr_hash_first(pool, conf->orgs); i && !found; i = apr_hash_next(i))
-        found = requiring(&((const oks_org_entry_t *)apr_hash_this_val(i))->org);
-    return found;
-}
-
 /* Somebody whom another AuthType let in, where an organization wants everyone through its identity provider. */
-const oks_org_t *oks_httpd_bypassed(const request_rec *r)
+const oks_org_t *oks_httpd_bypassed(request_rec *r)
 {
     const oks_server_conf_t *conf = oks_httpd_server_conf(r->server);
     const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
     const oks_flow_t *flow = conf->flow;
-    if (!conf->requires_sso || !r->user || !flow) return NULL;
-    if (dir->org && oks_httpd_is_any_org(dir->org)) return any_requiring(conf, r->pool);
-    const oks_org_t *org = dir->org ? requiring(flow->find_org(flow->orgs, oks_span_z(dir->org))) : NULL;
-    return org ? org : requiring(flow->find_domain(flow->orgs, oks_email_domain(oks_span_z(r->user))));
+    if (!r->user || !flow || !(conf->requires_sso || (conf->dir && oks_orgdir_requires(conf->dir, r->pool)))) return NULL;
+    /* A Location of all organizations is one of each that requires SSO. */
+    if (dir->org && oks_httpd_is_any_org(dir->org)) return oks_httpd_find_requiring(conf, r->pool);
+    const oks_org_t *org = dir->org ? requiring(flow->find_org(flow->orgs, oks_span_z(dir->org), r->pool)) : NULL;
+    return org ? org : requiring(flow->find_domain(flow->orgs, oks_email_domain(oks_span_z(r->user)), r->pool));
 }

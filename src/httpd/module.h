@@ -55,7 +55,7 @@ oks_password_t oks_httpd_check_password(void *r, const oks_org_t *org, const cha
 oks_err_t *oks_httpd_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, oks_request_t *value,
                                  request_rec *r, oks_err_t *refusal) OKS_MUST_USE;
 /* The organization that requires SSO and was got around by another AuthType; or NULL. */
-const oks_org_t *oks_httpd_bypassed(const request_rec *r);
+const oks_org_t *oks_httpd_bypassed(request_rec *r);
 
 /* authz.c */
 void oks_httpd_register_authz(apr_pool_t *pool);

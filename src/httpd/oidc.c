@@ -7,7 +7,7 @@
 #include <apr_hash.h>
 #include <apr_strings.h>
 
-#include "conf.h"
+#include "orgdir.h"
 
 #define SECRET_MAX 1024 /* bytes of a client secret */
 #define DEFAULT_SCOPE "openid profile email groups"
@@ -148,9 +148,12 @@ void oks_httpd_index_issuers(oks_server_conf_t *conf, apr_pool_t *pool)
     }
 }
 
-const oks_org_t *oks_httpd_find_issuer(void *orgs, const char *host)
+const oks_org_t *oks_httpd_find_issuer(void *orgs, const char *host, apr_pool_t *pool)
 {
+    int count = 0;
     const oks_server_conf_t *conf = orgs;
-    const oks_org_entry_t *entry = apr_hash_get(conf->issuers, host, APR_HASH_KEY_STRING);
-    return entry && entry != &several ? &entry->org : NULL;
+    const oks_org_entry_t *entry = apr_hash_get(conf->issuers, host, APR_HASH_KEY_STRING), *of_file = NULL;
+    if (conf->dir) of_file = oks_orgdir_find_issuer(&count, conf->dir, host, pool);
+    if (entry) count++;
+    return count != 1 || entry == &several ? NULL : &(entry ? entry : of_file)->org;
 }

@@ -175,17 +175,6 @@ apr_interval_time_t oks_httpd_certificate_overlap(const server_rec *main_server)
     return conf->overlap ? *conf->overlap : OKS_FLOW_CERTIFICATE_OVERLAP;
 }
 
-static apr_array_header_t *all_orgs(server_rec *main_server, apr_pool_t *pool)
-{
-    apr_array_header_t *orgs = apr_array_make(pool, 8, sizeof(const oks_org_t *));
-    for (server_rec *s = main_server; s; s = s->next)
-        for (apr_hash_index_t *i = apr_hash_first(pool, oks_httpd_server_conf(s)->orgs); i; i = apr_hash_next(i)) {
-            const oks_org_entry_t *entry = apr_hash_this_val(i);
-            APR_ARRAY_PUSH(orgs, const oks_org_t *) = &entry->org;
-        }
-    return orgs;
-}
-
 static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
 {
     oks_runtime_t *runtime = &oks_httpd_runtime;
@@ -198,8 +187,7 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
     OKS_TRY(oks_net_create(&net, pool));
     OKS_TRY(oks_directory_open(&runtime->directory, runtime->directory_spec, CONNECTIONS, runtime->counters, pool));
     OKS_TRY(oks_cache_create(&cache, OKS_CACHE_RECORDS, OKS_CACHE_BYTES, pool));
-    OKS_TRY(oks_idp_store_create(&idps, runtime->directory, runtime->counters, all_orgs(main_server, pool),
-                                 oks_httpd_certificate_overlap(main_server), pool));
+    OKS_TRY(oks_idp_store_create(&idps, runtime->directory, runtime->counters, oks_httpd_certificate_overlap(main_server), pool));
     for (server_rec *s = main_server; s; s = s->next) {
         oks_server_conf_t *conf = oks_httpd_server_conf(s);
         oks_flow_t *flow = apr_pcalloc(pool, sizeof *flow);

@@ -8,6 +8,7 @@
 #include <apr_thread_pool.h>
 
 #include "module.h"
+#include "orgdir.h"
 
 #include <mod_watchdog.h>
 
@@ -28,6 +29,9 @@ typedef enum fetch_state_t { FETCH_IDLE, FETCH_RUNNING, FETCH_DONE } fetch_state
 
 /* While it is running, its thread has it; else the watchdog's. */
 typedef struct fetch_job_t {
+    char *key;              /* the organization's metadata_key */
+    const oks_org_entry_t *entry; /* held */
+    uint32_t round;         /* when an organization last wanted it */
     oks_fetch_t fetch;
     _Atomic int state;      /* fetch_state_t */
     apr_pool_t *pool;       /* of one run: the error is in it */
@@ -42,7 +46,9 @@ typedef struct fetch_job_t {
 
 typedef struct watch_t {
     server_rec *server;
-    apr_array_header_t *jobs; /* fetch_job_t */
+    apr_hash_t *jobs;         /* metadata_key -> fetch_job_t, malloc */
+    uint32_t round, version;  /* version: of all OktaSSOOrgDir, when the jobs were last made */
+    bool behind;              /* a job that nobody wants is still running */
     apr_pool_t *pool;         /* of the child's threads; NULL: not started */
     apr_thread_pool_t *threads;
     oks_net_t *net;
@@ -59,6 +65,73 @@ static void report(watch_t *watch, int level, const char *what, const oks_err_t 
 {
     ap_log_error(APLOG_MARK, level, 0, watch->server, "OKS0030: %s: %s", what, oks_err_text(err, pool));
 }
+
+/* ---- What is to be fetched ---- */
+
+/* Those of the configuration and of files, held until `pool` is cleared. */
+static const apr_array_header_t *all_orgs(const oks_server_conf_t *conf, apr_pool_t *pool)
+{
+    apr_array_header_t *entries = apr_array_make(pool, 8, sizeof(const oks_org_entry_t *));
+    for (apr_hash_index_t *i = apr_hash_first(pool, conf->orgs); i; i = apr_hash_next(i))
+        APR_ARRAY_PUSH(entries, const oks_org_entry_t *) = apr_hash_this_val(i);
+    if (conf->dir) apr_array_cat(entries, oks_orgdir_all(conf->dir, pool));
+    return entries;
+}
+
+/* One for each document; of organizations that share it, the first one's. */
+static void want(watch_t *watch, const oks_org_entry_t *entry)
+{
+    const char *key = entry->org.enabled ? entry->org.metadata_key : NULL;
+    fetch_job_t *job = key ? apr_hash_get(watch->jobs, key, APR_HASH_KEY_STRING) : NULL;
+    if (!key || (job && job->round == watch->round)) return;
+    if (!job) {
+        job = calloc(1, sizeof *job);
+        if (!job || !(job->key = strdup(key))) return free(job);
+        apr_hash_set(watch->jobs, job->key, APR_HASH_KEY_STRING, job);
+    }
+    job->round = watch->round;
+    if (job->entry == entry || atomic_load(&job->state) != FETCH_IDLE) return;
+    oks_org_entry_hold(entry);
+    if (job->entry) oks_org_entry_release(job->entry);
+    job->entry = entry;
+    job->fetch = (oks_fetch_t){ .org = &entry->org, .http = &oks_httpd_server_conf(watch->server)->http,
+                                .overlap = oks_httpd_certificate_overlap(watch->server) };
+}
+
+static void drop_unwanted(watch_t *watch, apr_pool_t *pool)
+{
+    watch->behind = false;
+    for (apr_hash_index_t *i = apr_hash_first(pool, watch->jobs); i; i = apr_hash_next(i)) {
+        fetch_job_t *job = apr_hash_this_val(i);
+        if (atomic_load(&job->state) != FETCH_IDLE && (job->round != watch->round || job->entry->batch)) watch->behind = true;
+        if (job->round == watch->round || atomic_load(&job->state) != FETCH_IDLE) continue;
+        apr_hash_set(watch->jobs, job->key, APR_HASH_KEY_STRING, NULL);
+        oks_org_entry_release(job->entry);
+        free(job->key);
+        free(job);
+    }
+}
+
+/* Once, and again when organizations of files have changed. */
+static void make_jobs(watch_t *watch, apr_pool_t *pool)
+{
+    uint32_t version = 1;
+    for (server_rec *s = watch->server; s; s = s->next) {
+        const oks_server_conf_t *conf = oks_httpd_server_conf(s);
+        if (conf->dir) oks_orgdir_watch(conf->dir, pool);
+        if (conf->dir) version += oks_orgdir_version(conf->dir);
+    }
+    if (watch->version == version && !watch->behind) return;
+    watch->version = version;
+    watch->round++;
+    for (server_rec *s = watch->server; s; s = s->next) {
+        const apr_array_header_t *entries = all_orgs(oks_httpd_server_conf(s), pool);
+        for (int i = 0; i < entries->nelts; i++) want(watch, APR_ARRAY_IDX(entries, i, const oks_org_entry_t *));
+    }
+    drop_unwanted(watch, pool);
+}
+
+/* ---- Fetching ---- */
 
 static void *APR_THREAD_FUNC fetch(apr_thread_t *thread, void *data)
 {
@@ -176,13 +249,13 @@ static void look_at_certificates(watch_t *watch, apr_time_t now, apr_pool_t *poo
 {
     for (server_rec *s = watch->server; s; s = s->next) {
         const oks_server_conf_t *conf = oks_httpd_server_conf(s);
-        for (apr_hash_index_t *i = conf->flow ? apr_hash_first(pool, conf->orgs) : NULL; i; i = apr_hash_next(i)) {
-            const oks_org_entry_t *entry = apr_hash_this_val(i);
+        const apr_array_header_t *entries = conf->flow ? all_orgs(conf, pool) : NULL;
+        for (int i = 0; entries && i < entries->nelts; i++) {
+            const oks_org_t *org = &APR_ARRAY_IDX(entries, i, const oks_org_entry_t *)->org;
             const oks_saml_idp_t *idp;
-            if (!entry->org.enabled || entry->org.oidc || oks_flow_idp(&idp, conf->flow, &entry->org, now, pool) != NULL) continue;
-            look_at_metadata(watch, &entry->org, idp, now, pool);
-            for (int k = 0; k < idp->certs->nelts; k++)
-                warn_of_expiry(watch, &entry->org, APR_ARRAY_IDX(idp->certs, k, oks_cert_t *), now);
+            if (!org->enabled || org->oidc || oks_flow_idp(&idp, conf->flow, org, now, pool) != NULL) continue;
+            look_at_metadata(watch, org, idp, now, pool);
+            for (int k = 0; k < idp->certs->nelts; k++) warn_of_expiry(watch, org, APR_ARRAY_IDX(idp->certs, k, oks_cert_t *), now);
         }
     }
 }
@@ -199,7 +272,9 @@ static void run(watch_t *watch, apr_pool_t *pool)
     if (err && !watch->failing) report(watch, APLOG_ERR, "background work", err, pool);
     watch->failing = err != NULL;
     if (err) return;
-    for (int i = 0; i < watch->jobs->nelts; i++) look_at_job(watch, &APR_ARRAY_IDX(watch->jobs, i, fetch_job_t), now, pool);
+    make_jobs(watch, pool);
+    for (apr_hash_index_t *i = apr_hash_first(pool, watch->jobs); i; i = apr_hash_next(i))
+        look_at_job(watch, apr_hash_this_val(i), now, pool);
     if (watch->expiry_due <= now) {
         look_at_certificates(watch, now, pool);
         watch->expiry_due = now + apr_time_from_sec(EXPIRY_SECONDS);
@@ -224,8 +299,8 @@ static void stop_threads(watch_t *watch)
     if (!watch->pool) return;
     oks_net_stop(watch->net);
     apr_thread_pool_destroy(watch->threads);
-    for (int i = 0; i < watch->jobs->nelts; i++) {
-        fetch_job_t *job = &APR_ARRAY_IDX(watch->jobs, i, fetch_job_t);
+    for (apr_hash_index_t *i = apr_hash_first(watch->pool, watch->jobs); i; i = apr_hash_next(i)) {
+        fetch_job_t *job = apr_hash_this_val(i);
         if (atomic_exchange(&job->state, FETCH_IDLE) != FETCH_IDLE) apr_pool_destroy(job->pool);
     }
     apr_pool_destroy(watch->pool);
@@ -247,25 +322,6 @@ static apr_status_t step(int state, void *data, apr_pool_t *pool)
     return APR_SUCCESS;
 }
 
-static apr_array_header_t *make_jobs(server_rec *main_server, apr_pool_t *pool)
-{
-    const oks_server_conf_t *conf = oks_httpd_server_conf(main_server);
-    apr_array_header_t *jobs = apr_array_make(pool, 8, sizeof(fetch_job_t));
-    apr_hash_t *seen = apr_hash_make(pool);
-    for (server_rec *s = main_server; s; s = s->next)
-        for (apr_hash_index_t *i = apr_hash_first(pool, oks_httpd_server_conf(s)->orgs); i; i = apr_hash_next(i)) {
-            const oks_org_entry_t *entry = apr_hash_this_val(i);
-            const char *key = entry->org.metadata_key;
-            if (!key || apr_hash_get(seen, key, APR_HASH_KEY_STRING)) continue;
-            apr_hash_set(seen, key, APR_HASH_KEY_STRING, key);
-            fetch_job_t *job = apr_array_push(jobs);
-            memset(job, 0, sizeof *job);
-            job->fetch = (oks_fetch_t){ .org = &entry->org, .http = &conf->http,
-                                       .overlap = oks_httpd_certificate_overlap(main_server) };
-        }
-    return jobs;
-}
-
 int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
 {
     APR_OPTIONAL_FN_TYPE(ap_watchdog_get_instance) *get = APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_get_instance);
@@ -274,8 +330,8 @@ int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
     watch_t *watch = apr_pcalloc(pconf, sizeof *watch);
     watch->server = s;
     watch->sequence = -1;
-    watch->jobs = make_jobs(s, pconf);
     apr_pool_create(&own, pconf); /* of the watchdog's thread alone */
+    watch->jobs = apr_hash_make(own);
     watch->told = apr_hash_make(own);
     if (!get || !add || get(&watch->watchdog, NAME, 0, 1, pconf) != APR_SUCCESS ||
         add(watch->watchdog, AP_WD_TM_SLICE, watch, step) != APR_SUCCESS) { /* at first as soon as the child is ready */

@@ -174,9 +174,7 @@ static void a_child_forgets_at_the_end_of_the_window(void **state)
     const oks_saml_idp_t *idp;
     oks_document_t document = { .content = oks_span_z(metadata("e", 1)), .fetched = NOW };
     oks_org_t org = { .name = "acme", .metadata_key = URL, .metadata_url = URL };
-    apr_array_header_t *orgs = apr_array_make(pool, 1, sizeof(const oks_org_t *));
-    APR_ARRAY_PUSH(orgs, const oks_org_t *) = &org;
-    GOOD(oks_idp_store_create(&store, directory, counters, orgs, DAY, pool));
+    GOOD(oks_idp_store_create(&store, directory, counters, DAY, pool));
     oks_flow_t flow = { .directory = directory, .counters = counters, .idps = store };
     REASON(oks_flow_idp(&idp, &flow, &org, NOW, pool), OKS_R_FLOW_IDP_UNAVAILABLE);
     GOOD(oks_directory_document_put(directory, URL, &document, pool));

@@ -1,0 +1,481 @@
+/* OktaSSOOrgDir: one file for each organization, NAME.conf, read again while httpd runs. Each child has a table of its own; the
+ * watchdog's child looks for changes and moves a shared counter, and a child that sees it moved reads again at its next request.
+ * What is read at once lives in one pool, until the last of its organizations is gone and the last request has let go. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include <apr_file_info.h>
+#include <apr_strings.h>
+#include <apr_thread_mutex.h>
+
+#include "module.h"
+#include "orgdir.h"
+
+#include <http_log.h>
+
+APLOG_USE_MODULE(oktasso);
+
+#define SUFFIX ".conf"
+#define SETTLE apr_time_from_sec(1)     /* a file that changed less than this ago may be half written */
+#define LOOK_EVERY apr_time_from_sec(5) /* at each file; at the directory's own time each second */
+
+#define WANTED (APR_FINFO_MTIME | APR_FINFO_SIZE | APR_FINFO_INODE | APR_FINFO_TYPE)
+
+typedef struct batch_t {
+    apr_pool_t *pool;
+    _Atomic int refs;
+} batch_t;
+
+typedef struct file_t {
+    const char *name;        /* the organization's */
+    oks_org_entry_t *entry;  /* in force; NULL: none */
+    apr_time_t mtime;        /* of the newest text, good or bad */
+    apr_off_t size;
+    apr_ino_t inode;
+    char *error;             /* what is wrong with it: malloc */
+    bool there, news;        /* news: not logged yet */
+    bool waits;              /* bad only because another one has its name or domain */
+} file_t;
+
+typedef struct seen_t {      /* in one scan */
+    file_t *file;
+    apr_finfo_t info;
+} seen_t;
+
+struct oks_orgdir_t {
+    oks_server_conf_t *conf;
+    const char *path;
+    apr_thread_mutex_t *lock; /* over all that follows, in a running child */
+    apr_pool_t *pool;
+    apr_hash_t *files;        /* name -> file_t, also of files that are gone */
+    apr_hash_t *domains;      /* the configuration's and the files' */
+    uint32_t version, seen;   /* seen: the counter when the files were last read */
+    uint32_t announced;       /* the version that other children were told of */
+    bool freed;               /* a domain: one that waits for it may have it */
+    int requiring;            /* organizations that require SSO */
+    bool unread;              /* never read in this process, or something was too fresh */
+    bool gone, gone_told;     /* the directory cannot be read */
+    apr_time_t mtime, look_due;
+};
+
+/* ---- Who holds what ---- */
+
+static void batch_release(batch_t *batch)
+{
+    if (atomic_fetch_sub(&batch->refs, 1) == 1) apr_pool_destroy(batch->pool);
+}
+
+void oks_org_entry_hold(const oks_org_entry_t *entry)
+{
+    if (entry->batch) atomic_fetch_add(&((batch_t *)entry->batch)->refs, 1);
+}
+
+void oks_org_entry_release(const oks_org_entry_t *entry)
+{
+    if (entry->batch) batch_release(entry->batch);
+}
+
+static apr_status_t release_entry(void *entry)
+{
+    oks_org_entry_release(entry);
+    return APR_SUCCESS;
+}
+
+static const oks_org_entry_t *hold_in(oks_org_entry_t *entry, apr_pool_t *pool)
+{
+    if (!entry) return NULL;
+    oks_org_entry_hold(entry);
+    apr_pool_cleanup_register(pool, entry, release_entry, apr_pool_cleanup_null);
+    return entry;
+}
+
+static apr_status_t destroy(void *data)
+{
+    oks_orgdir_t *dir = data;
+    for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i)) {
+        file_t *file = apr_hash_this_val(i);
+        if (file->entry) oks_org_entry_release(file->entry);
+        free(file->error);
+    }
+    apr_pool_destroy(dir->pool);
+    return APR_SUCCESS;
+}
+
+const char *oks_orgdir_create(oks_orgdir_t **dir, oks_server_conf_t *conf, apr_pool_t *pool)
+{
+    oks_orgdir_t *made = apr_pcalloc(pool, sizeof *made);
+    if (apr_pool_create_unmanaged_ex(&made->pool, NULL, NULL) != APR_SUCCESS ||
+        apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool) != APR_SUCCESS)
+        return "OktaSSOOrgDir: out of memory";
+    made->conf = conf;
+    made->path = conf->org_dir;
+    made->files = apr_hash_make(made->pool);
+    made->domains = apr_hash_copy(made->pool, conf->domains);
+    made->unread = true;
+    apr_pool_cleanup_register(pool, made, destroy, apr_pool_cleanup_null);
+    *dir = made;
+    return NULL;
+}
+
+/* ---- One file ---- */
+
+static void drop_domains(oks_orgdir_t *dir, const oks_org_entry_t *entry)
+{
+    for (const char *const *domain = entry->org.email_domains; domain && *domain; domain++)
+        apr_hash_set(dir->domains, *domain, APR_HASH_KEY_STRING, NULL);
+}
+
+/* `entry` (or nothing) in place of what was in force. */
+static void put_in_force(oks_orgdir_t *dir, file_t *file, oks_org_entry_t *entry)
+{
+    if (file->entry) {
+        dir->freed = dir->freed || file->entry->org.email_domains;
+        drop_domains(dir, file->entry);
+        oks_org_entry_release(file->entry);
+    }
+    file->entry = entry;
+    for (const char *const *domain = entry ? entry->org.email_domains : NULL; domain && *domain; domain++)
+        apr_hash_set(dir->domains, *domain, APR_HASH_KEY_STRING, entry);
+}
+
+static const char *judge(oks_orgdir_t *dir, const file_t *file, const oks_org_entry_t *entry, apr_pool_t *pool)
+{
+    if (apr_hash_get(dir->conf->orgs, file->name, APR_HASH_KEY_STRING))
+        return apr_psprintf(pool, "the organization %s is defined in httpd's configuration, too: keep one of them", file->name);
+    if (file->entry) drop_domains(dir, file->entry); /* its own may stay */
+    const char *error = oks_httpd_check_domains(dir->domains, entry, pool);
+    if (file->entry && error) /* nothing has changed */
+        for (const char *const *domain = file->entry->org.email_domains; domain && *domain; domain++)
+            apr_hash_set(dir->domains, *domain, APR_HASH_KEY_STRING, file->entry);
+    return error;
+}
+
+static const char *read_org(oks_org_entry_t **entry, oks_orgdir_t *dir, file_t *file, batch_t *batch, apr_pool_t *scratch)
+{
+    oks_span_t text;
+    const char *path = apr_pstrcat(scratch, dir->path, "/", file->name, SUFFIX, NULL);
+    oks_org_conf_t *section = apr_pcalloc(scratch, sizeof *section);
+    section->name = apr_pstrdup(batch->pool, file->name);
+    section->where = path;
+    const char *error = oks_httpd_read_file(&text, path, OKS_ORG_FILE_MAX, scratch);
+    if (!error) error = oks_httpd_parse_org(section, dir->conf, path, text, batch->pool, scratch);
+    if (!error) error = oks_httpd_complete_org(entry, dir->conf, section, batch->pool);
+    if (error) return error;
+    error = judge(dir, file, *entry, scratch);
+    file->waits = error != NULL;
+    return error;
+}
+
+static void read_file(oks_orgdir_t *dir, file_t *file, const apr_finfo_t *info, batch_t *batch, apr_pool_t *pool)
+{
+    apr_pool_t *scratch;
+    oks_org_entry_t *entry = NULL;
+    apr_pool_create(&scratch, pool);
+    file->waits = false;
+    const char *error = read_org(&entry, dir, file, batch, scratch);
+    file->mtime = info->mtime;
+    file->size = info->size;
+    file->inode = info->inode;
+    file->news = true;
+    free(file->error);
+    file->error = error ? strdup(error) : NULL;
+    if (!error) {
+        entry->batch = batch;
+        entry->org.version = ++dir->version;
+        oks_org_entry_hold(entry);
+        put_in_force(dir, file, entry);
+    }
+    apr_pool_destroy(scratch);
+}
+
+/* ---- The directory ---- */
+
+static file_t *file_of(oks_orgdir_t *dir, const char *stem)
+{
+    file_t *file = apr_hash_get(dir->files, stem, APR_HASH_KEY_STRING);
+    if (file) return file;
+    file = apr_pcalloc(dir->pool, sizeof *file);
+    file->name = apr_pstrdup(dir->pool, stem);
+    apr_hash_set(dir->files, file->name, APR_HASH_KEY_STRING, file);
+    return file;
+}
+
+static bool is_changed(const file_t *file, const apr_finfo_t *info)
+{
+    return file->mtime != info->mtime || file->size != info->size || file->inode != info->inode;
+}
+
+/* The organization's name of "NAME.conf"; NULL: not one of ours (an editor's own copy, a README). */
+static const char *stem_of(const char *file_name, apr_pool_t *pool)
+{
+    apr_size_t len = strlen(file_name), suffix = sizeof SUFFIX - 1;
+    if (len <= suffix || strcmp(file_name + len - suffix, SUFFIX) != 0) return NULL;
+    return oks_org_name_ok(oks_span(file_name, len - suffix)) ? apr_pstrmemdup(pool, file_name, len - suffix) : NULL;
+}
+
+static batch_t *new_batch(void)
+{
+    apr_pool_t *pool;
+    if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS) return NULL;
+    batch_t *batch = apr_pcalloc(pool, sizeof *batch);
+    batch->pool = pool;
+    atomic_init(&batch->refs, 1);
+    return batch;
+}
+
+/* The elder first, so that in each child the one that was there first keeps what two of them claim. */
+static int by_age(const void *one_, const void *other_)
+{
+    const seen_t *one = one_, *other = other_;
+    if (one->info.mtime != other->info.mtime) return one->info.mtime < other->info.mtime ? -1 : 1;
+    return strcmp(one->file->name, other->file->name);
+}
+
+/* seen_t of all files; NULL when the directory cannot be read. */
+static apr_array_header_t *look(oks_orgdir_t *dir, apr_pool_t *pool)
+{
+    apr_dir_t *handle;
+    apr_finfo_t info;
+    if (apr_dir_open(&handle, dir->path, pool) != APR_SUCCESS) return NULL;
+    apr_array_header_t *all = apr_array_make(pool, 64, sizeof(seen_t));
+    while (apr_dir_read(&info, APR_FINFO_NAME, handle) == APR_SUCCESS) {
+        const char *stem = stem_of(info.name, pool);
+        if (!stem) continue;
+        file_t *file = file_of(dir, stem);
+        apr_status_t status = apr_stat(&info, apr_pstrcat(pool, dir->path, "/", stem, SUFFIX, NULL), WANTED, pool);
+        file->there = !APR_STATUS_IS_ENOENT(status);
+        if (status == APR_SUCCESS && info.filetype == APR_REG) APR_ARRAY_PUSH(all, seen_t) = (seen_t){ file, info };
+    }
+    apr_dir_close(handle);
+    qsort(all->elts, (size_t)all->nelts, sizeof(seen_t), by_age);
+    return all;
+}
+
+static void drop_gone(oks_orgdir_t *dir)
+{
+    for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i)) {
+        file_t *file = apr_hash_this_val(i);
+        if (!file->there && file->mtime) {
+            put_in_force(dir, file, NULL);
+            free(file->error);
+            file->error = NULL;
+            file->mtime = 0;
+            file->waits = false;
+            file->news = true;
+            dir->version++;
+        }
+        file->there = false;
+    }
+}
+
+/* Those that wait for what has just been given up, the elder first. */
+static void read_waiting(oks_orgdir_t *dir, const apr_array_header_t *all, batch_t *batch, apr_pool_t *pool)
+{
+    while (dir->freed) {
+        dir->freed = false;
+        for (int i = 0; i < all->nelts; i++) {
+            const seen_t *seen = &APR_ARRAY_IDX(all, i, seen_t);
+            if (seen->file->waits) read_file(dir, seen->file, &seen->info, batch, pool);
+        }
+    }
+}
+
+/* Reads what has changed, with the lock held. A directory that cannot be read leaves everything in force. */
+static void scan(oks_orgdir_t *dir, bool settled, apr_pool_t *pool)
+{
+    apr_time_t now = apr_time_now();
+    const apr_array_header_t *all = look(dir, pool);
+    batch_t *batch = all ? new_batch() : NULL;
+    dir->gone = !all;
+    if (!batch) return;
+    dir->unread = false;
+    drop_gone(dir);
+    read_waiting(dir, all, batch, pool);
+    for (int i = 0; i < all->nelts; i++) {
+        const seen_t *seen = &APR_ARRAY_IDX(all, i, seen_t);
+        bool fresh = settled && now - seen->info.mtime < SETTLE && seen->info.mtime <= now;
+        if (!is_changed(seen->file, &seen->info)) continue;
+        if (fresh) dir->unread = true;
+        else read_file(dir, seen->file, &seen->info, batch, pool);
+        read_waiting(dir, all, batch, pool);
+    }
+    dir->requiring = 0;
+    for (int i = 0; i < all->nelts; i++) {
+        const oks_org_entry_t *entry = APR_ARRAY_IDX(all, i, seen_t).file->entry;
+        if (entry && entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) dir->requiring++;
+    }
+    batch_release(batch);
+}
+
+static uint32_t counter_of(const oks_orgdir_t *dir, apr_pool_t *pool)
+{
+    return oks_counter_of_document(apr_pstrcat(pool, "orgdir:", dir->path, NULL));
+}
+
+/* With the lock held, in a child. */
+static void refresh(oks_orgdir_t *dir, apr_pool_t *pool)
+{
+    apr_pool_t *scratch;
+    uint32_t seen = oks_counter_get(oks_httpd_runtime.counters, counter_of(dir, pool));
+    if (dir->seen == seen && !dir->unread) return;
+    apr_pool_create(&scratch, pool);
+    scan(dir, true, scratch);
+    apr_pool_destroy(scratch);
+    dir->seen = seen;
+}
+
+/* ---- Start, and the watchdog ---- */
+
+static void tell(oks_orgdir_t *dir)
+{
+    const server_rec *s = dir->conf->server;
+    if (dir->gone && !dir->gone_told)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "OKS0039: OktaSSOOrgDir %s cannot be read; what was in force stays",
+                     dir->path);
+    dir->gone_told = dir->gone;
+    for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i)) {
+        file_t *file = apr_hash_this_val(i);
+        if (file->news && file->error)
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "OKS0037: %s/%s%s: %s; %s", dir->path, file->name, SUFFIX, file->error,
+                         file->entry ? "what was in force before stays" : "the organization is unknown");
+        else if (file->news)
+            ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "OKS0038: the organization %s is %s", file->name,
+                         file->entry ? "in force as its file says" : "gone with its file");
+        file->news = false;
+    }
+}
+
+const char *oks_orgdir_start(oks_orgdir_t *dir, bool strict, apr_pool_t *pool)
+{
+    scan(dir, false, pool);
+    if (strict && dir->gone) return apr_psprintf(pool, "OktaSSOOrgDir: the directory %s cannot be read", dir->path);
+    for (apr_hash_index_t *i = apr_hash_first(pool, dir->files); i; i = apr_hash_next(i)) {
+        file_t *file = apr_hash_this_val(i);
+        file->news = file->error != NULL; /* for the error log, which is not open yet */
+        if (strict && file->error) return apr_psprintf(pool, "%s/%s%s: %s", dir->path, file->name, SUFFIX, file->error);
+    }
+    dir->unread = true; /* children look once more: they may be younger than the next change */
+    dir->announced = dir->version;
+    return NULL;
+}
+
+void oks_orgdir_watch(oks_orgdir_t *dir, apr_pool_t *pool)
+{
+    apr_finfo_t info;
+    apr_time_t now = apr_time_now();
+    bool stat = apr_stat(&info, dir->path, APR_FINFO_MTIME, pool) == APR_SUCCESS;
+    apr_thread_mutex_lock(dir->lock);
+    if (!stat || dir->unread || info.mtime != dir->mtime || dir->look_due <= now) {
+        dir->mtime = stat ? info.mtime : 0;
+        dir->look_due = now + LOOK_EVERY;
+        scan(dir, true, pool);
+        tell(dir);
+    }
+    /* Also of what a request of this child has read. */
+    if (dir->announced != dir->version) oks_counter_add(oks_httpd_runtime.counters, counter_of(dir, pool));
+    dir->announced = dir->version;
+    apr_thread_mutex_unlock(dir->lock);
+}
+
+/* ---- Looking up ---- */
+
+const oks_org_entry_t *oks_orgdir_find(oks_orgdir_t *dir, oks_span_t name, apr_pool_t *pool)
+{
+    apr_thread_mutex_lock(dir->lock);
+    refresh(dir, pool);
+    const file_t *file = apr_hash_get(dir->files, name.ptr, (apr_ssize_t)name.len);
+    const oks_org_entry_t *entry = hold_in(file ? file->entry : NULL, pool);
+    apr_thread_mutex_unlock(dir->lock);
+    return entry;
+}
+
+const oks_org_entry_t *oks_orgdir_find_domain(oks_orgdir_t *dir, char *domain, apr_pool_t *pool)
+{
+    apr_thread_mutex_lock(dir->lock);
+    refresh(dir, pool);
+    const oks_org_entry_t *entry = hold_in(oks_httpd_domain_owner(dir->domains, domain), pool);
+    apr_thread_mutex_unlock(dir->lock);
+    return entry;
+}
+
+/* The first one, and how many there are. */
+static oks_org_entry_t *first_of(int *count, const oks_orgdir_t *dir, bool (*is)(const oks_org_t *org, const void *what),
+                                 const void *what)
+{
+    oks_org_entry_t *found = NULL;
+    *count = 0;
+    for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i)) {
+        file_t *file = apr_hash_this_val(i);
+        if (file->entry && is(&file->entry->org, what) && (*count)++ == 0) found = file->entry;
+    }
+    return found;
+}
+
+static bool has_issuer(const oks_org_t *org, const void *host)
+{
+    return org->oidc && strcmp(org->oidc->host, host) == 0;
+}
+
+static bool requires_sso(const oks_org_t *org, const void *unused)
+{
+    return org->enabled && org->require_sso != OKS_REQUIRE_SSO_OFF;
+}
+
+const oks_org_entry_t *oks_orgdir_find_issuer(int *count, oks_orgdir_t *dir, const char *host, apr_pool_t *pool)
+{
+    apr_thread_mutex_lock(dir->lock);
+    refresh(dir, pool);
+    const oks_org_entry_t *entry = hold_in(first_of(count, dir, has_issuer, host), pool);
+    apr_thread_mutex_unlock(dir->lock);
+    return entry;
+}
+
+const oks_org_entry_t *oks_orgdir_find_requiring(oks_orgdir_t *dir, apr_pool_t *pool)
+{
+    int count;
+    const oks_org_entry_t *entry = NULL;
+    apr_thread_mutex_lock(dir->lock);
+    refresh(dir, pool);
+    if (dir->requiring) entry = hold_in(first_of(&count, dir, requires_sso, NULL), pool);
+    apr_thread_mutex_unlock(dir->lock);
+    return entry;
+}
+
+bool oks_orgdir_requires(oks_orgdir_t *dir, apr_pool_t *pool)
+{
+    apr_thread_mutex_lock(dir->lock);
+    refresh(dir, pool);
+    bool requires = dir->requiring > 0;
+    apr_thread_mutex_unlock(dir->lock);
+    return requires;
+}
+
+static apr_status_t release_all(void *entries_)
+{
+    const apr_array_header_t *entries = entries_;
+    for (int i = 0; i < entries->nelts; i++) oks_org_entry_release(APR_ARRAY_IDX(entries, i, const oks_org_entry_t *));
+    return APR_SUCCESS;
+}
+
+const apr_array_header_t *oks_orgdir_all(oks_orgdir_t *dir, apr_pool_t *pool)
+{
+    apr_array_header_t *entries = apr_array_make(pool, 64, sizeof(const oks_org_entry_t *));
+    apr_thread_mutex_lock(dir->lock);
+    for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i)) {
+        const file_t *file = apr_hash_this_val(i);
+        if (!file->entry) continue;
+        oks_org_entry_hold(file->entry);
+        APR_ARRAY_PUSH(entries, const oks_org_entry_t *) = file->entry;
+    }
+    apr_thread_mutex_unlock(dir->lock);
+    apr_pool_cleanup_register(pool, entries, release_all, apr_pool_cleanup_null);
+    return entries;
+}
+
+uint32_t oks_orgdir_version(oks_orgdir_t *dir)
+{
+    apr_thread_mutex_lock(dir->lock);
+    uint32_t version = dir->version;
+    apr_thread_mutex_unlock(dir->lock);
+    return version;
+}

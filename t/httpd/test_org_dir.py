@@ -1,0 +1,247 @@
+"""OktaSSOOrgDir: organizations that come, change and go while httpd runs."""
+
+import os
+import urllib.request
+
+import harness
+import pytest
+from harness import post_fields, wait_until
+from okta import oidc
+
+CONF = """
+OktaSSOOrgDir "{dir}/orgs"
+<OktaSSOOrg fixed>
+    OktaSSOIdPMetadata "{dir}/idp.xml"
+    OktaSSOEmailDomain fixed.example
+</OktaSSOOrg>
+<Location "/">
+    AuthType OktaSSO
+    OktaSSOOrg *
+    Require valid-user
+</Location>
+<Location "/acme">
+    OktaSSOOrg acme
+</Location>
+ProxyPass "/" "http://127.0.0.1:{backend}/"
+"""
+AMELIA = "amelia.earhart@acme.example"
+ACME = 'OktaSSOIdPMetadata "{dir}/idp.xml"\nOktaSSOSPEntityID urn:acme\n'
+
+
+class Site:
+    def __init__(self, httpd, okta, files, conf=CONF, start=True):
+        self.server, self.okta = httpd("", start=False), okta
+        okta.control(apps=[vars(harness.config.default_app(f"http://127.0.0.1:{self.server.port}/sso/okta/acs/acme", audience="urn:acme"))])
+        (self.server.dir / "idp.xml").write_bytes(urllib.request.urlopen(okta.metadata_url()).read())
+        (self.server.dir / "orgs").mkdir()
+        for name, text in files.items():
+            self.write(name, text)
+        self.server.configure(conf)
+        if start:
+            self.server.start()
+
+    def write(self, name, text):
+        """As an administrator should: beside it, then renamed. An hour old, so that nothing waits for it to settle."""
+        fresh = self.server.dir / f"orgs/.{name}.new"
+        fresh.write_text(text.replace("{dir}", str(self.server.dir)))
+        os.utime(fresh, (os.stat(fresh).st_mtime - 3600,) * 2)
+        fresh.rename(self.server.dir / "orgs" / name)
+
+    def remove(self, name):
+        (self.server.dir / "orgs" / name).unlink()
+
+    def status(self, path, browser=None):
+        answer = (browser or self.server.browser()).get(path)
+        return answer.status, answer.reason
+
+    def becomes(self, path, status, browser=None):
+        """In each child: they are told within a second."""
+        wait_until(lambda: all(self.status(path, browser)[0] == status for _ in range(12)), f"{status} at {path}")
+
+    def login(self):
+        browser = self.server.browser()
+        answer = browser.post("/sso/okta/acs/acme", post_fields(self.okta.answer(self.server.start_login(browser, "/acme"), user=AMELIA)))
+        assert (answer.status, answer["Location"]) == (303, "/acme"), answer.reason
+        return browser
+
+    def header(self, browser, name):
+        answer = browser.get("/acme/headers.json")
+        return dict(answer.json()).get(name) if answer.status == 200 else answer.reason
+
+    def told(self, text):
+        wait_until(lambda: text in self.server.log.read_text(), text)
+
+
+def test_organizations_of_files(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME, "README": "not read", "Bad_Name.conf": "nor this", "x.conf.bak": "nor this"})
+    browser = site.login()
+    assert site.header(browser, "X-Remote-Org") == "acme"
+    assert dict(browser.get("/headers.json").json())["X-Remote-Org"] == "acme", "a Location of all organizations"
+
+
+def test_one_comes_changes_and_goes(httpd, okta):
+    site = Site(httpd, okta, {})
+    assert site.status("/acme") == (404, "flow.org.unknown")
+    site.write("acme.conf", ACME)
+    site.becomes("/acme", 303)
+    browser = site.login()
+    assert site.header(browser, "X-Remote-Role") == "member"
+    site.write("acme.conf", ACME + "OktaSSORole boss Everyone\nOktaSSOUserField firstName\n")
+    wait_until(lambda: site.header(browser, "X-Remote-Role") == "boss", "the new role in the live session")
+    assert site.header(browser, "X-Remote-User") == "Amelia"
+    site.remove("acme.conf")
+    site.becomes("/acme", 404, browser)
+    assert site.status("/sso/okta/login/acme") == (404, "flow.org.unknown")
+    site.write("acme.conf", ACME)
+    wait_until(lambda: site.header(browser, "X-Remote-Role") == "member", "the session that goes on")
+
+
+def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME})
+    site.server.expect("OKS0037")
+    browser = site.login()
+    site.write("acme.conf", ACME + "OktaSSOSession idle=soon\n")
+    site.told(f"OKS0037: {site.server.dir}/orgs/acme.conf: line 3: OktaSSOSession")
+    assert "what was in force before stays" in site.server.log.read_text()
+    assert site.header(browser, "X-Remote-Org") == "acme"
+    site.write("acme.conf", ACME + "OktaSSORole boss Everyone\n")
+    wait_until(lambda: site.header(browser, "X-Remote-Role") == "boss", "the mended file")
+    assert site.server.log.read_text().count("OKS0037") == 1, "told once"
+
+
+@pytest.mark.parametrize("text, said", [
+    ("LoadModule x modules/x.so", "line 1: only OktaSSO... settings"),
+    ("Include /etc/passwd", "line 1: only OktaSSO... settings"),
+    ("Define X y", "line 1: only OktaSSO... settings"),
+    ("<IfModule !x>\nOktaSSOEnabled On\n</IfModule>", "line 1: only OktaSSO... settings"),
+    ("# fine\n\nOktaSSOPath /other", "OktaSSOPath"),
+    ("OktaSSOOrgDir /tmp", "OktaSSOOrgDir"),
+    ("OktaSSOOrg acme", "OktaSSOOrg cannot stand in"),
+    ("OktaSSOIdPMetadata", "line 1: OktaSSOIdPMetadata takes one argument"),
+    ("OktaSSOEnabled \\\nOn\nOktaSSOEnabled Off", "line 3: OktaSSOEnabled stands here and at"),
+    ("OktaSSOEnabled On", "has no OktaSSOIdPMetadata"),
+    ("OktaSSOEnabled On\x00", "a NUL byte"),
+    ("#" * 600_000, "is longer than"),
+    ("<OktaSSOIdPMetadataXML>\nLoadModule\n", "lacks its"),
+    ('OktaSSOIdPMetadata "/nonexistent"', "cannot be read"),
+], ids=range(14))
+def test_what_a_file_may_not_say(httpd, okta, text, said):
+    site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
+    good, told = site.server.configtest()
+    assert not good and said in told, told
+    site.server.expect("OKS0037")
+    site.server.start()
+    site.told("the organization is unknown")
+    assert said in site.server.log.read_text()
+    assert site.status("/acme") == (404, "flow.org.unknown") and site.status("/sso/okta/login/other")[0] == 303, "the others serve"
+
+
+def test_names_and_domains_belong_to_one(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOEmailDomain acme.example *.sub.example\n"})
+    site.server.expect("OKS0037")
+    site.write("fixed.conf", ACME)
+    site.told("the organization fixed is defined in httpd's configuration, too")
+    for name, domain in {"one": "acme.example", "two": "fixed.example", "three": "x.sub.example", "four": "*.example"}.items():
+        site.write(f"{name}.conf", ACME + f"OktaSSOEmailDomain {domain}\n")
+        site.told(f"{name}.conf: ")
+        assert site.status(f"/sso/okta/login/{name}")[0] == 404
+    site.write("acme.conf", ACME)
+
+    def owner():
+        return site.server.browser().post("/sso/okta/login", {"organization": "a@acme.example"})["Location"] or ""
+    wait_until(lambda: all("/sso/okta/login/one" in owner() for _ in range(20)), "the one that waited, in every child")
+    site.write("five.conf", ACME + "OktaSSOEmailDomain acme.example\n")
+    site.told("five.conf: ")
+    site.remove("one.conf")
+    wait_until(lambda: all("/sso/okta/login/five" in owner() for _ in range(20)), "the next one, in every child")
+
+
+def test_headers_are_fixed_at_start(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOHeader X-Known email\n"})
+    site.server.expect("OKS0037")
+    browser = site.login()
+    assert site.header(browser, "X-Known") == AMELIA
+    site.write("acme.conf", ACME + "OktaSSOHeader X-New email\n")
+    site.told("the header X-New is new, and what requests are scrubbed of is fixed at start: restart httpd")
+    assert site.header(browser, "X-Known") == AMELIA
+    site.write("acme.conf", ACME + "OktaSSOHeader X-Known name\n")
+    wait_until(lambda: site.header(browser, "X-Known") == "Amelia Earhart", "another field under a known header")
+
+
+def test_a_directory_that_is_gone_takes_nobody_with_it(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME})
+    site.server.expect("OKS0039")
+    browser = site.login()
+    (site.server.dir / "orgs").rename(site.server.dir / "away")
+    site.told("OKS0039")
+    assert site.header(browser, "X-Remote-Org") == "acme"
+    (site.server.dir / "away").rename(site.server.dir / "orgs")
+    site.write("acme.conf", ACME + "OktaSSORole boss Everyone\n")
+    wait_until(lambda: site.header(browser, "X-Remote-Role") == "boss", "the directory that is back")
+
+
+def test_configtest_wants_the_directory(httpd):
+    good, told = httpd('OktaSSOOrgDir "{dir}/nowhere"\n', start=False).configtest()
+    assert not good and "OktaSSOOrgDir: the directory" in told
+
+
+def test_metadata_of_a_new_organization_is_fetched(httpd, okta):
+    site = Site(httpd, okta, {})
+    site.server.expect(r"flow\.idp\.unavailable")
+    site.write("acme.conf", f'OktaSSOIdPMetadata "{okta.metadata_url()}"\nOktaSSOSPEntityID urn:acme\n')
+    site.becomes("/acme", 303)
+    assert site.header(site.login(), "X-Remote-Org") == "acme"
+    with oidc.started() as provider:
+        site.write("globex.conf", f'OktaSSOIdPMetadata "{provider.issuer}"\nOktaSSOClientID {oidc.CLIENT}\nOktaSSOClientSecret "{oidc.SECRET}"\n')
+        site.becomes("/sso/okta/login/globex", 303)
+        browser = site.server.browser()
+        fields = provider.approve(browser.get("/sso/okta/login/globex?return=/page")["Location"])
+        assert browser.get("/sso/okta/callback/globex?" + oidc.urlencode(fields))["Location"] == "/page"
+        assert site.server.browser().get(f"/sso/okta/login?iss={provider.issuer}").status == 303
+
+
+def test_metadata_pasted_into_a_file(httpd, okta):
+    site = Site(httpd, okta, {})
+    xml = (site.server.dir / "idp.xml").read_text()
+    site.write("acme.conf", f"<OktaSSOIdPMetadataXML>\n{xml}\n</OktaSSOIdPMetadataXML>\nOktaSSOSPEntityID urn:acme\n")
+    site.becomes("/acme", 303)
+    assert site.header(site.login(), "X-Remote-Org") == "acme"
+
+
+def test_the_virtual_hosts_defaults_hold(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME}, conf="OktaSSORole boss Everyone\n" + CONF)
+    assert site.header(site.login(), "X-Remote-Role") == "boss"
+
+
+def test_require_sso_in_a_file_is_no_lesser(httpd, okta):
+    conf = CONF + '<Location "/basic">\nAuthType Basic\nAuthName x\nAuthUserFile "{dir}/users"\nOktaSSOOrg acme\nRequire valid-user\n</Location>\n'
+    site = Site(httpd, okta, {"acme.conf": ACME}, conf=conf, start=False)
+    (site.server.dir / "users").write_text("ann:{SHA}dEy5qfs9VYN0TqPs6bTYGdkL3uI=\n")
+    site.server.start()
+    basic = {"Authorization": "Basic YW5uOmFubg=="}
+    assert site.server.browser().get("/basic/x", headers=basic).status == 200
+    site.server.expect(r"flow\.sso\.required")
+    site.write("acme.conf", ACME + "OktaSSORequireSSO on\n")
+    wait_until(lambda: site.server.browser().get("/basic/x", headers=basic).reason == "flow.sso.required", "the refusal")
+
+
+def test_a_thousand_changes_under_load(httpd, okta):
+    """Requests hold what they use: nothing is freed under them."""
+    import concurrent.futures
+    site = Site(httpd, okta, {"acme.conf": ACME})
+    browser = site.login()
+    done = []
+
+    def ask():
+        while not done:
+            answer = site.server.browser_with(browser).get("/acme/headers.json")
+            assert answer.status == 200, answer.status
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        asking = [threads.submit(ask) for _ in range(4)]
+        for number in range(12):
+            site.write("acme.conf", ACME + f"OktaSSORole role{number} Everyone\n")
+            wait_until(lambda: site.header(browser, "X-Remote-Role") == f"role{number}", "the change")
+        done.append(True)
+        assert all(each.result() for each in asking)
