@@ -30,6 +30,7 @@ OktaSSOCAFile "{dir}/cert.pem"
     OktaSSOOrg acme
     OktaSSOIdPMetadata "{dir}/idp.xml"
     OktaSSORole admin "Okta-Admins"
+    OktaSSOEmailDomain acme.example
     Require valid-user
 </Location>
 <Location "/sales">
@@ -39,6 +40,18 @@ OktaSSOCAFile "{dir}/cert.pem"
     OktaSSOOrg postal
     OktaSSOIdPMetadata "{dir}/idp-post.xml"
     OktaSSOSignRequests On
+</Location>
+<Location "/any/">
+    OktaSSOOrg *
+</Location>
+<Location "/local/">
+    OktaSSOOrg hooli
+    OktaSSOIdPMetadata "{dir}/idp.xml"
+    OktaSSOLocalProvider file
+    OktaSSOBreakGlass ops
+</Location>
+<Location "/">
+    AuthUserFile "{dir}/users"
 </Location>
 <Location "/globex/">
     OktaSSOOrg globex
@@ -87,6 +100,7 @@ def site(tmp_path_factory):
         url = f"{okta.url}/app/exkpostal0standin697/sso/saml/metadata"
         (server.dir / "idp-post.xml").write_text(urllib.request.urlopen(url, context=context).read().decode().replace(
             "bindings:HTTP-Redirect", "bindings:HTTP-POST"))
+        (server.dir / "users").write_text("ann@hooli.example:{SHA}dEy5qfs9VYN0TqPs6bTYGdkL3uI=\nops:{SHA}dEy5qfs9VYN0TqPs6bTYGdkL3uI=\n")
         server.start()
         server.globex = globex
         server.home = f"https://app.example:{server.port}"
@@ -209,6 +223,62 @@ def test_somebody_who_is_not_assigned_reads_why(site, browser):
     sign_in(browser, "carl@globex.example")
     wait_until(lambda: "oidc.error.not_assigned" in browser.page_source, "the refusal")
     picture(browser, "not-assigned")
+
+
+LOOKS = pytest.mark.parametrize("browser", [[], ["--force-dark-mode", "--enable-features=WebContentsForceDark:inversion_method/cielab_based"],
+                                            ["--window-size=420,800"], ["--blink-settings=scriptEnabled=false"]], indirect=True,
+                                ids=["light", "dark", "narrow", "no-script"])
+
+
+@LOOKS
+def test_the_sign_in_page_finds_the_organization(site, browser, request):
+    browser.get(site.home + "/any/page?x=1")
+    field = browser.find_element(By.NAME, "organization")
+    label = browser.find_element(By.CSS_SELECTOR, f"label[for='{field.get_attribute('id')}']")
+    assert browser.switch_to.active_element == field and "email" in label.text, "named for a screen reader, and ready to type"
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth") if "no-script" not in request.node.name else True
+    picture(browser, "choose-" + request.node.callspec.id)
+    field.send_keys("somebody@nowhere.example\n")
+    error = wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "[role=alert]"), "the error")[0]
+    assert "No organization" in error.text and browser.find_element(By.NAME, "organization").get_attribute("value") == "somebody@nowhere.example"
+    picture(browser, "choose-unknown-" + request.node.callspec.id)
+    field = browser.find_element(By.NAME, "organization")
+    field.clear()
+    field.send_keys("amelia@acme.example\n")
+    wait_until(lambda: browser.current_url.startswith(site.idp_home), "the identity provider")
+    if "no-script" in request.node.name:
+        return
+    sign_in(browser)
+    arrived(browser, site.home + "/any/page?x=1")
+    assert "Amelia Earhart" in browser.page_source
+    browser.get(site.home + "/sso/okta/login")
+    assert browser.find_element(By.NAME, "organization").get_attribute("value") == "acme", "remembered"
+
+
+@LOOKS
+def test_a_local_account_beside_okta(site, browser, request):
+    site.expect(r"flow\.local\.wrong")
+    browser.get(site.home + "/local/x")
+    assert browser.find_element(By.CSS_SELECTOR, "a[href*='sso=1']").is_displayed(), "the other way in"
+    picture(browser, "local-" + request.node.callspec.id)
+    browser.find_element(By.NAME, "username").send_keys("ann@hooli.example")
+    browser.find_element(By.NAME, "password").send_keys("wrong\n")
+    wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, "[role=alert]"), "the error")
+    picture(browser, "local-wrong-" + request.node.callspec.id)
+    browser.find_element(By.NAME, "username").clear()
+    browser.find_element(By.NAME, "username").send_keys("ann@hooli.example")
+    browser.find_element(By.NAME, "password").send_keys("ann\n")
+    arrived(browser, site.home + "/local/x")
+    assert "ann@hooli.example" in browser.page_source
+
+
+def test_break_glass(site, browser):
+    site.expect("break-glass", "OKS0001: login.*ops", "break_glass")
+    browser.get(site.home + "/sso/okta/break-glass/hooli?return=/local/y")
+    picture(browser, "break-glass")
+    browser.find_element(By.NAME, "username").send_keys("ops")
+    browser.find_element(By.NAME, "password").send_keys("ann\n")
+    arrived(browser, site.home + "/local/y")
 
 
 def test_tabs_opened_at_once_are_all_signed_in(site, browser):
