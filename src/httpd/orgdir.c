@@ -365,15 +365,17 @@ void oks_orgdir_watch(oks_orgdir_t *dir, apr_pool_t *pool)
     apr_time_t now = apr_time_now();
     bool stat = apr_stat(&info, dir->path, APR_FINFO_MTIME, pool) == APR_SUCCESS;
     apr_thread_mutex_lock(dir->lock);
-    if (!stat || dir->unread || info.mtime != dir->mtime || dir->look_due <= now) {
+    bool look_now = !stat || dir->unread || info.mtime != dir->mtime || dir->look_due <= now;
+    if (look_now) {
         dir->mtime = stat ? info.mtime : 0;
         dir->look_due = now + LOOK_EVERY;
         scan(dir, true, pool);
-        tell(dir);
     }
-    /* Also of what a request of this child has read. */
-    if (dir->announced != dir->version) oks_counter_add(oks_httpd_runtime.counters, counter_of(dir, pool));
+    /* Also of what a request of this child has read. Who reads the log line can count on it in every child. */
+    bool news = dir->announced != dir->version;
+    if (news) oks_counter_add(oks_httpd_runtime.counters, counter_of(dir, pool));
     dir->announced = dir->version;
+    if (news || look_now) tell(dir);
     apr_thread_mutex_unlock(dir->lock);
 }
 
