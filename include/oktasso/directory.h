@@ -44,6 +44,7 @@ typedef struct oks_profile_t {
     const char *name;
     apr_array_header_t *groups;  /* const char * */
     apr_table_t *extra;          /* other fields by name; may be NULL */
+    const char *pushed_role;     /* of a group that SCIM has pushed; or NULL */
 } oks_profile_t;
 
 typedef enum oks_provisioning_t { OKS_PROVISIONING_JIT, OKS_PROVISIONING_SCIM, OKS_PROVISIONING_OFF } oks_provisioning_t;
@@ -123,6 +124,69 @@ oks_err_t *oks_directory_document_keep(oks_directory_t *directory, const char *k
 /* Replaces the copy; the document's counter moves only when the content changed. */
 oks_err_t *oks_directory_document_put(oks_directory_t *directory, const char *key, const oks_document_t *document,
                                       apr_pool_t *pool) OKS_MUST_USE;
+
+/* ---- What SCIM keeps -------------------------------------------------------------------------------------------- */
+
+typedef struct oks_user_row_t {
+    const char *id;              /* hexadecimal */
+    bool active;
+    const char *user_name;
+    const char *external_id;     /* or NULL */
+    const char *resource;        /* canonical JSON without id, meta and groups; "{}": who only signed in */
+    const char *email, *first_name, *last_name, *name; /* as headers show them; "" when unknown */
+    int64_t version;
+    apr_time_t created, updated;
+} oks_user_row_t;
+
+typedef enum oks_member_op_t { OKS_MEMBERS_ADD, OKS_MEMBERS_REMOVE, OKS_MEMBERS_REPLACE } oks_member_op_t;
+typedef struct oks_member_change_t {
+    oks_member_op_t op;
+    const apr_array_header_t *ids; /* const char *, of users of the organization: others are passed over; NULL of a removal: all */
+} oks_member_change_t;
+
+typedef struct oks_group_row_t {
+    const char *id;
+    const char *display_name;
+    const char *resource;        /* as of a user; without members */
+    const char *role;            /* that its members have where no OktaSSORole says otherwise; or NULL. Set when it is made. */
+    int64_t version;
+    apr_time_t created, updated;
+    apr_array_header_t *members; /* oks_member_change_t: what an edit wants */
+} oks_group_row_t;
+
+/* Changes the row in its transaction; runs again when the database asks for it. An error leaves everything as it was. */
+typedef oks_err_t *oks_user_edit_fn(oks_user_row_t *row, void *baton, apr_pool_t *pool);
+typedef oks_err_t *oks_group_edit_fn(oks_group_row_t *row, void *baton, apr_pool_t *pool);
+
+typedef enum oks_user_key_t { OKS_USER_ID, OKS_USER_NAME, OKS_USER_EXTERNAL_ID, OKS_USER_EMAIL } oks_user_key_t;
+/* *row is NULL when there is none. */
+oks_err_t *oks_directory_user(oks_user_row_t **row, oks_directory_t *directory, const char *org, oks_user_key_t by, const char *key,
+                              apr_pool_t *pool) OKS_MUST_USE;
+/* oks_user_row_t *, in the order in which they were made; `start` counts from 0. */
+oks_err_t *oks_directory_users(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
+                               int64_t start, int count, apr_pool_t *pool) OKS_MUST_USE;
+/* Makes a user (id NULL) or changes one. directory.user.unknown; directory.user.conflict: the userName or the address is another
+ * one's. A user who is switched off loses the sessions. */
+oks_err_t *oks_directory_user_edit(oks_user_row_t **row, oks_directory_t *directory, const char *org, const char *id,
+                                   oks_user_edit_fn *edit, void *baton, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+/* Sessions and memberships end; the name stays taken against signing in, until SCIM makes it anew. directory.user.unknown. */
+oks_err_t *oks_directory_user_delete(oks_directory_t *directory, const char *org, const char *id, apr_time_t now, apr_pool_t *pool)
+    OKS_MUST_USE;
+
+typedef enum oks_group_key_t { OKS_GROUP_ID, OKS_GROUP_NAME } oks_group_key_t;
+oks_err_t *oks_directory_group(oks_group_row_t **row, oks_directory_t *directory, const char *org, oks_group_key_t by,
+                               const char *key,
+                               apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_directory_groups(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
+                                int64_t start, int count, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_directory_group_edit(oks_group_row_t **row, oks_directory_t *directory, const char *org, const char *id,
+                                    oks_group_edit_fn *edit, void *baton, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_directory_group_delete(oks_directory_t *directory, const char *org, const char *id, apr_pool_t *pool) OKS_MUST_USE;
+/* Pairs of texts, (const char *[2]): id and userName of a group's members; id and name of a user's groups. */
+oks_err_t *oks_directory_members(apr_array_header_t **pairs, oks_directory_t *directory, const char *group,
+                                 apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_directory_groups_of(apr_array_header_t **pairs, oks_directory_t *directory, const char *user, apr_pool_t *pool)
+    OKS_MUST_USE;
 
 /* Background work, once a second on each server: reads the change log after *sequence (-1: start at its end) and adds
  * to the counters of what others changed. */

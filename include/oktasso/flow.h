@@ -22,6 +22,7 @@
 #define OKS_FLOW_FAILURES_WINDOW apr_time_from_sec(5 * 60)
 #define OKS_FLOW_PASSWORD_MAX 1024          /* bytes */
 #define OKS_FLOW_VISITOR_ORGS_MAX 16        /* session cookies that are looked at, where any organization may enter */
+#define OKS_SCIM_SCAN_MAX 10000             /* resources that a filter without an index looks at */
 #define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
 #define OKS_FLOW_CONTEXTS_BYTES_MAX 512     /* and their bytes, all together: they travel in RelayState */
 
@@ -114,6 +115,9 @@ typedef struct oks_org_t {
     oks_unauthorized_t unauthorized;
     oks_idp_initiated_t idp_initiated;
     oks_require_sso_t require_sso;
+    bool scim_off;                   /* OktaSSOSCIM Off */
+    const apr_array_header_t *scim_tokens; /* const char *: OKS_SHA256_LEN bytes each; NULL: none */
+    const char *group_default_role;  /* of groups that SCIM pushes from now on; NULL: none */
     oks_provisioning_t provisioning; /* who creates user records: a login is one of them in JIT alone */
     const char *const *local_providers; /* httpd's authn providers, in their order, NULL-terminated; NULL: none */
     const char *const *break_glass;     /* local accounts that always work, NULL-terminated; NULL: none */
@@ -227,12 +231,15 @@ typedef struct oks_request_t {
     oks_span_t target;         /* protected URLs: the path and query asked for, raw */
     oks_span_t cookies;        /* the Cookie header */
     const char *content_type;  /* "" when absent */
-    oks_span_t body;           /* of a POST to an own URL */
+    oks_span_t body;           /* of a POST to an own URL; of SCIM, of a PUT and a PATCH, too */
     const char *accept;        /* "" when absent, and so on below */
     const char *sec_fetch_mode;
     const char *sec_fetch_dest;
     const char *sec_fetch_site;
     const char *requested_with;
+    const char *authorization;
+    const char *if_match;
+    const char *if_none_match;
     const char *id;            /* quoted on pages and in the log */
     apr_time_t now;
     const oks_demand_t *demand; /* of the Location; NULL: none, and always so for own URLs */
@@ -256,6 +263,13 @@ typedef struct oks_answer_t {
 
 /* Any URL under OktaSSOPath. Always an answer. */
 oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool);
+
+/* Is it one of SCIM's, whose answers are all SCIM's JSON? */
+bool oks_flow_is_scim(const char *local_path);
+/* May who asks speak for the organization? Before the body is read: it may be large. scim.token.*, scim.sso.absent,
+ * flow.org.unknown */
+oks_err_t *oks_flow_scim_admits(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, apr_pool_t *pool);
 
 /* What the check of a protected request found. */
 typedef struct oks_pass_t {

@@ -13,6 +13,8 @@
 oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_pool_t *pool) OKS_MUST_USE;
 /* The member when it is a string; NULL when it is absent or something else. It lives as long as the object. */
 const char *oks_json_string(const json_t *object, const char *name);
+/* Gives the reference to `pool`, which lets go of it when it is cleared. */
+json_t *oks_json_own(json_t *json, apr_pool_t *pool);
 /* Compact text, in `pool`; takes the reference. */
 const char *oks_json_text(json_t *json, apr_pool_t *pool);
 

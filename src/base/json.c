@@ -41,6 +41,12 @@ oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_
     return NULL;
 }
 
+json_t *oks_json_own(json_t *json, apr_pool_t *pool)
+{
+    if (json) apr_pool_cleanup_register(pool, json, release, apr_pool_cleanup_null);
+    return json;
+}
+
 const char *oks_json_string(const json_t *object, const char *name)
 {
     return json_string_value(json_object_get(object, name));

@@ -80,9 +80,12 @@ static oks_err_t *read_session(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     s->created = oks_conn_number(conn, row, OKS_C_CREATED);
     s->expires = oks_conn_number(conn, row, OKS_C_EXPIRES);
     int64_t active = oks_conn_number(conn, row, OKS_C_SESSION_COLUMNS + OKS_C_USER_ACTIVE);
-    OKS_TRY(oks_profile_decode(&s->profile, conn, row, OKS_C_SESSION_COLUMNS, pool));
+    oks_profile_t *profile;
+    OKS_TRY(oks_profile_decode(&profile, conn, row, OKS_C_SESSION_COLUMNS, pool));
+    s->profile = profile;
     if (s->expires <= work->now) return oks_err(pool, OKS_R_DIRECTORY_SESSION_ABSENT, "expired");
     if (!active) return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, NULL);
+    OKS_TRY(oks_profile_add_pushed(profile, conn, oks_directory_id(&s->user, pool), pool));
     work->session = s;
     return NULL;
 }

@@ -30,6 +30,29 @@ typedef enum oks_statement_t {
     OKS_S_SWEEP_SESSIONS,
     OKS_S_SWEEP_CLAIMS,
     OKS_S_SWEEP_CHANGES,
+    OKS_S_USER_BY_USER_NAME,
+    OKS_S_USER_BY_EXTERNAL_ID,
+    OKS_S_RESOURCE_BY_ID,
+    OKS_S_RESOURCE_BY_USER_NAME,
+    OKS_S_RESOURCE_BY_EXTERNAL_ID,
+    OKS_S_RESOURCE_BY_EMAIL,
+    OKS_S_RESOURCE_COUNT,
+    OKS_S_RESOURCE_PAGE,
+    OKS_S_RESOURCE_INSERT,
+    OKS_S_RESOURCE_UPDATE,
+    OKS_S_RESOURCE_DELETE,
+    OKS_S_RESOURCE_PURGE,
+    OKS_S_GROUP_BY_ID,
+    OKS_S_GROUP_BY_NAME,
+    OKS_S_GROUP_COUNT,
+    OKS_S_GROUP_PAGE,
+    OKS_S_GROUP_INSERT,
+    OKS_S_GROUP_UPDATE,
+    OKS_S_GROUP_DELETE,
+    OKS_S_MEMBERS_OF_GROUP,
+    OKS_S_MEMBER_INSERT,
+    OKS_S_MEMBER_DELETE,
+    OKS_S_GROUPS_OF_USER,
     OKS_S_COUNT_
 } oks_statement_t;
 
@@ -38,7 +61,19 @@ extern const char *const oks_directory_sql[OKS_S_COUNT_];
 /* The columns of OKS_S_USER_BY_* in their order; OKS_S_SESSION_READ has them too, from OKS_C_SESSION_COLUMNS on. */
 enum {
     OKS_C_USER_ID, OKS_C_USER_ACTIVE, OKS_C_SUBJECT, OKS_C_EMAIL, OKS_C_FIRST_NAME, OKS_C_LAST_NAME, OKS_C_NAME,
-    OKS_C_GROUPS, OKS_C_EXTRA
+    OKS_C_GROUPS, OKS_C_EXTRA, OKS_C_USER_DELETED
+};
+/* Of OKS_S_RESOURCE_BY_* and OKS_S_RESOURCE_PAGE. */
+enum {
+    OKS_C_RESOURCE_ID, OKS_C_RESOURCE_ACTIVE, OKS_C_RESOURCE_USER_NAME, OKS_C_RESOURCE_EXTERNAL_ID, OKS_C_RESOURCE_JSON,
+        OKS_C_RESOURCE_EMAIL,
+    OKS_C_RESOURCE_FIRST_NAME, OKS_C_RESOURCE_LAST_NAME, OKS_C_RESOURCE_NAME, OKS_C_RESOURCE_VERSION, OKS_C_RESOURCE_CREATED,
+    OKS_C_RESOURCE_UPDATED, OKS_C_RESOURCE_DELETED
+};
+/* Of OKS_S_GROUP_BY_* and OKS_S_GROUP_PAGE. */
+enum {
+    OKS_C_GROUP_ID, OKS_C_GROUP_NAME, OKS_C_GROUP_JSON, OKS_C_GROUP_ROLE, OKS_C_GROUP_VERSION, OKS_C_GROUP_CREATED,
+        OKS_C_GROUP_UPDATED
 };
 /* Of OKS_S_SESSION_READ. */
 enum {
@@ -59,7 +94,7 @@ typedef struct oks_dialect_t {
 
 extern const oks_dialect_t oks_directory_dialects[]; /* ended by a row without a scheme */
 
-#define OKS_SCHEMA_VERSION 1
+#define OKS_SCHEMA_VERSION 2
 extern const char *const oks_directory_meta_table;  /* made when absent */
 extern const char *const oks_directory_version_sql; /* one row, or none before version 1 */
 /* Statements that lead from version i to i + 1, each list ended by NULL. */
@@ -125,8 +160,12 @@ const char *oks_document_hash(const char *key, apr_pool_t *pool);
 /* Groups as a JSON array of strings, extra fields as one of pairs: order and repetition are kept. */
 oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks_profile_t *profile, apr_pool_t *pool)
     OKS_MUST_USE;
+/* The hash of a userName; of one that is an email address, the same as of the address. */
+const char *oks_user_name_key(const char *user_name, apr_pool_t *pool);
 /* From the user's columns of a row, which begin at `first`. */
-oks_err_t *oks_profile_decode(const oks_profile_t **profile, oks_conn_t *conn, apr_dbd_row_t *row, int first,
+oks_err_t *oks_profile_decode(oks_profile_t **profile, oks_conn_t *conn, apr_dbd_row_t *row, int first,
                               apr_pool_t *pool) OKS_MUST_USE;
+/* scim.c: adds the groups that were pushed for the user. */
+oks_err_t *oks_profile_add_pushed(oks_profile_t *profile, oks_conn_t *conn, const char *user, apr_pool_t *pool) OKS_MUST_USE;
 
 #endif

@@ -23,7 +23,7 @@ oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks
     return *groups && *extra ? NULL : oks_err(pool, OKS_R_INTERNAL, "out of memory for a profile");
 }
 
-oks_err_t *oks_profile_decode(const oks_profile_t **profile, oks_conn_t *conn, apr_dbd_row_t *row, int first,
+oks_err_t *oks_profile_decode(oks_profile_t **profile, oks_conn_t *conn, apr_dbd_row_t *row, int first,
                               apr_pool_t *pool)
 {
     oks_profile_t *p = apr_pcalloc(pool, sizeof *p);
@@ -52,9 +52,15 @@ oks_err_t *oks_profile_decode(const oks_profile_t **profile, oks_conn_t *conn, a
 
 /* ---- The sign-in ---- */
 
+const char *oks_user_name_key(const char *user_name, apr_pool_t *pool)
+{
+    return oks_directory_hash("email", oks_fold_key(user_name, pool), pool);
+}
+
 typedef struct login_work_t {
     const oks_login_t *login;
     const char *subject_key, *email_key; /* email_key: NULL when there is no address */
+    const char *user_name_key;           /* of a record that this login makes */
     const char *groups, *extra;
     oks_id_t user;
     bool user_changed;
@@ -62,6 +68,7 @@ typedef struct login_work_t {
 
 typedef struct found_t {
     bool present, active, same; /* same: nothing of the profile would change */
+    bool deleted;               /* what SCIM has left of somebody: gives way to who was pushed since */
     oks_id_t id;
 } found_t;
 
@@ -89,6 +96,7 @@ static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *con
     found->present = true;
     found->active = oks_conn_number(conn, row, OKS_C_USER_ACTIVE) != 0;
     found->same = same_profile(work, conn, row);
+    found->deleted = oks_conn_number(conn, row, OKS_C_USER_DELETED) != 0;
     return oks_conn_id(&found->id, conn, row, OKS_C_USER_ID, pool);
 }
 
@@ -103,7 +111,7 @@ static oks_err_t *create_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     OKS_TRY(oks_conn_query(&rows, conn, OKS_S_USER_INSERT,
                            OKS_ARGS(p->subject, work->subject_key, p->email, work->email_key, p->first_name, p->last_name,
                                     p->name, work->groups, work->extra, now, oks_directory_id(&work->user, pool),
-                                    login->org, now), pool));
+                                    login->org, *p->email ? p->email : p->subject, work->user_name_key, now), pool));
     return rows ? NULL : oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "the user record was made by somebody else just now");
 }
 
@@ -118,19 +126,42 @@ static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     return oks_change_log(conn, OKS_CHANGE_USER, id, pool);
 }
 
-/* The user with that subject, else the one with that email, else a new one. */
+/* What leads to a record: who signed in before, by the subject; whom SCIM has pushed, by userName or by externalId, which is Okta's
+ * user id and so the `sub` of OpenID Connect; and the email address. All that lead somewhere lead to one, or it is refused. */
+static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
+{
+    const bool local = work->login->account_kind != NULL; /* its name is no identity provider's */
+    const char *subject = local ? "" : work->login->profile->subject;
+    const struct { oks_statement_t by; const char *key; } ways[] = {
+        { OKS_S_USER_BY_SUBJECT, work->subject_key },
+        { OKS_S_USER_BY_USER_NAME, *subject ? oks_user_name_key(subject, pool) : NULL },
+        { OKS_S_USER_BY_EXTERNAL_ID, *subject ? oks_directory_hash("external", subject, pool) : NULL },
+        { OKS_S_USER_BY_USER_NAME, work->email_key },
+        { OKS_S_USER_BY_EMAIL, work->email_key },
+    };
+    memset(found, 0, sizeof *found);
+    for (apr_size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        found_t next;
+        OKS_TRY(find(&next, work, conn, ways[i].by, ways[i].key, pool));
+        if (!next.present) continue;
+        bool other = found->present && memcmp(&next.id, &found->id, sizeof next.id) != 0;
+        if (other && !next.deleted && !found->deleted) return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, NULL);
+        if (other && found->deleted != next.deleted)
+            OKS_TRY(oks_conn_query(NULL, conn, OKS_S_RESOURCE_PURGE,
+                                   OKS_ARGS(oks_directory_id(next.deleted ? &next.id : &found->id, pool)), pool));
+        if (!other || found->deleted) *found = next;
+    }
+    return NULL;
+}
+
 static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
-    found_t by_subject, by_email;
-    OKS_TRY(find(&by_subject, work, conn, OKS_S_USER_BY_SUBJECT, work->subject_key, pool));
-    OKS_TRY(find(&by_email, work, conn, OKS_S_USER_BY_EMAIL, work->email_key, pool));
-    if (by_subject.present && by_email.present && memcmp(&by_subject.id, &by_email.id, sizeof by_email.id) != 0)
-        return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, NULL);
-    const found_t *found = by_subject.present ? &by_subject : &by_email;
-    if (!found->present) return create_user(work, conn, pool);
-    if (!found->active) return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, NULL); /* nothing resurrects (SECURITY.md 33) */
-    work->user = found->id;
-    return found->same || work->login->keep_profile ? NULL : update_user(work, conn, pool);
+    found_t found;
+    OKS_TRY(find_user(&found, work, conn, pool));
+    if (!found.present) return create_user(work, conn, pool);
+    if (!found.active) return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, NULL); /* nothing resurrects (SECURITY.md 33) */
+    work->user = found.id;
+    return found.same || work->login->keep_profile ? NULL : update_user(work, conn, pool);
 }
 
 /* Kept for ever: that somebody has come through the identity provider. */
@@ -198,7 +229,10 @@ oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const
 {
     login_work_t work = { .login = login, .subject_key = key_of(login->account_kind ? login->account_kind : "subject",
                                                                login->profile->subject, pool),
-                          .email_key = key_of("email", login->profile->email, pool) };
+                          .email_key = key_of("email", login->profile->email, pool),
+                          .user_name_key = oks_user_name_key(*login->profile->email ? login->profile->email
+                                                             : login->profile->subject,
+                                                             pool) };
     OKS_TRY(oks_profile_encode(&work.groups, &work.extra, login->profile, pool));
     OKS_TRY(oks_directory_write(directory, write_login, &work, pool));
     if (work.user_changed) oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(&work.user));

@@ -5,7 +5,12 @@
 #include "directory_private.h"
 
 #define USER_COLUMNS \
-    "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra"
+    "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra, u.deleted"
+
+#define RESOURCE_COLUMNS \
+    "u.id, u.active, u.user_name, u.external_id, u.resource, u.email, u.first_name, u.last_name, u.name, u.version, u.created," \
+    " u.updated, u.deleted"
+#define GROUP_COLUMNS "g.id, g.display_name, g.resource, g.role, g.version, g.created, g.updated"
 
 const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_CLAIM_INSERT] = "INSERT INTO claims (hash, expires) VALUES (%s, %lld) ON CONFLICT (hash) DO NOTHING",
@@ -15,13 +20,13 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_USER_BY_EMAIL] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.email_key = %s",
     [OKS_S_USER_INSERT] =
         "INSERT INTO users (subject, subject_key, email, email_key, first_name, last_name, name, asserted_groups,"
-        " extra, updated, id, org, active, created)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %s, %s, 1, %lld) ON CONFLICT DO NOTHING",
+        " extra, updated, id, org, user_name, user_name_key, active, created)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %s, %s, %s, %s, 1, %lld) ON CONFLICT DO NOTHING",
     [OKS_S_USER_UPDATE] =
         "UPDATE users SET subject = %s, subject_key = %s, email = %s, email_key = %s, first_name = %s, last_name = %s,"
         " name = %s, asserted_groups = %s, extra = %s, updated = %lld WHERE id = %s",
     [OKS_S_USER_ACTIVE] = "SELECT active FROM users WHERE id = %s AND org = %s",
-    [OKS_S_USER_SET_ACTIVE] = "UPDATE users SET active = %lld, updated = %lld WHERE id = %s AND org = %s",
+    [OKS_S_USER_SET_ACTIVE] = "UPDATE users SET active = %lld, updated = %lld WHERE id = %s AND org = %s AND deleted = 0",
 
     [OKS_S_SESSION_INSERT] =
         "INSERT INTO sessions (id, user_id, org, vhost, protocol, subject_format, session_index, session_index_key,"
@@ -46,6 +51,52 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         "INSERT INTO changes (seq, kind, hash, at) SELECT seq, %s, %s, %lld FROM change_head",
     [OKS_S_CHANGE_HEAD] = "SELECT seq FROM change_head",
     [OKS_S_CHANGES_BETWEEN] = "SELECT hash FROM changes WHERE seq > %lld AND seq <= %lld",
+
+    [OKS_S_USER_BY_USER_NAME] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.user_name_key = %s",
+    [OKS_S_USER_BY_EXTERNAL_ID] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.external_key = %s",
+    [OKS_S_RESOURCE_BY_ID] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.id = %s",
+    [OKS_S_RESOURCE_BY_USER_NAME] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.user_name_key = %s",
+    [OKS_S_RESOURCE_BY_EXTERNAL_ID] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.external_key = %s",
+    [OKS_S_RESOURCE_BY_EMAIL] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.email_key = %s",
+    [OKS_S_RESOURCE_COUNT] = "SELECT COUNT(*) FROM users WHERE org = %s AND deleted = 0",
+    [OKS_S_RESOURCE_PAGE] =
+        "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.deleted = 0 ORDER BY u.created, u.id"
+        " LIMIT %lld OFFSET %lld",
+    [OKS_S_RESOURCE_INSERT] =
+        "INSERT INTO users (active, user_name, user_name_key, external_id, external_key, resource, email, email_key, first_name,"
+        " last_name, name, updated, id, org, subject, asserted_groups, extra, created, version)"
+        " VALUES (%lld, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %lld, %s, %s, '', '[]', '[]', %lld, 1)",
+    [OKS_S_RESOURCE_UPDATE] =
+        "UPDATE users SET active = %lld, user_name = %s, user_name_key = %s, external_id = %s, external_key = %s, resource = %s,"
+        " email = %s, email_key = %s, first_name = %s, last_name = %s, name = %s, updated = %lld, version = version + 1"
+        " WHERE id = %s",
+    /* What is left of a deleted user is that nobody becomes it again by signing in. */
+    [OKS_S_RESOURCE_DELETE] =
+        "UPDATE users SET deleted = 1, active = 0, resource = '{}', external_id = NULL, first_name = '', last_name = '', name = '',"
+        " asserted_groups = '[]', extra = '[]', updated = %lld, version = version + 1 WHERE id = %s",
+    [OKS_S_RESOURCE_PURGE] = "DELETE FROM users WHERE id = %s AND deleted = 1",
+
+    [OKS_S_GROUP_BY_ID] = "SELECT " GROUP_COLUMNS " FROM user_groups g WHERE g.org = %s AND g.id = %s",
+    [OKS_S_GROUP_BY_NAME] = "SELECT " GROUP_COLUMNS " FROM user_groups g WHERE g.org = %s AND g.display_key = %s",
+    [OKS_S_GROUP_COUNT] = "SELECT COUNT(*) FROM user_groups WHERE org = %s",
+    [OKS_S_GROUP_PAGE] = "SELECT " GROUP_COLUMNS " FROM user_groups g WHERE g.org = %s ORDER BY g.created, g.id"
+        " LIMIT %lld OFFSET %lld",
+    [OKS_S_GROUP_INSERT] =
+        "INSERT INTO user_groups (display_name, display_key, resource, role, updated, id, org, created, version)"
+        " VALUES (%s, %s, %s, %s, %lld, %s, %s, %lld, 1)",
+    [OKS_S_GROUP_UPDATE] =
+        "UPDATE user_groups SET display_name = %s, display_key = %s, resource = %s, updated = %lld, version = version + 1"
+        " WHERE id = %s",
+    [OKS_S_GROUP_DELETE] = "DELETE FROM user_groups WHERE id = %s AND org = %s",
+    [OKS_S_MEMBERS_OF_GROUP] =
+        "SELECT m.user_id, u.user_name FROM members m JOIN users u ON u.id = m.user_id WHERE m.group_id = %s ORDER BY m.user_id",
+    [OKS_S_MEMBER_INSERT] =
+        "INSERT INTO members (group_id, user_id) SELECT %s, id FROM users WHERE id = %s AND org = %s AND deleted = 0"
+        " ON CONFLICT DO NOTHING",
+    [OKS_S_MEMBER_DELETE] = "DELETE FROM members WHERE group_id = %s AND user_id = %s",
+    [OKS_S_GROUPS_OF_USER] =
+        "SELECT g.id, g.display_name, g.role FROM members m JOIN user_groups g ON g.id = m.group_id WHERE m.user_id = %s"
+        " ORDER BY g.created, g.id",
 
     /* DELETE has no LIMIT in either dialect. */
     [OKS_S_SWEEP_SESSIONS] =
@@ -120,7 +171,42 @@ static const char *const version_1[] = {
     NULL
 };
 
-const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1};
+/* SCIM: resources, groups and members. Who signed in before has the email address, or the subject, as userName. */
+static const char *const version_2[] = {
+    "ALTER TABLE users ADD COLUMN user_name TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE users ADD COLUMN user_name_key TEXT",
+    "ALTER TABLE users ADD COLUMN external_id TEXT",
+    "ALTER TABLE users ADD COLUMN external_key TEXT",
+    "ALTER TABLE users ADD COLUMN resource TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE users ADD COLUMN version BIGINT NOT NULL DEFAULT 1",
+    "ALTER TABLE users ADD COLUMN deleted BIGINT NOT NULL DEFAULT 0",
+    "UPDATE users SET user_name = CASE WHEN email = '' THEN subject ELSE email END, user_name_key = email_key",
+    "CREATE UNIQUE INDEX users_by_user_name ON users (org, user_name_key)",
+    "CREATE INDEX users_by_external_id ON users (org, external_key)",
+    "CREATE INDEX users_in_order ON users (org, deleted, created, id)",
+
+    "CREATE TABLE user_groups ("
+    " id TEXT PRIMARY KEY,"
+    " org TEXT NOT NULL,"
+    " display_name TEXT NOT NULL,"
+    " display_key TEXT NOT NULL,"
+    " resource TEXT NOT NULL,"
+    " role TEXT,"
+    " version BIGINT NOT NULL,"
+    " created BIGINT NOT NULL,"
+    " updated BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX groups_by_name ON user_groups (org, display_key)",
+    "CREATE INDEX groups_in_order ON user_groups (org, created, id)",
+    "CREATE TABLE members ("
+    " group_id TEXT NOT NULL REFERENCES user_groups (id) ON DELETE CASCADE,"
+    " user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,"
+    " PRIMARY KEY (group_id, user_id))",
+    "CREATE INDEX members_by_user ON members (user_id)",
+    "UPDATE meta SET value = '2' WHERE name = 'schema_version'",
+    NULL
+};
+
+const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1, version_2};
 
 /* busy_timeout is short on purpose. apr_dbd's SQLite driver holds one lock for the whole process while a statement
  * runs, so that one who waits inside SQLite stops every reader; when SQLite gives up, the driver lets go of that lock,

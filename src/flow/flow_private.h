@@ -281,6 +281,8 @@ oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, 
                                  const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_pem(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                               const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* scim.c: always an answer. */
+oks_answer_t *oks_flow_serve_scim(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool);
 oks_err_t *oks_flow_serve_jwks(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,

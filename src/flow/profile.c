@@ -200,15 +200,17 @@ static const char *join_groups(const apr_array_header_t *groups, apr_pool_t *poo
     return out;
 }
 
-static const char *find_role(const oks_org_t *org, const apr_array_header_t *groups)
+/* The lines' first match; else that of a group that SCIM has pushed; else everybody's. */
+static const char *find_role(const oks_org_t *org, const oks_profile_t *profile)
 {
+    const apr_array_header_t *groups = profile->groups;
     for (int i = 0; org->roles && i < org->roles->nelts; i++) {
         const oks_role_rule_t *rule = &APR_ARRAY_IDX(org->roles, i, oks_role_rule_t);
         for (const char *const *group = rule->groups; *group; group++)
             for (int k = 0; k < groups->nelts; k++)
                 if (strcmp(*group, APR_ARRAY_IDX(groups, k, const char *)) == 0) return rule->role;
     }
-    return org->default_role;
+    return profile->pushed_role ? profile->pushed_role : org->default_role;
 }
 
 static void add_field(apr_array_header_t *fields, const char *name, const char *value)
@@ -252,7 +254,7 @@ oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks
     add_field(fields, "lastName", profile->last_name);
     add_field(fields, "name", profile->name);
     add_field(fields, "groups", join_groups(profile->groups, pool));
-    add_field(fields, "role", find_role(org, profile->groups));
+    add_field(fields, "role", find_role(org, profile));
     add_field(fields, "org", org->name);
     const apr_array_header_t *extra = profile->extra ? apr_table_elts(profile->extra) : NULL;
     for (int i = 0; extra && i < extra->nelts; i++) {

@@ -205,6 +205,9 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
     org->algorithms = ((const oks_algorithms_t *)VALUE(conf, ALGORITHMS, &sha2))->saml;
     org->verified_email = *(const int *)VALUE(conf, VERIFIED_EMAIL, &off);
     org->roles = LIST(conf, ROLE);
+    org->scim_off = !*(const int *)VALUE(conf, SCIM, &on);
+    org->scim_tokens = LIST(conf, SCIM_TOKEN);
+    org->group_default_role = VALUE(conf, GROUP_DEFAULT_ROLE, NULL);
     org->default_role = VALUE(conf, DEFAULT_ROLE, "member");
     org->email_domains = VALUE(conf, EMAIL_DOMAIN, NULL);
     entry->domains_where = conf->set[OKS_SET_EMAIL_DOMAIN].where;

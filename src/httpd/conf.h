@@ -50,6 +50,9 @@ extern module AP_MODULE_DECLARE_DATA oktasso_module;
     X(EMAIL_DOMAIN, "OktaSSOEmailDomain")      \
     X(REQUIRE_SSO, "OktaSSORequireSSO")        \
     X(PROVISIONING, "OktaSSOProvisioning")     \
+    X(SCIM, "OktaSSOSCIM")                     \
+    X(SCIM_TOKEN, "OktaSSOSCIMToken")          \
+    X(GROUP_DEFAULT_ROLE, "OktaSSOGroupDefaultRole") \
     X(LOCAL_PROVIDER, "OktaSSOLocalProvider")  \
     X(BREAK_GLASS, "OktaSSOBreakGlass")
 

@@ -543,6 +543,28 @@ static const char *set_provisioning(cmd_parms *cmd, void *dir, const char *text)
     return store_word(cmd, dir, OKS_SET_PROVISIONING, words, text);
 }
 
+static const char *set_scim(cmd_parms *cmd, void *dir, int on)
+{
+    int *value = apr_palloc(cmd->pool, sizeof *value);
+    *value = on;
+    return store(cmd, dir, OKS_SET_SCIM, value);
+}
+
+/* The label is for people. */
+static const char *set_scim_token(cmd_parms *cmd, void *dir, const char *text, const char *label)
+{
+    unsigned char *digest = apr_palloc(cmd->pool, OKS_SHA256_LEN);
+    if (strncasecmp(text, "sha256:", 7) != 0 || !oks_hex_decode_into(digest, OKS_SHA256_LEN, oks_span_z(text + 7)))
+        return "OktaSSOSCIMToken takes sha256: and the token's SHA-256 in hexadecimal: printf %s TOKEN | sha256sum";
+    APR_ARRAY_PUSH(collected(cmd, dir, OKS_SET_SCIM_TOKEN, sizeof(const char *)), const char *) = (const char *)digest;
+    return NULL;
+}
+
+static const char *set_group_default_role(cmd_parms *cmd, void *dir, const char *role)
+{
+    return store(cmd, dir, OKS_SET_GROUP_DEFAULT_ROLE, strcmp(role, "none") ? apr_pstrdup(cmd->pool, role) : NULL);
+}
+
 static const char *set_local_providers(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     if (!argc) return "OktaSSOLocalProvider takes httpd's authentication providers, such as file, dbm or ldap, in their order";
@@ -731,6 +753,9 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE_ARGV("OktaSSORole", set_role, NULL, ORG, "ROLE GROUP..."),
     AP_INIT_TAKE1("OktaSSORequireSSO", set_require_sso, NULL, ORG, "off, on or members"),
     AP_INIT_TAKE1("OktaSSOProvisioning", set_provisioning, NULL, ORG, "jit, scim or off: who creates user records"),
+    AP_INIT_FLAG("OktaSSOSCIM", set_scim, NULL, ORG, "Off: no SCIM for this organization"),
+    AP_INIT_TAKE12("OktaSSOSCIMToken", set_scim_token, NULL, ORG, "sha256:HEX and a label: a token that may provision"),
+    AP_INIT_TAKE1("OktaSSOGroupDefaultRole", set_group_default_role, NULL, ORG, "role of the members of pushed groups; none"),
     AP_INIT_TAKE_ARGV("OktaSSOLocalProvider", set_local_providers, NULL, ORG, "authn providers of local accounts: file, ldap..."),
     AP_INIT_TAKE_ARGV("OktaSSOBreakGlass", set_break_glass, NULL, ORG, "local accounts that work while SSO is required"),
     AP_INIT_TAKE_ARGV("OktaSSOEmailDomain", set_email_domains, NULL, ORG, "the organization's email domains"),

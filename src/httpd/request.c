@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 
 #include "module.h"
+#include "oktasso/scim.h"
 
 APLOG_USE_MODULE(oktasso);
 
@@ -179,20 +180,19 @@ int oks_httpd_fixup(request_rec *r)
 
 /* ---- The handler of own URLs ---- */
 
-static oks_err_t *read_body(oks_span_t *body, request_rec *r)
+static oks_err_t *read_body(oks_span_t *body, request_rec *r, apr_size_t max)
 {
     int status = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK);
     if (status == HTTP_REQUEST_ENTITY_TOO_LARGE) return oks_err(r->pool, OKS_R_FLOW_BODY_TOO_LARGE, "LimitRequestBody");
     if (status != OK) return oks_err(r->pool, OKS_R_FLOW_BODY_BROKEN, NULL);
     if (!ap_should_client_block(r)) return NULL;
-    if (r->remaining > OKS_FLOW_FORM_MAX)
+    if (r->remaining > (apr_off_t)max)
         return oks_err(r->pool, OKS_R_FLOW_BODY_TOO_LARGE, "%" APR_OFF_T_FMT " bytes", r->remaining);
     apr_size_t size = r->remaining > 0 ? (apr_size_t)r->remaining : 8192, len = 0;
     char *bytes = apr_palloc(r->pool, size + 1);
     for (;;) {
         if (len == size) {
-            if (size >= OKS_FLOW_FORM_MAX) size = OKS_FLOW_FORM_MAX + 1;
-            else size *= 2;
+            size = size >= max ? max + 1 : size * 2;
             char *more = apr_palloc(r->pool, size + 1);
             bytes = memcpy(more, bytes, len);
         }
@@ -200,7 +200,7 @@ static oks_err_t *read_body(oks_span_t *body, request_rec *r)
         if (n < 0) return oks_err(r->pool, OKS_R_FLOW_BODY_BROKEN, NULL);
         if (n == 0) break;
         len += (apr_size_t)n;
-        if (len > OKS_FLOW_FORM_MAX) return oks_err(r->pool, OKS_R_FLOW_BODY_TOO_LARGE, "more than %d bytes", OKS_FLOW_FORM_MAX);
+        if (len > max) return oks_err(r->pool, OKS_R_FLOW_BODY_TOO_LARGE, "more than %" APR_SIZE_T_FMT " bytes", max);
     }
     *body = oks_span(bytes, len);
     return NULL;
@@ -217,8 +217,12 @@ int oks_httpd_handle(request_rec *r)
     oks_httpd_value(&value, r);
     oks_httpd_value_rest(&value, r);
     value.local_path = note->own;
-    if (strcmp(r->method, "POST") == 0) err = read_body(&value.body, r);
-    const oks_answer_t *answer = err ? oks_flow_refuse(&value, err, NULL, r->pool) : oks_flow_serve(flow, &value, r->pool);
+    const bool scim = oks_flow_is_scim(note->own);
+    if (scim) err = oks_flow_scim_admits(flow, &value, r->pool);
+    if (!err && (strcmp(r->method, "POST") == 0 || scim)) err = read_body(&value.body, r, scim ? OKS_SCIM_BODY_MAX
+                                                                          : OKS_FLOW_FORM_MAX);
+    const oks_answer_t *answer = !err ? oks_flow_serve(flow, &value, r->pool)
+                               : scim ? oks_flow_scim_refuse(err, r->pool) : oks_flow_refuse(&value, err, NULL, r->pool);
     if (err && err->reason == OKS_R_FLOW_BODY_TOO_LARGE) r->connection->keepalive = AP_CONN_CLOSE; /* don't read the rest */
     int status = oks_httpd_send(r, answer, value.id);
     return status == DONE ? OK : status;

@@ -66,6 +66,9 @@ void oks_httpd_value_rest(oks_request_t *value, request_rec *r)
     value->sec_fetch_dest = header(r, "Sec-Fetch-Dest");
     value->sec_fetch_site = header(r, "Sec-Fetch-Site");
     value->requested_with = header(r, "X-Requested-With");
+    value->authorization = header(r, "Authorization");
+    value->if_match = header(r, "If-Match");
+    value->if_none_match = header(r, "If-None-Match");
     value->local_path = "";
     value->client = r->useragent_ip;
     value->check_password = oks_httpd_check_password;

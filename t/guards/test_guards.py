@@ -15,9 +15,10 @@ DOORS = {
     "saml": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/identity.h", "oktasso/saml.h", "oktasso/xml.h", "libxml/", "zlib.h"},
     "oidc": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/identity.h", "oktasso/json.h", "oktasso/oidc.h", "openssl/evp.h"},
     "directory": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/directory.h", "oktasso/json.h", "jansson.h"},
+    "scim": {"oktasso/base.h", "oktasso/json.h", "oktasso/scim.h"},
     "net": {"oktasso/base.h", "oktasso/net.h", "curl/"},
     "flow": {"oktasso/", "jansson.h"},
-    "httpd": {"oktasso/flow.h", "oktasso/net.h", "oktasso/base.h", "http", "ap_provider.h", "mod_auth.h", "mod_watchdog.h", "unixd.h"},
+    "httpd": {"oktasso/flow.h", "oktasso/net.h", "oktasso/scim.h", "oktasso/base.h", "http", "ap_provider.h", "mod_auth.h", "mod_watchdog.h", "unixd.h"},
 }
 FOREIGN = ("oktasso/", "openssl/", "libxml/", "xmlsec/", "curl/", "jansson", "zlib", "utf8proc", "http", "ap_", "mod_", "unixd")
 

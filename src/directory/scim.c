@@ -1,0 +1,506 @@
+/* Users, groups and members as SCIM keeps them; and what of them a session shows. */
+#include <string.h>
+
+#include <apr_hash.h>
+#include <apr_strings.h>
+
+#include "directory_private.h"
+#include "oktasso/crypto.h"
+
+static const char *copy(oks_conn_t *conn, apr_dbd_row_t *row, int column, apr_pool_t *pool)
+{
+    return apr_pstrdup(pool, oks_conn_text(conn, row, column));
+}
+
+static const char *copy_or_null(oks_conn_t *conn, apr_dbd_row_t *row, int column, apr_pool_t *pool)
+{
+    return apr_pstrdup(pool, oks_conn_text_or_null(conn, row, column));
+}
+
+static oks_err_t *new_id(const char **id, apr_pool_t *pool)
+{
+    oks_id_t made;
+    OKS_TRY(oks_random_bytes(made.bytes, OKS_ID_LEN, pool));
+    *id = oks_directory_id(&made, pool);
+    return NULL;
+}
+
+static void touch(oks_directory_t *directory, const char *user)
+{
+    oks_id_t id;
+    if (oks_hex_decode_into(id.bytes, OKS_ID_LEN, oks_span_z(user)))
+        oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(&id));
+}
+
+/* ---- Reading users ---- */
+
+static oks_user_row_t *user_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
+{
+    oks_user_row_t *made = apr_pcalloc(pool, sizeof *made);
+    made->id = copy(conn, row, OKS_C_RESOURCE_ID, pool);
+    made->active = oks_conn_number(conn, row, OKS_C_RESOURCE_ACTIVE) != 0;
+    made->user_name = copy(conn, row, OKS_C_RESOURCE_USER_NAME, pool);
+    made->external_id = copy_or_null(conn, row, OKS_C_RESOURCE_EXTERNAL_ID, pool);
+    made->resource = copy(conn, row, OKS_C_RESOURCE_JSON, pool);
+    made->email = copy(conn, row, OKS_C_RESOURCE_EMAIL, pool);
+    made->first_name = copy(conn, row, OKS_C_RESOURCE_FIRST_NAME, pool);
+    made->last_name = copy(conn, row, OKS_C_RESOURCE_LAST_NAME, pool);
+    made->name = copy(conn, row, OKS_C_RESOURCE_NAME, pool);
+    made->version = oks_conn_number(conn, row, OKS_C_RESOURCE_VERSION);
+    made->created = oks_conn_number(conn, row, OKS_C_RESOURCE_CREATED);
+    made->updated = oks_conn_number(conn, row, OKS_C_RESOURCE_UPDATED);
+    return made;
+}
+
+/* *deleted: there is one, but it was deleted; *row is NULL then, unless `gone` is wanted. */
+static oks_err_t *find_user(oks_user_row_t **row, bool *deleted, oks_conn_t *conn, const char *org, oks_user_key_t by,
+                            const char *key,
+                            apr_pool_t *pool)
+{
+    static const oks_statement_t statements[] = { OKS_S_RESOURCE_BY_ID, OKS_S_RESOURCE_BY_USER_NAME, OKS_S_RESOURCE_BY_EXTERNAL_ID,
+                                                  OKS_S_RESOURCE_BY_EMAIL };
+    apr_dbd_results_t *results;
+    const char *hashed = by == OKS_USER_ID ? key : by == OKS_USER_EXTERNAL_ID ? oks_directory_hash("external", key, pool)
+                                                                              : oks_user_name_key(key, pool);
+    *row = NULL;
+    *deleted = false;
+    OKS_TRY(oks_conn_select(&results, conn, statements[by], OKS_ARGS(org, hashed), pool));
+    for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;)
+        if (!*row) {
+            *deleted = oks_conn_number(conn, found, OKS_C_RESOURCE_DELETED) != 0;
+            *row = user_row(conn, found, pool);
+        }
+    return NULL;
+}
+
+typedef struct user_work_t {
+    const char *org, *key;
+    oks_user_key_t by;
+    oks_user_row_t *row;
+    oks_user_edit_fn *edit;
+    void *baton;
+    apr_time_t now;
+    bool changed;
+} user_work_t;
+
+static oks_err_t *read_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    user_work_t *work = baton;
+    bool deleted;
+    OKS_TRY(find_user(&work->row, &deleted, conn, work->org, work->by, work->key, pool));
+    if (deleted) work->row = NULL;
+    return NULL;
+}
+
+oks_err_t *oks_directory_user(oks_user_row_t **row, oks_directory_t *directory, const char *org, oks_user_key_t by, const char *key,
+                              apr_pool_t *pool)
+{
+    user_work_t work = { .org = org, .key = key, .by = by };
+    OKS_TRY(oks_directory_read(directory, read_user, &work, pool));
+    *row = work.row;
+    return NULL;
+}
+
+/* ---- Pages ---- */
+
+typedef struct page_work_t {
+    const char *org;
+    oks_statement_t count_by, page_by;
+    int64_t start, total;
+    int count;
+    apr_array_header_t *rows;
+} page_work_t;
+
+static void *group_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool);
+
+static oks_err_t *read_page(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    page_work_t *work = baton;
+    apr_dbd_results_t *results;
+    OKS_TRY(oks_conn_select(&results, conn, work->count_by, OKS_ARGS(work->org), pool));
+    for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) work->total = oks_conn_number(conn, row, 0);
+    work->rows = apr_array_make(pool, 16, sizeof(void *));
+    if (!work->count || work->start >= work->total) return NULL;
+    OKS_TRY(oks_conn_select(&results, conn, work->page_by, OKS_ARGS(work->org, oks_directory_number(work->count, pool),
+                                                                    oks_directory_number(work->start, pool)), pool));
+    for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;)
+        APR_ARRAY_PUSH(work->rows, void *) = work->page_by == OKS_S_GROUP_PAGE ? group_row(conn, row, pool)
+                                                                               : (void *)user_row(conn, row, pool);
+    return NULL;
+}
+
+static oks_err_t *page(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, page_work_t *work, apr_pool_t *pool)
+{
+    OKS_TRY(oks_directory_read(directory, read_page, work, pool));
+    *rows = work->rows;
+    *total = work->total;
+    return NULL;
+}
+
+oks_err_t *oks_directory_users(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
+                               int64_t start, int count, apr_pool_t *pool)
+{
+    page_work_t work = { .org = org, .count_by = OKS_S_RESOURCE_COUNT, .page_by = OKS_S_RESOURCE_PAGE, .start = start,
+                         .count = count };
+    return page(rows, total, directory, &work, pool);
+}
+
+oks_err_t *oks_directory_groups(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
+                                int64_t start, int count, apr_pool_t *pool)
+{
+    page_work_t work = { .org = org, .count_by = OKS_S_GROUP_COUNT, .page_by = OKS_S_GROUP_PAGE, .start = start, .count = count };
+    return page(rows, total, directory, &work, pool);
+}
+
+/* ---- Writing users ---- */
+
+/* The name or the address may be another one's. What was deleted gives way. */
+static oks_err_t *check_free(oks_conn_t *conn, const user_work_t *work, oks_user_key_t by, const char *key, apr_pool_t *pool)
+{
+    oks_user_row_t *other;
+    bool deleted;
+    if (!*key) return NULL;
+    OKS_TRY(find_user(&other, &deleted, conn, work->org, by, key, pool));
+    if (!other || strcmp(other->id, work->row->id) == 0) return NULL;
+    if (deleted) return oks_conn_query(NULL, conn, OKS_S_RESOURCE_PURGE, OKS_ARGS(other->id), pool);
+    return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", by == OKS_USER_NAME ? "userName" : "emails");
+}
+
+static oks_err_t *write_user(oks_conn_t *conn, const user_work_t *work, bool made, apr_pool_t *pool)
+{
+    const oks_user_row_t *row = work->row;
+    const char *active = row->active ? "1" : "0", *now = oks_directory_number(work->now, pool);
+    const char *name_key = oks_user_name_key(row->user_name, pool), *email_key = *row->email ? oks_user_name_key(row->email, pool)
+        : NULL;
+    const char *external_key = row->external_id ? oks_directory_hash("external", row->external_id, pool) : NULL;
+    if (made)
+        return oks_conn_query(NULL, conn, OKS_S_RESOURCE_INSERT,
+                              OKS_ARGS(active, row->user_name, name_key, row->external_id, external_key, row->resource, row->email,
+                                       email_key, row->first_name, row->last_name, row->name, now, row->id, work->org, now), pool);
+    return oks_conn_query(NULL, conn, OKS_S_RESOURCE_UPDATE,
+                          OKS_ARGS(active, row->user_name, name_key, row->external_id, external_key, row->resource, row->email,
+                                   email_key, row->first_name, row->last_name, row->name, now, row->id), pool);
+}
+
+static bool same_row(const oks_user_row_t *a, const oks_user_row_t *b)
+{
+    const char *a_external = a->external_id ? a->external_id : "", *b_external = b->external_id ? b->external_id : "";
+    return a->active == b->active && !strcmp(a->user_name, b->user_name) && !strcmp(a_external, b_external) &&
+           !strcmp(a->resource, b->resource) && !strcmp(a->email, b->email) && !strcmp(a->first_name, b->first_name) &&
+           !strcmp(a->last_name, b->last_name) && !strcmp(a->name, b->name);
+}
+
+static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    user_work_t *work = baton;
+    bool deleted = false, made = !work->key;
+    if (!made) OKS_TRY(find_user(&work->row, &deleted, conn, work->org, OKS_USER_ID, work->key, pool));
+    if (!made && (!work->row || deleted)) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    if (made) {
+        work->row = apr_pcalloc(pool, sizeof *work->row);
+        *work->row = (oks_user_row_t){ .active = true, .user_name = "", .resource = "{}", .email = "", .first_name = "",
+                                       .last_name = "", .name = "", .created = work->now };
+        OKS_TRY(new_id(&work->row->id, pool));
+    }
+    const oks_user_row_t before = *work->row;
+    OKS_TRY(work->edit(work->row, work->baton, pool));
+    work->changed = made || !same_row(&before, work->row);
+    if (!work->changed) return NULL;
+    OKS_TRY(check_free(conn, work, OKS_USER_NAME, work->row->user_name, pool));
+    OKS_TRY(check_free(conn, work, OKS_USER_EMAIL, work->row->email, pool));
+    OKS_TRY(write_user(conn, work, made, pool));
+    work->row->version++;
+    work->row->updated = work->now;
+    if (!work->row->active) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->row->id), pool));
+    return made ? NULL : oks_change_log(conn, OKS_CHANGE_USER, work->row->id, pool);
+}
+
+oks_err_t *oks_directory_user_edit(oks_user_row_t **row, oks_directory_t *directory, const char *org, const char *id,
+                                   oks_user_edit_fn *edit, void *baton, apr_time_t now, apr_pool_t *pool)
+{
+    user_work_t work = { .org = org, .key = id, .edit = edit, .baton = baton, .now = now };
+    OKS_TRY(oks_directory_write(directory, edit_user, &work, pool));
+    if (work.changed) touch(directory, work.row->id);
+    *row = work.row;
+    return NULL;
+}
+
+/* ---- Members ---- */
+
+typedef struct group_work_t {
+    const char *org, *key;
+    oks_group_key_t by;
+    oks_group_row_t *row;
+    oks_group_edit_fn *edit;
+    void *baton;
+    apr_time_t now;
+    apr_hash_t *touched; /* ids of users whose groups are others now */
+} group_work_t;
+
+static oks_err_t *touch_user(oks_conn_t *conn, group_work_t *work, const char *user, apr_pool_t *pool)
+{
+    if (apr_hash_get(work->touched, user, APR_HASH_KEY_STRING)) return NULL;
+    apr_hash_set(work->touched, user, APR_HASH_KEY_STRING, user);
+    return oks_change_log(conn, OKS_CHANGE_USER, user, pool);
+}
+
+static oks_err_t *put_member(oks_conn_t *conn, group_work_t *work, const char *user, bool add, apr_pool_t *pool)
+{
+    int rows;
+    if (add) OKS_TRY(oks_conn_query(&rows, conn, OKS_S_MEMBER_INSERT, OKS_ARGS(work->row->id, user, work->org), pool));
+    else OKS_TRY(oks_conn_query(&rows, conn, OKS_S_MEMBER_DELETE, OKS_ARGS(work->row->id, user), pool));
+    return rows ? touch_user(conn, work, user, pool) : NULL;
+}
+
+static oks_err_t *pairs_of(apr_array_header_t **pairs, oks_conn_t *conn, oks_statement_t statement, const char *key,
+                           apr_pool_t *pool)
+{
+    apr_dbd_results_t *results;
+    *pairs = apr_array_make(pool, 8, sizeof(const char *[2]));
+    OKS_TRY(oks_conn_select(&results, conn, statement, OKS_ARGS(key), pool));
+    for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
+        const char **pair = apr_array_push(*pairs);
+        pair[0] = copy(conn, row, 0, pool);
+        pair[1] = copy(conn, row, 1, pool);
+    }
+    return NULL;
+}
+
+/* The difference alone is written, so that nobody who stays loses anything. */
+static oks_err_t *replace_members(oks_conn_t *conn, group_work_t *work, const apr_array_header_t *ids, apr_pool_t *pool)
+{
+    apr_array_header_t *now;
+    apr_hash_t *wanted = apr_hash_make(pool);
+    for (int i = 0; ids && i < ids->nelts; i++) {
+        const char *id = APR_ARRAY_IDX(ids, i, const char *);
+        apr_hash_set(wanted, id, APR_HASH_KEY_STRING, id);
+    }
+    OKS_TRY(pairs_of(&now, conn, OKS_S_MEMBERS_OF_GROUP, work->row->id, pool));
+    for (int i = 0; i < now->nelts; i++) {
+        const char *id = ((const char **)now->elts)[2 * i];
+        if (apr_hash_get(wanted, id, APR_HASH_KEY_STRING)) apr_hash_set(wanted, id, APR_HASH_KEY_STRING, NULL);
+        else OKS_TRY(put_member(conn, work, id, false, pool));
+    }
+    for (apr_hash_index_t *i = apr_hash_first(pool, wanted); i; i = apr_hash_next(i))
+        OKS_TRY(put_member(conn, work, apr_hash_this_key(i), true, pool));
+    return NULL;
+}
+
+static oks_err_t *change_members(oks_conn_t *conn, group_work_t *work, apr_pool_t *pool)
+{
+    for (int i = 0; i < work->row->members->nelts; i++) {
+        const oks_member_change_t *change = &APR_ARRAY_IDX(work->row->members, i, oks_member_change_t);
+        if (change->op == OKS_MEMBERS_REPLACE || !change->ids) {
+            OKS_TRY(replace_members(conn, work, change->ids, pool));
+            continue;
+        }
+        for (int k = 0; k < change->ids->nelts; k++)
+            OKS_TRY(put_member(conn, work, APR_ARRAY_IDX(change->ids, k, const char *), change->op == OKS_MEMBERS_ADD, pool));
+    }
+    return NULL;
+}
+
+/* Everybody in it, when its name is another one, or it is gone. */
+static oks_err_t *touch_members(oks_conn_t *conn, group_work_t *work, apr_pool_t *pool)
+{
+    apr_array_header_t *now;
+    OKS_TRY(pairs_of(&now, conn, OKS_S_MEMBERS_OF_GROUP, work->row->id, pool));
+    for (int i = 0; i < now->nelts; i++) OKS_TRY(touch_user(conn, work, ((const char **)now->elts)[2 * i], pool));
+    return NULL;
+}
+
+static void touch_all(oks_directory_t *directory, const group_work_t *work, apr_pool_t *pool)
+{
+    for (apr_hash_index_t *i = apr_hash_first(pool, work->touched); i; i = apr_hash_next(i)) touch(directory, apr_hash_this_key(i));
+}
+
+static oks_err_t *delete_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    user_work_t *work = baton;
+    apr_array_header_t *groups;
+    bool deleted;
+    OKS_TRY(find_user(&work->row, &deleted, conn, work->org, OKS_USER_ID, work->key, pool));
+    if (!work->row || deleted) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    OKS_TRY(pairs_of(&groups, conn, OKS_S_GROUPS_OF_USER, work->key, pool));
+    for (int i = 0; i < groups->nelts; i++)
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBER_DELETE, OKS_ARGS(((const char **)groups->elts)[2 * i], work->key), pool));
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->key), pool));
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_RESOURCE_DELETE, OKS_ARGS(oks_directory_number(work->now, pool), work->key), pool));
+    return oks_change_log(conn, OKS_CHANGE_USER, work->key, pool);
+}
+
+oks_err_t *oks_directory_user_delete(oks_directory_t *directory, const char *org, const char *id, apr_time_t now, apr_pool_t *pool)
+{
+    user_work_t work = { .org = org, .key = id, .now = now };
+    OKS_TRY(oks_directory_write(directory, delete_user, &work, pool));
+    touch(directory, id);
+    return NULL;
+}
+
+/* ---- Groups ---- */
+
+static void *group_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
+{
+    oks_group_row_t *made = apr_pcalloc(pool, sizeof *made);
+    made->id = copy(conn, row, OKS_C_GROUP_ID, pool);
+    made->display_name = copy(conn, row, OKS_C_GROUP_NAME, pool);
+    made->resource = copy(conn, row, OKS_C_GROUP_JSON, pool);
+    made->role = copy_or_null(conn, row, OKS_C_GROUP_ROLE, pool);
+    made->version = oks_conn_number(conn, row, OKS_C_GROUP_VERSION);
+    made->created = oks_conn_number(conn, row, OKS_C_GROUP_CREATED);
+    made->updated = oks_conn_number(conn, row, OKS_C_GROUP_UPDATED);
+    made->members = apr_array_make(pool, 2, sizeof(oks_member_change_t));
+    return made;
+}
+
+static const char *group_key(const char *name, apr_pool_t *pool)
+{
+    return oks_directory_hash("group", oks_fold_key(name, pool), pool);
+}
+
+static oks_err_t *find_group(oks_group_row_t **row, oks_conn_t *conn, const char *org, oks_group_key_t by, const char *key,
+                             apr_pool_t *pool)
+{
+    apr_dbd_results_t *results;
+    *row = NULL;
+    OKS_TRY(oks_conn_select(&results, conn, by == OKS_GROUP_ID ? OKS_S_GROUP_BY_ID : OKS_S_GROUP_BY_NAME,
+                            OKS_ARGS(org, by == OKS_GROUP_ID ? key : group_key(key, pool)), pool));
+    for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;)
+        if (!*row) *row = group_row(conn, found, pool);
+    return NULL;
+}
+
+static oks_err_t *read_group(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    group_work_t *work = baton;
+    return find_group(&work->row, conn, work->org, work->by, work->key, pool);
+}
+
+oks_err_t *oks_directory_group(oks_group_row_t **row, oks_directory_t *directory, const char *org, oks_group_key_t by,
+                               const char *key,
+                               apr_pool_t *pool)
+{
+    group_work_t work = { .org = org, .key = key, .by = by };
+    OKS_TRY(oks_directory_read(directory, read_group, &work, pool));
+    *row = work.row;
+    return NULL;
+}
+
+static oks_err_t *write_group(oks_conn_t *conn, group_work_t *work, const oks_group_row_t *before, apr_pool_t *pool)
+{
+    oks_group_row_t *row = work->row, *other;
+    const char *now = oks_directory_number(work->now, pool), *key = group_key(row->display_name, pool);
+    OKS_TRY(find_group(&other, conn, work->org, OKS_GROUP_NAME, row->display_name, pool));
+    if (other && strcmp(other->id, row->id) != 0) return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "displayName");
+    if (!before->version)
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_GROUP_INSERT, OKS_ARGS(row->display_name, key, row->resource, row->role, now,
+                                                                        row->id,
+                                                                        work->org, now), pool));
+    else
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_GROUP_UPDATE, OKS_ARGS(row->display_name, key, row->resource, now, row->id),
+                               pool));
+    row->version++;
+    row->updated = work->now;
+    if (before->version && strcmp(before->display_name, row->display_name) != 0) OKS_TRY(touch_members(conn, work, pool));
+    return NULL;
+}
+
+static oks_err_t *edit_group(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    group_work_t *work = baton;
+    work->touched = apr_hash_make(pool);
+    if (work->key) {
+        OKS_TRY(find_group(&work->row, conn, work->org, OKS_GROUP_ID, work->key, pool));
+        if (!work->row) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    } else {
+        work->row = apr_pcalloc(pool, sizeof *work->row);
+        *work->row = (oks_group_row_t){ .display_name = "", .resource = "{}", .created = work->now,
+                                        .members = apr_array_make(pool, 2, sizeof(oks_member_change_t)) };
+        OKS_TRY(new_id(&work->row->id, pool));
+    }
+    const oks_group_row_t before = *work->row;
+    OKS_TRY(work->edit(work->row, work->baton, pool));
+    bool changed = !before.version || strcmp(before.display_name, work->row->display_name) || strcmp(before.resource,
+            work->row->resource);
+    if (!changed && !work->row->members->nelts) return NULL;
+    OKS_TRY(write_group(conn, work, &before, pool));
+    return change_members(conn, work, pool);
+}
+
+oks_err_t *oks_directory_group_edit(oks_group_row_t **row, oks_directory_t *directory, const char *org, const char *id,
+                                    oks_group_edit_fn *edit, void *baton, apr_time_t now, apr_pool_t *pool)
+{
+    group_work_t work = { .org = org, .key = id, .edit = edit, .baton = baton, .now = now };
+    OKS_TRY(oks_directory_write(directory, edit_group, &work, pool));
+    touch_all(directory, &work, pool);
+    *row = work.row;
+    return NULL;
+}
+
+static oks_err_t *delete_group(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    group_work_t *work = baton;
+    int rows;
+    work->touched = apr_hash_make(pool);
+    OKS_TRY(find_group(&work->row, conn, work->org, OKS_GROUP_ID, work->key, pool));
+    if (!work->row) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    OKS_TRY(touch_members(conn, work, pool));
+    return oks_conn_query(&rows, conn, OKS_S_GROUP_DELETE, OKS_ARGS(work->key, work->org), pool);
+}
+
+oks_err_t *oks_directory_group_delete(oks_directory_t *directory, const char *org, const char *id, apr_pool_t *pool)
+{
+    group_work_t work = { .org = org, .key = id };
+    OKS_TRY(oks_directory_write(directory, delete_group, &work, pool));
+    touch_all(directory, &work, pool);
+    return NULL;
+}
+
+/* ---- Who is in what ---- */
+
+typedef struct pairs_work_t {
+    oks_statement_t statement;
+    const char *key;
+    apr_array_header_t *pairs;
+} pairs_work_t;
+
+static oks_err_t *read_pairs(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    pairs_work_t *work = baton;
+    return pairs_of(&work->pairs, conn, work->statement, work->key, pool);
+}
+
+static oks_err_t *pairs(apr_array_header_t **out, oks_directory_t *directory, oks_statement_t statement, const char *key,
+                        apr_pool_t *pool)
+{
+    pairs_work_t work = { .statement = statement, .key = key };
+    OKS_TRY(oks_directory_read(directory, read_pairs, &work, pool));
+    *out = work.pairs;
+    return NULL;
+}
+
+oks_err_t *oks_directory_members(apr_array_header_t **out, oks_directory_t *directory, const char *group, apr_pool_t *pool)
+{
+    return pairs(out, directory, OKS_S_MEMBERS_OF_GROUP, group, pool);
+}
+
+oks_err_t *oks_directory_groups_of(apr_array_header_t **out, oks_directory_t *directory, const char *user, apr_pool_t *pool)
+{
+    return pairs(out, directory, OKS_S_GROUPS_OF_USER, user, pool);
+}
+
+/* A session shows both: the groups that the login said, then those that SCIM has pushed and the login did not name. */
+oks_err_t *oks_profile_add_pushed(oks_profile_t *profile, oks_conn_t *conn, const char *user, apr_pool_t *pool)
+{
+    apr_dbd_results_t *results;
+    OKS_TRY(oks_conn_select(&results, conn, OKS_S_GROUPS_OF_USER, OKS_ARGS(user), pool));
+    for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
+        const char *name = copy(conn, row, 1, pool), *role = oks_conn_text(conn, row, 2);
+        bool known = false;
+        for (int i = 0; i < profile->groups->nelts && !known; i++) known = !strcmp(APR_ARRAY_IDX(profile->groups, i, const char *),
+                                                                                   name);
+        if (!known) APR_ARRAY_PUSH(profile->groups, const char *) = name;
+        if (*role && !profile->pushed_role) profile->pushed_role = apr_pstrdup(pool, role);
+    }
+    return NULL;
+}

@@ -1,0 +1,194 @@
+/* Resources: from what clients send to the one form in which they are kept, and out again. */
+#include <string.h>
+
+#include <apr_strings.h>
+
+#include "scim_private.h"
+
+static oks_err_t *invalid(const oks_scim_attr_t *attr, const char *wanted, apr_pool_t *pool)
+{
+    return oks_err(pool, OKS_R_SCIM_VALUE_INVALID, "%s: %s", attr->name, wanted);
+}
+
+static oks_err_t *read_object(json_t **out, const oks_scim_attr_t *attrs, const json_t *in, apr_pool_t *pool);
+
+/* Entra says "True" and "False". */
+static oks_err_t *read_boolean(json_t **out, const oks_scim_attr_t *attr, const json_t *in, apr_pool_t *pool)
+{
+    oks_span_t text = oks_span_z(json_string_value(in));
+    if (json_is_boolean(in)) *out = json_boolean(json_is_true(in));
+    else if (oks_span_case_eq_z(text, "true")) *out = json_true();
+    else if (oks_span_case_eq_z(text, "false")) *out = json_false();
+    else return invalid(attr, "true or false is wanted", pool);
+    return NULL;
+}
+
+oks_err_t *oks_scim_read_one(json_t **out, const oks_scim_attr_t *attr, const json_t *in, apr_pool_t *pool)
+{
+    *out = NULL;
+    if (attr->type == OKS_SCIM_COMPLEX) {
+        if (json_is_object(in)) return read_object(out, attr->sub, in, pool);
+        if (!json_is_string(in) || !oks_scim_find(attr->sub, oks_span_z("value"))) return invalid(attr, "an object is wanted",
+                pool);
+        *out = json_pack("{s:s}", "value", json_string_value(in));
+        return NULL;
+    }
+    if (attr->type == OKS_SCIM_BOOLEAN) return read_boolean(out, attr, in, pool);
+    if (!json_is_string(in)) return invalid(attr, "text is wanted", pool);
+    if (json_string_length(in) > OKS_SCIM_VALUE_MAX) return invalid(attr, "the text is too long", pool);
+    *out = json_string(json_string_value(in));
+    return NULL;
+}
+
+static oks_err_t *read_many(json_t **out, const oks_scim_attr_t *attr, const json_t *in, apr_pool_t *pool)
+{
+    size_t i, limit = strcmp(attr->name, "members") == 0 ? OKS_SCIM_MEMBERS_MAX : OKS_SCIM_VALUES_MAX;
+    json_t *each, *one, *list = json_array();
+    oks_err_t *err = json_array_size(in) > limit ? invalid(attr, "too many values", pool) : NULL;
+    json_array_foreach(in, i, each) {
+        if (err) break;
+        err = oks_scim_read_one(&one, attr, each, pool);
+        if (!err && one && (!json_is_object(one) || json_object_size(one))) json_array_append_new(list, one);
+        else json_decref(err ? NULL : one);
+    }
+    *out = !err && json_array_size(list) ? list : NULL;
+    if (!*out) json_decref(list);
+    return err;
+}
+
+oks_err_t *oks_scim_read_value(json_t **out, const oks_scim_attr_t *attr, const json_t *in, apr_pool_t *pool)
+{
+    *out = NULL;
+    if (json_is_null(in)) return NULL;
+    if (!(attr->flags & OKS_SCIM_MULTI)) return oks_scim_read_one(out, attr, in, pool);
+    if (json_is_array(in)) return read_many(out, attr, in, pool);
+    json_t *list = json_pack("[O]", in);
+    oks_err_t *err = read_many(out, attr, list, pool);
+    json_decref(list);
+    return err;
+}
+
+static oks_err_t *read_object(json_t **out, const oks_scim_attr_t *attrs, const json_t *in, apr_pool_t *pool)
+{
+    const char *key;
+    json_t *value, *read, *made = json_object();
+    oks_err_t *err = NULL;
+    json_object_foreach((json_t *)(uintptr_t)in, key, value) {
+        const oks_scim_attr_t *attr = oks_scim_find(attrs, oks_span_z(key));
+        if (!attr || (attr->flags & (OKS_SCIM_READ_ONLY | OKS_SCIM_NEVER))) continue;
+        err = oks_scim_read_value(&read, attr, value, pool);
+        if (err) break;
+        if (read) json_object_set_new(made, attr->name, read);
+    }
+    if (err) json_decref(made);
+    *out = err ? NULL : made;
+    return err;
+}
+
+/* Where it is said at all, the core schema is among them. */
+static oks_err_t *check_schemas(const oks_scim_kind_t *kind, const json_t *schemas, apr_pool_t *pool)
+{
+    size_t i;
+    json_t *each;
+    if (!schemas) return NULL;
+    json_array_foreach(schemas, i, each)
+        if (json_is_string(each) && strcasecmp(json_string_value(each), kind->schema) == 0) return NULL;
+    return oks_err(pool, OKS_R_SCIM_VALUE_INVALID, "schemas: %s is wanted", kind->schema);
+}
+
+static oks_err_t *check_required(const oks_scim_kind_t *kind, const json_t *resource, apr_pool_t *pool)
+{
+    for (const oks_scim_attr_t *attr = kind->attrs; attr->name; attr++) {
+        const char *text = oks_json_string(resource, attr->name);
+        if ((attr->flags & OKS_SCIM_REQUIRED) && (!text || !*oks_span_dup(oks_span_trim(oks_span_z(text)), pool)))
+            return invalid(attr, "it is required", pool);
+    }
+    return NULL;
+}
+
+oks_err_t *oks_scim_read(json_t **resource, const oks_scim_kind_t *kind, json_t *in, apr_pool_t *pool)
+{
+    json_t *made, *value, *extension;
+    const char *key;
+    OKS_TRY(check_schemas(kind, json_object_get(in, "schemas"), pool));
+    OKS_TRY(read_object(&made, kind->attrs, in, pool));
+    oks_json_own(made, pool);
+    json_object_foreach(in, key, value) {
+        if (!kind->extension || strcasecmp(key, kind->extension) != 0 || !json_is_object(value)) continue;
+        OKS_TRY(read_object(&extension, kind->extension_attrs, value, pool));
+        if (json_object_size(extension)) json_object_set_new(made, kind->extension, extension);
+        else json_decref(extension);
+    }
+    OKS_TRY(check_required(kind, made, pool));
+    *resource = made;
+    return NULL;
+}
+
+/* ---- attributes, excludedAttributes ---- */
+
+typedef enum named_t { NOT_NAMED, NAMED, NAMED_IN_PART } named_t;
+
+/* Does a list of paths, "userName,name.givenName", name this attribute, or `sub` of it? */
+static named_t is_named(const oks_scim_kind_t *kind, oks_span_t list, const char *name, const char *sub, bool extension)
+{
+    oks_span_t word;
+    named_t found = NOT_NAMED;
+    while (oks_span_next(&word, &list, ',')) {
+        oks_scim_path_t path;
+        if (!oks_scim_resolve(&path, kind, oks_span_trim(word)) || path.extension != extension) continue;
+        if (!path.attr) return NAMED;
+        if (strcmp(path.attr->name, name) != 0) continue;
+        if (!path.sub || (sub && strcmp(path.sub->name, sub) == 0)) return NAMED;
+        found = NAMED_IN_PART;
+    }
+    return found;
+}
+
+typedef struct projection_t {
+    const oks_scim_kind_t *kind;
+    oks_span_t wanted, unwanted;
+    bool extension;
+} projection_t;
+
+static void project_subs(json_t *value, const projection_t *p, const char *name)
+{
+    const char *key;
+    json_t *sub;
+    void *next;
+    json_object_foreach_safe(value, next, key, sub) {
+        bool keep = p->wanted.len ? is_named(p->kind, p->wanted, name, key, p->extension) == NAMED
+                                  : is_named(p->kind, p->unwanted, name, key, p->extension) != NAMED;
+        if (!keep) json_object_del(value, key);
+    }
+}
+
+static void project_object(json_t *object, const projection_t *p)
+{
+    const char *key;
+    json_t *value, *each;
+    void *next;
+    size_t i;
+    json_object_foreach_safe(object, next, key, value) {
+        if (!p->extension && (!strcmp(key, "id") || !strcmp(key, "schemas"))) continue;
+        if (!p->extension && p->kind->extension && !strcmp(key, p->kind->extension)) continue;
+        named_t named = is_named(p->kind, p->wanted.len ? p->wanted : p->unwanted, key, NULL, p->extension);
+        if (p->wanted.len ? named == NOT_NAMED : named == NAMED) {
+            json_object_del(object, key);
+        } else if (named == NAMED_IN_PART) {
+            project_subs(json_is_object(value) ? value : NULL, p, key);
+            json_array_foreach(value, i, each) project_subs(each, p, key);
+        }
+    }
+}
+
+void oks_scim_project(json_t *resource, const oks_scim_kind_t *kind, oks_span_t attributes, oks_span_t excluded, apr_pool_t *pool)
+{
+    projection_t p = { .kind = kind, .wanted = attributes, .unwanted = excluded };
+    json_t *extension = kind->extension ? json_object_get(resource, kind->extension) : NULL;
+    if (!attributes.len && !excluded.len) return;
+    project_object(resource, &p);
+    if (!extension) return;
+    p.extension = true;
+    project_object(extension, &p);
+    if (!json_object_size(extension)) json_object_del(resource, kind->extension);
+}
