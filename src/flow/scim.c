@@ -55,10 +55,11 @@ oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, apr_pool_t *pool)
 {
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     oks_answer_t *answer = oks_flow_answer(info->http_status, "scim.refused", pool);
-    const char *detail = err->detail && info->http_status < 500 && info->http_status != 401
-                             ? apr_pstrcat(pool, info->visitor, " ", err->detail, NULL) : info->visitor;
-    json_t *body = json_pack("{s:[s], s:s, s:s, s:s}", "schemas", OKS_SCIM_MESSAGE "Error", "status",
-                             apr_psprintf(pool, "%d", info->http_status), "detail", detail, "reason", info->code);
+    const char *more = err->detail && info->http_status < 500 && info->http_status != 401 ? err->detail : "";
+    /* The reason's code in the text: RFC 7644 3.12 has no member for it, and clients that are strict refuse one. */
+    json_t *body = json_pack("{s:[s], s:s, s:s}", "schemas", OKS_SCIM_MESSAGE "Error", "status",
+                             apr_psprintf(pool, "%d", info->http_status), "detail",
+                             apr_pstrcat(pool, info->visitor, *more ? " " : "", more, " [", info->code, "]", NULL));
     if (scim_type(err->reason)) json_object_set_new(body, "scimType", json_string(scim_type(err->reason)));
     set_body(answer, body, pool);
     answer->err = err;
@@ -273,27 +274,61 @@ static void slice(json_t *list, int64_t start, int64_t count)
         if ((int64_t)i < start || (int64_t)i >= start + count) json_array_remove(list, i);
 }
 
+typedef struct range_t { int64_t start, count; } range_t; /* start from 0 */
+
+static range_t range_of(const scim_t *s)
+{
+    int64_t start = number(param(s, "startIndex"), 1, s->pool), count = number(param(s, "count"), PAGE_DEFAULT, s->pool);
+    return (range_t){ start < 1 ? 0 : start - 1, count < 0 ? 0 : count > PAGE_MAX ? PAGE_MAX : count };
+}
+
+static void show_list(oks_answer_t **answer, const scim_t *s, json_t *list, int64_t total, int64_t start)
+{
+    *answer = oks_flow_answer(200, "scim.list", s->pool);
+    set_body(*answer, oks_scim_list(json_incref(list), total, start + 1), s->pool);
+}
+
+static void project_all(json_t *list, const scim_t *s, size_t first)
+{
+    for (size_t i = first; i < json_array_size(list); i++)
+        oks_scim_project(json_array_get(list, i), s->kind, param(s, "attributes"), param(s, "excludedAttributes"), s->pool);
+}
+
 static oks_err_t *serve_list(oks_answer_t **answer, const scim_t *s)
 {
-    int64_t start = number(param(s, "startIndex"), 1, s->pool), count = number(param(s, "count"), PAGE_DEFAULT, s->pool), total;
+    const range_t range = range_of(s);
     oks_span_t filter = param(s, "filter");
-    json_t *list = oks_json_own(json_array(), s->pool), *each;
+    json_t *list = oks_json_own(json_array(), s->pool);
     apr_array_header_t *rows;
-    size_t i;
-    if (start < 1) start = 1;
-    count = count < 0 ? 0 : count > PAGE_MAX ? PAGE_MAX : count;
+    int64_t total;
     if (filter.len || param(s, "sortBy").len) {
         OKS_TRY(select_matching(list, s, filter));
         total = (int64_t)json_array_size(list);
-        slice(list, start - 1, count);
+        slice(list, range.start, range.count);
     } else {
-        OKS_TRY(page_of(&rows, &total, s, start - 1, (int)count));
+        OKS_TRY(page_of(&rows, &total, s, range.start, (int)range.count));
         for (int k = 0; k < rows->nelts; k++) OKS_TRY(add_row(list, s, APR_ARRAY_IDX(rows, k, const void *), NULL));
     }
-    json_array_foreach(list, i, each) oks_scim_project(each, s->kind, param(s, "attributes"), param(s, "excludedAttributes"),
-                                                       s->pool);
-    *answer = oks_flow_answer(200, "scim.list", s->pool);
-    set_body(*answer, oks_scim_list(json_incref(list), total, start), s->pool);
+    project_all(list, s, 0);
+    show_list(answer, s, list, total, range.start);
+    return NULL;
+}
+
+/* Of users and groups together (RFC 7644 3.4.2.1): users first. */
+static oks_err_t *serve_list_of_all(oks_answer_t **answer, scim_t *s)
+{
+    static const oks_scim_kind_t *const kinds[] = { &oks_scim_user, &oks_scim_group };
+    const range_t range = range_of(s);
+    json_t *list = oks_json_own(json_array(), s->pool);
+    for (apr_size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        size_t first = json_array_size(list);
+        s->kind = kinds[i];
+        OKS_TRY(select_matching(list, s, param(s, "filter")));
+        project_all(list, s, first);
+    }
+    int64_t total = (int64_t)json_array_size(list);
+    slice(list, range.start, range.count);
+    show_list(answer, s, list, total, range.start);
     return NULL;
 }
 
@@ -600,7 +635,7 @@ static oks_err_t *serve_search(oks_answer_t **answer, scim_t *s)
         query = apr_pstrcat(s->pool, query, *query ? "&" : "", names[i], "=", oks_url_encode(text, s->pool), NULL);
     }
     OKS_TRY(oks_form_parse(&s->params, oks_span_z(query), s->pool));
-    return serve_list(answer, s);
+    return s->kind ? serve_list(answer, s) : serve_list_of_all(answer, s);
 }
 
 static oks_err_t *serve_resources(oks_answer_t **answer, scim_t *s)
@@ -622,6 +657,10 @@ static oks_err_t *serve_endpoint(oks_answer_t **answer, scim_t *s, oks_span_t en
     if (users || oks_span_case_eq_z(endpoint, "Groups")) {
         s->kind = users ? &oks_scim_user : &oks_scim_group;
         return serve_resources(answer, s);
+    }
+    if (oks_span_case_eq_z(endpoint, ".search") && !s->id) {
+        OKS_TRY(allow(s, "POST", answer));
+        return serve_search(answer, s);
     }
     bool schemas = oks_span_case_eq_z(endpoint, "Schemas"), types = oks_span_case_eq_z(endpoint, "ResourceTypes");
     bool config = oks_span_case_eq_z(endpoint, "ServiceProviderConfig") && !s->id;

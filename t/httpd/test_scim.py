@@ -113,9 +113,15 @@ def scim(site):
     return Scim(site)
 
 
+def code_of(answer):
+    """The reason's code, at the end of the detail."""
+    return re.search(r"\[([a-z0-9_.]+)\]$", answer.json()["detail"]).group(1)
+
+
 def refused(site, answer, status, reason, kind=None):
     body = answer.json()
-    assert (answer.status, body["reason"], body.get("scimType")) == (status, reason, kind), body
+    assert (answer.status, code_of(answer), body.get("scimType")) == (status, reason, kind), body
+    assert set(body) <= {"schemas", "status", "scimType", "detail"}, "nothing that RFC 7644 3.12 does not know"
     assert body["schemas"] == [ERROR] and body["status"] == str(status) and body["detail"]
     site.expect(reason.replace(".", r"\."))
 
@@ -333,7 +339,7 @@ def test_guessing_is_limited(httpd):
     answers = [scim.get("/Users").status for _ in range(22)]
     assert answers[0] == 401 and answers[-1] == 429
     answer = Scim(server).get("/Users")
-    assert (answer.status, answer.json()["reason"]) == (429, "scim.token.limited") and int(answer["Retry-After"]) > 0
+    assert (answer.status, code_of(answer)) == (429, "scim.token.limited") and int(answer["Retry-After"]) > 0
 
 
 def test_a_filter_without_an_index_has_a_limit(httpd):
@@ -494,6 +500,9 @@ def test_paging_sorting_and_searching(site, scim):
     assert [each["id"] for each in scim.find(f'title eq "{mark}"', sortBy="nickName", sortOrder="descending", startIndex=2, count=2)] == made[1:3]
     answer = scim.call("POST", "/Users/.search", {"filter": f'title eq "{mark}"', "attributes": ["userName"], "count": 2, "startIndex": 1}).json()
     assert answer["totalResults"] == 5 and set(answer["Resources"][0]) == {"id", "schemas", "userName"}
+    scim.make_group(f"{mark} group")
+    answer = scim.call("POST", "/.search", {"filter": f'displayName sw "{mark}" or title eq "{mark}"', "count": 9, "sortBy": "meta.resourceType"}).json()
+    assert [each["meta"]["resourceType"] for each in answer["Resources"]] == ["Group"] + ["User"] * 5
 
 
 def test_attributes(site, scim):
