@@ -269,6 +269,9 @@ bool oks_flow_is_scim(const char *local_path);
 /* May who asks speak for the organization? Before the body is read: it may be large. scim.token.*, scim.sso.absent,
  * flow.org.unknown */
 oks_err_t *oks_flow_scim_admits(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* Where errors of httpd itself lead, and their answer; the log has httpd's own line. */
+#define OKS_FLOW_SCIM_ERROR "/scim-error"
+oks_answer_t *oks_flow_scim_error(int status, apr_pool_t *pool);
 oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, apr_pool_t *pool);
 
 /* What the check of a protected request found. */

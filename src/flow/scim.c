@@ -51,6 +51,14 @@ static void set_body(oks_answer_t *answer, json_t *body, apr_pool_t *pool)
     answer->body = text ? text : "{}";
 }
 
+oks_answer_t *oks_flow_scim_error(int status, apr_pool_t *pool)
+{
+    oks_answer_t *answer = oks_flow_answer(status, "scim.refused", pool);
+    set_body(answer, json_pack("{s:[s], s:s, s:s}", "schemas", OKS_SCIM_MESSAGE "Error", "status", apr_psprintf(pool, "%d", status),
+                               "detail", "The web server refuses this request."), pool);
+    return answer;
+}
+
 oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, apr_pool_t *pool)
 {
     const oks_reason_info_t *info = oks_reason_info(err->reason);

@@ -106,12 +106,22 @@ static const char *own_path(const request_rec *r)
     return r->uri[len] == '/' || r->uri[len] == '\0' ? r->uri + len : NULL;
 }
 
+/* What httpd itself refuses under SCIM's prefix (Require ip, a limit) is answered there, too: Okta shows a page of HTML as
+ * "Invalid JSON". */
+static void take_errors(request_rec *r)
+{
+    static const int statuses[] = { 400, 401, 403, 404, 405, 408, 411, 413, 414, 415, 429, 500, 501, 502, 503 };
+    const char *url = apr_pstrcat(r->pool, oks_httpd_server_conf(r->server)->path, OKS_FLOW_SCIM_ERROR, NULL);
+    for (apr_size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) ap_custom_response(r, statuses[i], url);
+}
+
 /* Ours before mod_rewrite, mod_alias and mod_proxy see the URL: it's served here whatever the site maps. */
 int oks_httpd_translate(request_rec *r)
 {
     const char *own = r->proxyreq ? NULL : own_path(r);
     if (!own) return DECLINED;
     oks_httpd_note(r)->own = apr_pstrdup(r->pool, own);
+    if (oks_flow_is_scim(own)) take_errors(r);
     r->filename = apr_pstrcat(r->pool, "oktasso:", r->uri, NULL); /* no file */
     return OK;
 }
@@ -213,6 +223,8 @@ int oks_httpd_handle(request_rec *r)
     oks_request_t value;
     oks_err_t *err = NULL;
     if (!note->own || strcmp(r->handler, HANDLER) != 0) return DECLINED;
+    if (r->prev && strcmp(note->own, OKS_FLOW_SCIM_ERROR) == 0)
+        return oks_httpd_send(r, oks_flow_scim_error(r->prev->status, r->pool), "-") == DONE ? OK : HTTP_INTERNAL_SERVER_ERROR;
     if (!flow) return HTTP_SERVICE_UNAVAILABLE;
     oks_httpd_value(&value, r);
     oks_httpd_value_rest(&value, r);

@@ -1,11 +1,16 @@
 """SCIM 2.0 over the directory: the protocol, Okta's two dialects, and what it does to sessions."""
 
 import concurrent.futures
+import contextlib
 import hashlib
+import http.client
 import json
+import os
 import pathlib
 import re
+import signal
 import subprocess
+import threading
 import urllib.parse
 
 import pytest
@@ -458,6 +463,17 @@ def test_versions(site, scim):
     assert same["ETag"] == changed["ETag"], "nothing has changed"
 
 
+def test_what_httpd_itself_refuses_is_json_too(httpd):
+    server = httpd(CONF + '<Location "/sso/okta/scim/acme">\nRequire ip 10.9.8.7\n</Location>\n<Location "/sso/okta/scim/globex">\nLimitRequestBody 100\n'
+                   '</Location>\nErrorDocument 403 "a page"\n')
+    server.expect("AH01630", "AH01797", "OKS0030", r"flow\.idp\.unavailable", r"flow\.body\.too_large", "scim.refused")
+    answer = Scim(server).get("/Users")
+    assert answer.status == 403 and answer.json()["status"] == "403" and answer.json()["schemas"] == [ERROR]
+    answer = Scim(server, "globex", OTHER_TOKEN).call("POST", "/Users", {"userName": "x" * 200})
+    assert answer.status == 413 and answer.json()["status"] == "413"
+    assert server.browser().get("/sso/okta/scim-error").status == 404, "nobody asks for it"
+
+
 # ---- Filters, lists, attributes ----
 
 def test_filters(site, scim):
@@ -605,3 +621,53 @@ def test_an_organization_overrides_the_server(httpd):
     assert Scim(server).get("/Users").status == 200
     assert Scim(server, token="of the server").get("/Users").status == 401
     assert Scim(server, "globex", OTHER_TOKEN).get("/Users").status == 404, "off, from the server config"
+
+
+# ---- Never lose a write ----
+
+def test_what_was_acknowledged_is_there_after_kills(httpd):
+    """Children are killed in the middle of a load, then the whole server: each user that was told of, and each membership, is there."""
+    server = httpd(CONF, start=False)
+    server.expect("OKS0030", r"flow\.idp\.unavailable", "AH00052", "AH10392", "AH00098", "scim|directory")
+    server.start()
+    server.wait_for_metadata()
+    scim, told, stop = Scim(server), [], threading.Event()
+    group = scim.make_group("Everybody")["id"]
+
+    def load(number):
+        count = 0
+        while not stop.is_set():
+            count += 1
+            with contextlib.suppress(OSError, http.client.HTTPException, AssertionError):
+                user = scim.make(userName=f"kill{number}.{count}@acme.example", title=f"{number}.{count}")
+                answer = scim.patch(f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"value": user["id"]}]})
+                told.append((user["id"], f"{number}.{count}", answer.status == 200))
+
+    threads = [threading.Thread(target=load, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        before = len(told)
+        harness.wait_until(lambda: len(told) > before + 20, "some users more")
+        for pid in server.children()[:2]:
+            os.kill(pid, signal.SIGKILL)
+    before = len(told)
+    harness.wait_until(lambda: len(told) > before + 20, "some users more")
+    children = server.children()
+    for pid in [server.process.pid, *children]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    server.process.wait(20)
+    server.start()
+    server.wait_for_metadata()
+    members = set(scim.members(group))
+    assert len(told) > 80
+    for user, title, member in told:
+        found = scim.get(f"/Users/{user}").json()
+        assert found["title"] == title and found["active"] is True
+        assert not member or user in members
+    listed = [each["id"] for start in range(1, 3000, 1000) for each in scim.get(f"/Users?startIndex={start}&count=1000").json()["Resources"]]
+    assert len(listed) == len(set(listed)) and {user for user, *_ in told} <= set(listed)
