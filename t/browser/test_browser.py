@@ -1,5 +1,6 @@
 """A real browser, HTTPS, and two sites that are strangers to each other: the identity provider's POST is cross-site."""
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -17,7 +18,7 @@ from selenium.webdriver.common.by import By
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "httpd"))
 import harness  # noqa: E402
 from harness import wait_until  # noqa: E402
-from okta import oidc  # noqa: E402
+from okta import oidc, provisioning  # noqa: E402
 
 CONF = """
 SSLEngine on
@@ -31,6 +32,7 @@ OktaSSOCAFile "{dir}/cert.pem"
     OktaSSOIdPMetadata "{dir}/idp.xml"
     OktaSSORole admin "Okta-Admins"
     OktaSSOEmailDomain acme.example
+    OktaSSOSCIMToken sha256:{scim}
     Require valid-user
 </Location>
 <Location "/sales">
@@ -77,7 +79,7 @@ PICTURES = pathlib.Path(os.environ.get("OKTASSO_SCREENSHOTS") or tempfile.mkdtem
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=DNS:globex.localhost", "-out", pair[0],
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=DNS:globex.localhost,DNS:app.localhost", "-out", pair[0],
                     "-keyout", pair[1]], check=True, capture_output=True)
     backend_port, okta_port, globex_port = harness.free_port(), harness.free_port(), harness.free_port()
     backend = subprocess.Popen([sys.executable, str(harness.ROOT / "t/okta/backend.py"), "--listen", f"127.0.0.1:{backend_port}",
@@ -87,7 +89,9 @@ def site(tmp_path_factory):
     with harness.client.started(tmp_path_factory.mktemp("okta"), apps=apps, listen=("127.0.0.1", okta_port), tls=pair,
                                 base_url=f"https://acme.idp.test:{okta_port}") as okta, oidc.started(
                                     listen=("127.0.0.1", globex_port), tls=pair, base_url=f"https://globex.localhost:{globex_port}") as globex:
-        server = harness.Httpd(CONF.replace("{globex}", globex.issuer), backend_port=backend_port)
+        server = harness.Httpd(CONF.replace("{globex}", globex.issuer).replace("{scim}", hashlib.sha256(b"a token").hexdigest()),
+                               backend_port=backend_port)
+        okta.idp.scim = provisioning.Provisioning(f"https://app.localhost:{server.port}/sso/okta/scim/acme/v2", "a token", pair[0])
         for name in ("cert.pem", "key.pem"):
             shutil.copy(folder / name, server.dir / name)
         okta.idp.put_app(harness.config.default_app(f"https://app.example:{server.port}/sso/okta/acs/acme"))
@@ -279,6 +283,38 @@ def test_break_glass(site, browser):
     browser.find_element(By.NAME, "username").send_keys("ops")
     browser.find_element(By.NAME, "password").send_keys("ann\n")
     arrived(browser, site.home + "/local/y")
+
+
+def test_a_deactivation_ends_a_session_that_somebody_looks_at(site, browser):
+    site.expect(r"directory\.user\.inactive")
+    login = "yamada.taro@acme.example"
+    browser.get(site.home + "/work")
+    sign_in(browser, login)
+    arrived(browser, site.home + "/work")
+    work = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    browser.get(site.idp_home + "/provisioning")
+
+    def press(action):
+        browser.find_element(By.CSS_SELECTOR, f"li[data-user='{login}'] button[value='{action}']").click()
+        wait_until(lambda: browser.find_elements(By.ID, "said"), "what was done")
+        return browser.find_element(By.ID, "said").text
+    assert "assigned" in press("assign")
+    assert "東京" in press("group")
+    assert "deactivated" in press("deactivate")
+    picture(browser, "provisioning")
+    provisioning = browser.current_window_handle
+    browser.switch_to.window(work)
+    browser.refresh()
+    wait_until(lambda: "directory.user.inactive" in browser.page_source, "the end of the session, and no way back by Okta's own")
+    assert "deactivated" in browser.page_source
+    picture(browser, "deactivated")
+    browser.switch_to.window(provisioning)
+    assert "reactivated" in press("reactivate")
+    browser.switch_to.window(work)
+    browser.get(site.home + "/work")
+    arrived(browser, site.home + "/work")
+    assert "山田" in browser.page_source and "東京" in browser.page_source
 
 
 def test_tabs_opened_at_once_are_all_signed_in(site, browser):

@@ -5,6 +5,7 @@
   /app/{exk}/sso/saml/metadata      metadata
   /app/{appName}/{exk}/sso/saml     sign-on: AuthnRequest by Redirect or POST; without one, IdP-initiated
   /  /login  /login/signout         my apps, sign-in page, sign-out
+  /provisioning                     what Okta's SCIM client tells the app (--scim)
   /_control /_mint /_health         for tests; see README.md in this directory
 """
 
@@ -31,7 +32,7 @@ if __package__ in (None, ""):            # started as a program: the package is 
     __package__ = "okta"
     import okta  # noqa: F401
 
-from . import config, keys, pages, saml
+from . import config, keys, pages, provisioning, saml
 
 BODY_MAX = 1024 * 1024
 PENDING_MAX = 1000
@@ -120,6 +121,7 @@ class Okta:
         self.lock = threading.RLock()
         self.apps, self.rings, self.users = {}, {}, {}
         self.sessions, self.pending = {}, collections.OrderedDict()
+        self.scim = None                 # provisioning.Provisioning, where an app takes it
         for user in users:
             self.users[user.login] = user
         for app in apps:
@@ -406,6 +408,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.page_sign_out()
         if path == "/style.css":
             return Reply(200, pages.STYLE, "text/css")
+        if path == "/provisioning" and self.idp.scim:
+            return self.page_provisioning(form)
         if path == "/_health":
             return Reply(200, "ok\n", "text/plain")
         if path in ("/_control", "/_mint"):
@@ -522,6 +526,17 @@ class Handler(BaseHTTPRequestHandler):
         apps = [app for app in self.idp.apps.values() if app.assigned(user)]
         return Reply(body=pages.tiles(user, apps, self.idp.org()))
 
+    def page_provisioning(self, form):
+        said, users = "", list(self.idp.users.values())
+        if self.command == "POST":
+            if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+                raise Refused(403, "Refused", "This page is not for other sites.")
+            try:
+                said = self.idp.scim.act(form.get("action"), self.idp.users[form.get("user")], users)
+            except provisioning.Refused as error:
+                said = str(error)
+        return Reply(body=pages.provisioning(users, said, self.idp.scim.log, self.idp.org()))
+
     def page_sign_out(self):
         with self.idp.lock:
             self.idp.sessions.pop(self.cookie(), None)
@@ -613,6 +628,8 @@ def arguments(argv):
     parser.add_argument("--config", metavar="FILE", help="JSON: {apps: [...], users: [...]}")
     parser.add_argument("--acs", metavar="URL", help="without --config: the organization acme with this ACS URL")
     parser.add_argument("--audience", metavar="URI", help="with --acs; default: the ACS URL with /metadata/ for /acs/")
+    parser.add_argument("--scim", nargs=2, metavar=("URL", "TOKEN"), help="an app's SCIM base URL and token, for the page /provisioning")
+    parser.add_argument("--ca", metavar="FILE", help="the authority of that URL's certificate")
     parser.add_argument("--quiet", action="store_true")
     return parser.parse_args(argv)
 
@@ -626,6 +643,8 @@ def main(argv=None):
     servers = [Server(parse_listen(args.listen), idp, args.tls, args.quiet)]
     host, port = servers[0].server_address[:2]
     idp.base_url = (args.base_url or f"{'https' if args.tls else 'http'}://{host}:{port}").rstrip("/")
+    if args.scim:
+        idp.scim = provisioning.Provisioning(*args.scim, cafile=args.ca)
     if args.plain_listen:
         servers.append(Server(parse_listen(args.plain_listen), idp, None, args.quiet))
     stop = threading.Event()

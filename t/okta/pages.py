@@ -36,6 +36,10 @@ button, .button { display: inline-block; font: inherit; font-weight: 600; cursor
 .people button { display: grid; grid-template-columns: 2.25rem 1fr; gap: 0 .75rem; align-items: center; width: 100%;
   text-align: left; color: inherit; background: none; font-weight: 400; padding: .6rem .25rem; border-radius: 8px; }
 .people button:hover { background: var(--tint); }
+.plain { list-style: none; margin: 0; padding: 0; }
+.plain li { padding: .75rem 0; }
+.plain li + li { border-top: 1px solid var(--line); }
+.plain button { margin-top: .4rem; }
 .face { grid-row: span 2; width: 2.25rem; height: 2.25rem; border-radius: 50%; display: grid; place-items: center;
         background: var(--tint); color: var(--accent); font-size: .85rem; font-weight: 650; }
 .who { font-size: .95rem; font-weight: 550; line-height: 1.3; }
@@ -114,6 +118,23 @@ def tiles(user, apps, org="acme"):
 <p id="me">Signed in as <b>{escape(user.display_name)}</b> ({escape(user.login)})</p></div>
 <form method="post" action="/login/signout"><button class="quiet" id="signout">Sign out</button></form></div>
 <div class="tiles">{items or "<p>No app is assigned to you.</p>"}</div></div>""", wide=True, org=org)
+
+
+ACTIONS = {"assign": "Assign", "update": "Push profile", "deactivate": "Deactivate", "reactivate": "Reactivate", "group": "Push group"}
+
+
+def provisioning(users, said, log, org="acme"):
+    """What an Okta administrator does on the app's Assignments and Push Groups tabs."""
+    rows = "".join(
+        f'<li data-user="{escape(user.login)}"><form method="post" action="/provisioning"><input type="hidden" name="user" value="{escape(user.login)}">'
+        f'<span class="who">{escape(user.display_name)}</span> <span class="sub">{escape(user.login)}</span><br>'
+        + " ".join(f'<button class="quiet" name="action" value="{action}">{label}</button>' for action, label in ACTIONS.items())
+        + "</form></li>" for user in users)
+    calls = "".join(f"<li><code>{escape(method)} {escape(path)}</code> {status}</li>" for method, path, status in reversed(log))
+    note = f'<p id="said" role="status">{escape(said)}</p>' if said else ""
+    return page("Provisioning", f"""
+<div class="card"><h1>Provisioning</h1><p>What Okta's SCIM client tells the app. Deactivate somebody who is signed in there, and reload the app.</p>{note}
+<ul class="plain">{rows}</ul></div><div class="card"><h2>Requests</h2><ul>{calls or "<li>None yet.</li>"}</ul></div>""", wide=True, org=org)
 
 
 def signed_out(org="acme"):
