@@ -21,6 +21,7 @@ typedef struct scim_t {
     const oks_scim_kind_t *kind;
     const char *id;             /* of one resource; NULL: all of them */
     const char *base;           /* URL up to /v2 */
+    bool made;                  /* just now: it is in no group */
     apr_array_header_t *params; /* of the query; of a search, of its body */
     apr_pool_t *pool;
 } scim_t;
@@ -154,7 +155,9 @@ static void fill_in(json_t *resource, const oks_user_row_t *row)
 static oks_err_t *stored(json_t **resource, const char *text, apr_pool_t *pool)
 {
     *resource = json_loads(text, 0, NULL);
-    return json_is_object(*resource) ? NULL : oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "a resource that cannot be read");
+    if (json_is_object(*resource)) return NULL;
+    json_decref(*resource);
+    return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "a resource that cannot be read");
 }
 
 /* Owned by the caller. */
@@ -166,9 +169,10 @@ static oks_err_t *full_user(json_t **resource, const scim_t *s, const oks_user_r
     json_object_set_new(*resource, "userName", json_string(row->user_name));
     json_object_set_new(*resource, "active", json_boolean(row->active));
     if (row->external_id) json_object_set_new(*resource, "externalId", json_string(row->external_id));
-    if (is_shown(s, "groups")) {
+    if (!s->made && is_shown(s, "groups")) {
         oks_err_t *err = oks_directory_groups_of(&groups, s->flow->directory, row->id, s->pool);
-        if (err) return err;
+        if (err) json_decref(*resource);
+        OKS_TRY(err);
         if (groups->nelts) json_object_set_new(*resource, "groups", references(s, groups, &oks_scim_group));
     }
     add_meta(s, *resource, &oks_scim_user, row->id, row->created, row->updated, row->version);
@@ -181,7 +185,9 @@ static oks_err_t *full_group(json_t **resource, const scim_t *s, const oks_group
     OKS_TRY(stored(resource, row->resource, s->pool));
     json_object_set_new(*resource, "displayName", json_string(row->display_name));
     if (is_shown(s, "members")) {
-        OKS_TRY(oks_directory_members(&members, s->flow->directory, row->id, s->pool));
+        oks_err_t *err = oks_directory_members(&members, s->flow->directory, row->id, s->pool);
+        if (err) json_decref(*resource);
+        OKS_TRY(err);
         json_object_set_new(*resource, "members", references(s, members, &oks_scim_user));
     }
     add_meta(s, *resource, &oks_scim_group, row->id, row->created, row->updated, row->version);
@@ -215,10 +221,10 @@ static oks_err_t *page_of(apr_array_header_t **rows, int64_t *total, const scim_
 static oks_err_t *add_row(json_t *list, const scim_t *s, const void *row, const oks_scim_filter_t *filter)
 {
     json_t *resource;
-    oks_err_t *err = full(&resource, s, row);
-    if (err || (filter && !oks_scim_filter_matches(filter, resource, s->pool))) json_decref(resource);
+    OKS_TRY(full(&resource, s, row));
+    if (filter && !oks_scim_filter_matches(filter, resource, s->pool)) json_decref(resource);
     else json_array_append_new(list, resource);
-    return err;
+    return NULL;
 }
 
 /* By an index, when the filter is one comparison that has one. */
@@ -501,15 +507,15 @@ static oks_err_t *read_json(json_t **body, const scim_t *s)
     return oks_json_parse(body, s->request->body, OKS_SCIM_BODY_MAX, s->pool);
 }
 
-static oks_err_t *serve_write(oks_answer_t **answer, const scim_t *s)
+static oks_err_t *serve_write(oks_answer_t **answer, scim_t *s)
 {
     edit_t edit = { .s = s, .patch = strcmp(s->request->method, "PATCH") == 0 };
     json_t *resource;
     int64_t version;
     oks_err_t *err;
-    bool made = !s->id;
+    s->made = !s->id;
     OKS_TRY(read_json(&edit.body, s));
-    if (made && s->kind == &oks_scim_user && s->org->provisioning == OKS_PROVISIONING_OFF)
+    if (s->made && s->kind == &oks_scim_user && s->org->provisioning == OKS_PROVISIONING_OFF)
         return oks_err(s->pool, OKS_R_DIRECTORY_USER_UNKNOWN, "OktaSSOProvisioning off");
     if (s->kind == &oks_scim_user) {
         oks_user_row_t *row;
@@ -523,7 +529,7 @@ static oks_err_t *serve_write(oks_answer_t **answer, const scim_t *s)
         version = err ? 0 : row->version;
     }
     OKS_TRY(as_scim(err, s->pool));
-    *answer = show(s, made ? 201 : 200, made ? "scim.create" : edit.patch ? "scim.patch" : "scim.replace", resource, version);
+    *answer = show(s, s->made ? 201 : 200, s->made ? "scim.create" : edit.patch ? "scim.patch" : "scim.replace", resource, version);
     return NULL;
 }
 
