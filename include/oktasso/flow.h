@@ -16,6 +16,7 @@
 #define OKS_FLOW_GROUPS_MAX 1000            /* groups of one user */
 #define OKS_FLOW_PENDING_LIFETIME apr_time_from_sec(60 * 60) /* of a sealed RelayState */
 #define OKS_FLOW_RESTARTS_MAX 1             /* how often a failed callback starts the login again */
+#define OKS_FLOW_DIRECTORY_GRACE apr_time_from_sec(5 * 60) /* OktaSSODirectoryGrace, by default */
 #define OKS_FLOW_CERTIFICATE_OVERLAP apr_time_from_sec(24 * 3600) /* OktaSSOCertificateOverlap, by default */
 #define OKS_FLOW_BREAK_GLASS_LIFETIME apr_time_from_sec(30 * 60) /* of a break-glass session */
 #define OKS_FLOW_FAILURES_MAX 20            /* wrong passwords of one account, and from one address, in */
@@ -157,6 +158,8 @@ typedef struct oks_flow_t {
     const oks_keyring_t *keys;
     oks_directory_t *directory;
     oks_counters_t *counters;
+    const _Atomic int64_t *followed; /* when the change log was last read, by any child; 0: never; NULL: nobody reads it */
+    apr_interval_time_t grace;       /* for how long after that the records in memory are true: OktaSSODirectoryGrace */
     oks_cache_t *cache;
     oks_idp_store_t *idps;
     oks_net_t *net;

@@ -75,7 +75,7 @@ oks_err_t *oks_directory_open(oks_directory_t **directory, const char *spec, int
     if (status == APR_SUCCESS) status = apr_dbd_get_driver(pool, made->dialect->scheme, &made->driver);
     if (status != APR_SUCCESS)
         return oks_err_from(pool, OKS_R_DIRECTORY_UNAVAILABLE, status, NULL, "apr_dbd has no driver %s (on Debian: "
-                            "libaprutil1-dbd-sqlite3)", made->dialect->scheme);
+                            "libaprutil1-dbd-%s)", made->dialect->scheme, made->dialect->scheme);
     status = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
     if (status == APR_SUCCESS) status = apr_thread_mutex_create(&made->writer, APR_THREAD_MUTEX_DEFAULT, pool);
     if (status == APR_SUCCESS) status = apr_thread_cond_create(&made->freed, pool);
@@ -195,7 +195,21 @@ static bool is_broken(const oks_err_t *err)
     return err && err->reason == OKS_R_DIRECTORY_UNAVAILABLE;
 }
 
-oks_err_t *oks_directory_read(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
+/* A server of databases that was started anew has forgotten all connections: one that fails says so of all that lie idle. */
+static bool forget_idle(oks_directory_t *directory)
+{
+    oks_conn_t *idle[CONNECTIONS_MAX];
+    int count = 0;
+    if (directory->dialect->is_file) return false;
+    apr_thread_mutex_lock(directory->lock);
+    while (directory->nidle) idle[count++] = directory->idle[--directory->nidle];
+    directory->open -= count;
+    apr_thread_mutex_unlock(directory->lock);
+    for (int i = 0; i < count; i++) close_conn(idle[i]);
+    return true;
+}
+
+static oks_err_t *read_once(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
     oks_conn_t *conn;
     OKS_TRY(take(&conn, directory, pool));
@@ -204,9 +218,18 @@ oks_err_t *oks_directory_read(oks_directory_t *directory, oks_work_fn *work, voi
     return err;
 }
 
-static oks_err_t *in_transaction(oks_conn_t *conn, oks_work_fn *work, void *baton, apr_pool_t *pool)
+oks_err_t *oks_directory_read(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
+    oks_err_t *err = read_once(directory, work, baton, pool);
+    return is_broken(err) && forget_idle(directory) ? read_once(directory, work, baton, pool) : err;
+}
+
+/* *begun: from then on nobody may try it again without looking. */
+static oks_err_t *in_transaction(bool *begun, oks_conn_t *conn, oks_work_fn *work, void *baton, apr_pool_t *pool)
+{
+    *begun = false;
     OKS_TRY(oks_conn_run(conn, conn->directory->dialect->begin, pool));
+    *begun = true;
     oks_err_t *err = work(conn, baton, pool);
     if (!err) err = oks_conn_run(conn, "COMMIT", pool);
     if (!err) return NULL;
@@ -215,23 +238,31 @@ static oks_err_t *in_transaction(oks_conn_t *conn, oks_work_fn *work, void *bato
     return undone && !is_broken(err) ? undone : err;
 }
 
-oks_err_t *oks_directory_write(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
+static oks_err_t *write_once(bool *begun, oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
     oks_conn_t *conn;
     bool alone = directory->dialect->one_writer;
     OKS_TRY(take(&conn, directory, pool));
     if (alone) apr_thread_mutex_lock(directory->writer);
-    oks_err_t *err = in_transaction(conn, work, baton, pool);
+    oks_err_t *err = in_transaction(begun, conn, work, baton, pool);
     if (alone) apr_thread_mutex_unlock(directory->writer);
     give(conn, is_broken(err));
     return err;
 }
 
+oks_err_t *oks_directory_write(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
+{
+    bool begun = false;
+    oks_err_t *err = write_once(&begun, directory, work, baton, pool);
+    return is_broken(err) && !begun && forget_idle(directory) ? write_once(&begun, directory, work, baton, pool) : err;
+}
+
 oks_err_t *oks_directory_bare(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
     oks_conn_t *conn;
+    bool begun;
     OKS_TRY(connect_one(&conn, directory, true, pool));
-    oks_err_t *err = in_transaction(conn, work, baton, pool);
+    oks_err_t *err = in_transaction(&begun, conn, work, baton, pool);
     close_conn(conn);
     return err;
 }
@@ -248,12 +279,13 @@ oks_err_t *oks_conn_query(int *rows, oks_conn_t *conn, oks_statement_t statement
     return NULL;
 }
 
-oks_err_t *oks_conn_select(apr_dbd_results_t **results, oks_conn_t *conn, oks_statement_t statement, const char **args,
+/* "random": the answer is all here before anything else is asked on this connection. */
+oks_err_t *oks_conn_select(oks_rows_t **rows, oks_conn_t *conn, oks_statement_t statement, const char **args,
                            apr_size_t nargs, apr_pool_t *pool)
 {
-    *results = NULL;
-    int code = apr_dbd_pselect(conn->directory->driver, pool, conn->handle, results,
-                               conn->prepared[statement], 0, (int)nargs, args);
+    *rows = apr_pcalloc(pool, sizeof **rows);
+    int code = apr_dbd_pselect(conn->directory->driver, pool, conn->handle, &(*rows)->results,
+                               conn->prepared[statement], 1, (int)nargs, args);
     return code ? failed(conn, code, pool) : NULL;
 }
 
@@ -266,25 +298,26 @@ oks_err_t *oks_conn_run(oks_conn_t *conn, const char *sql, apr_pool_t *pool)
 
 oks_err_t *oks_conn_value(const char **value, oks_conn_t *conn, const char *sql, apr_pool_t *pool)
 {
-    apr_dbd_results_t *results = NULL;
+    oks_rows_t rows = { NULL, NULL };
     *value = NULL;
-    int code = apr_dbd_select(conn->directory->driver, pool, conn->handle, &results, sql, 0);
+    int code = apr_dbd_select(conn->directory->driver, pool, conn->handle, &rows.results, sql, 1);
     if (code) return failed(conn, code, pool);
-    for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;)
+    for (apr_dbd_row_t *row; (row = oks_conn_row(conn, &rows, pool)) != NULL;)
         if (!*value) *value = apr_pstrdup(pool, oks_conn_text(conn, row, 0));
     return NULL;
 }
 
-apr_dbd_row_t *oks_conn_row(oks_conn_t *conn, apr_dbd_results_t *results, apr_pool_t *pool)
+apr_dbd_row_t *oks_conn_row(oks_conn_t *conn, oks_rows_t *rows, apr_pool_t *pool)
 {
-    apr_dbd_row_t *row = NULL;
-    if (!results || apr_dbd_get_row(conn->directory->driver, pool, results, &row, -1) != 0) return NULL;
-    return row;
+    if (!rows->results || apr_dbd_get_row(conn->directory->driver, pool, rows->results, &rows->row, -1) != 0) rows->row = NULL;
+    if (!rows->row) rows->results = NULL; /* used up */
+    return rows->row;
 }
 
 const char *oks_conn_text_or_null(oks_conn_t *conn, apr_dbd_row_t *row, int column)
 {
-    return apr_dbd_get_entry(conn->directory->driver, row, column);
+    const char *text = apr_dbd_get_entry(conn->directory->driver, row, column);
+    return text && *text ? text : NULL; /* PostgreSQL's driver does not tell one from the other */
 }
 
 const char *oks_conn_text(oks_conn_t *conn, apr_dbd_row_t *row, int column)

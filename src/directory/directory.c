@@ -63,7 +63,7 @@ typedef struct session_work_t {
 static oks_err_t *read_session(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     session_work_t *work = baton;
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     OKS_TRY(oks_conn_select(&results, conn, OKS_S_SESSION_READ, OKS_ARGS(oks_directory_id(work->id, pool)), pool));
     apr_dbd_row_t *row = oks_conn_row(conn, results, pool);
     if (!row) return oks_err(pool, OKS_R_DIRECTORY_SESSION_ABSENT, NULL);
@@ -156,7 +156,7 @@ typedef struct document_work_t {
 static oks_err_t *read_document(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     document_work_t *work = baton;
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     OKS_TRY(oks_conn_select(&results, conn, OKS_S_DOCUMENT_READ, OKS_ARGS(oks_document_hash(work->key, pool)), pool));
     apr_dbd_row_t *row = oks_conn_row(conn, results, pool);
     work->found = NULL;
@@ -224,7 +224,7 @@ typedef struct follow_work_t {
 static oks_err_t *follow(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     const follow_work_t *work = baton;
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     const char *head;
     OKS_TRY(oks_conn_value(&head, conn, oks_directory_sql[OKS_S_CHANGE_HEAD], pool));
     int64_t last = head ? apr_strtoi64(head, NULL, 10) : 0;

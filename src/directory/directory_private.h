@@ -123,8 +123,12 @@ oks_counters_t *oks_directory_counters(const oks_directory_t *directory);
 /* Changes rows; *rows (may be NULL) says how many. */
 oks_err_t *oks_conn_query(int *rows, oks_conn_t *conn, oks_statement_t statement, const char **args, apr_size_t nargs,
                           apr_pool_t *pool) OKS_MUST_USE;
-/* Reads all rows into `pool`. */
-oks_err_t *oks_conn_select(apr_dbd_results_t **results, oks_conn_t *conn, oks_statement_t statement, const char **args,
+/* All rows of an answer, in `pool`, and the one that was read last: PostgreSQL's driver goes on from there. */
+typedef struct oks_rows_t {
+    apr_dbd_results_t *results;
+    apr_dbd_row_t *row;
+} oks_rows_t;
+oks_err_t *oks_conn_select(oks_rows_t **rows, oks_conn_t *conn, oks_statement_t statement, const char **args,
                            apr_size_t nargs, apr_pool_t *pool) OKS_MUST_USE;
 /* Fixed text without arguments: transactions, schema. */
 oks_err_t *oks_conn_run(oks_conn_t *conn, const char *sql, apr_pool_t *pool) OKS_MUST_USE;
@@ -132,9 +136,9 @@ oks_err_t *oks_conn_run(oks_conn_t *conn, const char *sql, apr_pool_t *pool) OKS
 oks_err_t *oks_conn_value(const char **value, oks_conn_t *conn, const char *sql, apr_pool_t *pool) OKS_MUST_USE;
 
 /* The next row, or NULL after the last one. */
-apr_dbd_row_t *oks_conn_row(oks_conn_t *conn, apr_dbd_results_t *results, apr_pool_t *pool);
+apr_dbd_row_t *oks_conn_row(oks_conn_t *conn, oks_rows_t *rows, apr_pool_t *pool);
 const char *oks_conn_text(oks_conn_t *conn, apr_dbd_row_t *row, int column); /* "" for NULL */
-const char *oks_conn_text_or_null(oks_conn_t *conn, apr_dbd_row_t *row, int column);
+const char *oks_conn_text_or_null(oks_conn_t *conn, apr_dbd_row_t *row, int column); /* NULL for "", too */
 int64_t oks_conn_number(oks_conn_t *conn, apr_dbd_row_t *row, int column);
 /* An id written as hex; anything else in that column is a broken record. */
 oks_err_t *oks_conn_id(oks_id_t *id, oks_conn_t *conn, apr_dbd_row_t *row, int column, apr_pool_t *pool) OKS_MUST_USE;

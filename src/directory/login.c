@@ -87,7 +87,7 @@ static bool same_profile(const login_work_t *work, oks_conn_t *conn, apr_dbd_row
 static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *conn, oks_statement_t by, const char *key,
                        apr_pool_t *pool)
 {
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     memset(found, 0, sizeof *found);
     if (!key) return NULL;
     OKS_TRY(oks_conn_select(&results, conn, by, OKS_ARGS(work->login->org, key), pool));
@@ -180,7 +180,7 @@ static oks_err_t *note_first_login(const oks_login_t *login, oks_conn_t *conn, a
 static oks_err_t *read_first_login(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     const char **key = baton;
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     OKS_TRY(oks_conn_select(&results, conn, OKS_S_CLAIM_READ, OKS_ARGS(*key), pool));
     if (!oks_conn_row(conn, results, pool)) *key = NULL;
     return NULL;

@@ -59,7 +59,7 @@ static oks_err_t *find_user(oks_user_row_t **row, bool *deleted, oks_conn_t *con
 {
     static const oks_statement_t statements[] = { OKS_S_RESOURCE_BY_ID, OKS_S_RESOURCE_BY_USER_NAME, OKS_S_RESOURCE_BY_EXTERNAL_ID,
                                                   OKS_S_RESOURCE_BY_EMAIL };
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     const char *hashed = by == OKS_USER_ID ? key : by == OKS_USER_EXTERNAL_ID ? oks_directory_hash("external", key, pool)
                                                                               : oks_user_name_key(key, pool);
     *row = NULL;
@@ -116,7 +116,7 @@ static void *group_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool);
 static oks_err_t *read_page(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     page_work_t *work = baton;
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     OKS_TRY(oks_conn_select(&results, conn, work->count_by, OKS_ARGS(work->org), pool));
     for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) work->total = oks_conn_number(conn, row, 0);
     work->rows = apr_array_make(pool, 16, sizeof(void *));
@@ -255,7 +255,7 @@ static oks_err_t *put_member(oks_conn_t *conn, group_work_t *work, const char *u
 static oks_err_t *pairs_of(apr_array_header_t **pairs, oks_conn_t *conn, oks_statement_t statement, const char *key,
                            apr_pool_t *pool)
 {
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     *pairs = apr_array_make(pool, 8, sizeof(const char *[2]));
     OKS_TRY(oks_conn_select(&results, conn, statement, OKS_ARGS(key), pool));
     for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
@@ -361,7 +361,7 @@ static const char *group_key(const char *name, apr_pool_t *pool)
 static oks_err_t *find_group(oks_group_row_t **row, oks_conn_t *conn, const char *org, oks_group_key_t by, const char *key,
                              apr_pool_t *pool)
 {
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     *row = NULL;
     OKS_TRY(oks_conn_select(&results, conn, by == OKS_GROUP_ID ? OKS_S_GROUP_BY_ID : OKS_S_GROUP_BY_NAME,
                             OKS_ARGS(org, by == OKS_GROUP_ID ? key : group_key(key, pool)), pool));
@@ -492,7 +492,7 @@ oks_err_t *oks_directory_groups_of(apr_array_header_t **out, oks_directory_t *di
 /* A session shows both: the groups that the login said, then those that SCIM has pushed and the login did not name. */
 oks_err_t *oks_profile_add_pushed(oks_profile_t *profile, oks_conn_t *conn, const char *user, apr_pool_t *pool)
 {
-    apr_dbd_results_t *results;
+    oks_rows_t *results;
     OKS_TRY(oks_conn_select(&results, conn, OKS_S_GROUPS_OF_USER, OKS_ARGS(user), pool));
     for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
         const char *name = copy(conn, row, 1, pool), *role = oks_conn_text(conn, row, 2);

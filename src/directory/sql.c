@@ -221,5 +221,7 @@ static const char *const sqlite3_on_open[] = {
 
 const oks_dialect_t oks_directory_dialects[] = {
     {.scheme = "sqlite3", .begin = "BEGIN IMMEDIATE", .on_open = sqlite3_on_open, .is_file = true, .one_writer = true},
+    /* One writer at a time here, too: what is looked at before a write stays so until the commit. */
+    {.scheme = "pgsql", .begin = "BEGIN; SELECT pg_advisory_xact_lock(7301491)", .is_file = false, .one_writer = true},
     {.scheme = NULL}
 };

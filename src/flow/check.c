@@ -1,5 +1,6 @@
 /* The check of a protected request: ticket, deadlines, record. The hot path: with the record in memory it reads
  * three counters and makes no system call. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "flow_private.h"
@@ -34,11 +35,19 @@ static oks_err_t *load_record(const oks_record_t **record, const oks_flow_t *flo
     return NULL;
 }
 
+/* Has the directory said nothing for longer than its grace? Then what is in memory is true no more. */
+static bool is_deaf(const oks_flow_t *flow, apr_time_t now)
+{
+    int64_t followed = flow->followed ? atomic_load_explicit(flow->followed, memory_order_relaxed) : 0;
+    return followed && now - followed > flow->grace;
+}
+
 oks_err_t *oks_flow_find_session(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, const oks_id_t *session,
                                  const oks_id_t *user, apr_time_t now, apr_pool_t *pool)
 {
     const oks_record_t *record = oks_cache_get(flow->cache, flow->counters, session);
-    if (record && record->org_version != org->version) { /* roles and headers may be others */
+    /* Roles and headers may be others; or somebody was switched off, and nobody here could hear of it. */
+    if (record && (record->org_version != org->version || is_deaf(flow, now))) {
         oks_record_release(record);
         record = NULL;
     }

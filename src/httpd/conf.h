@@ -112,6 +112,7 @@ typedef struct oks_server_conf_t {
     const char *state_dir, *directory, *keys; /* main server alone: one directory and one ring per httpd */
     oks_http_t http;                   /* main server alone; timeout 0: the default, once completed */
     const apr_interval_time_t *overlap; /* main server alone: of certificates that metadata drops; NULL: the default */
+    const apr_interval_time_t *grace;   /* main server alone: of a directory that is away; NULL: the default */
     const char *path;
     const char *base_url;
     const char *org_dir;

@@ -8,6 +8,8 @@
 
 #include <util_varbuf.h>
 
+#define GRACE_MIN apr_time_from_sec(5) /* the directory is asked each second */
+#define GRACE_MAX apr_time_from_sec(3600)
 #define OVERLAP_MAX apr_time_from_sec(30 * 86400)
 
 static const char *where(const cmd_parms *cmd)
@@ -598,7 +600,9 @@ static const char *set_state_dir(cmd_parms *cmd, void *dir, const char *path)
 
 static const char *set_directory(cmd_parms *cmd, void *dir, const char *spec)
 {
-    if (strncmp(spec, "sqlite3:/", 9) != 0) return "OktaSSODirectory takes sqlite3:/ABSOLUTE/PATH";
+    if (strncmp(spec, "sqlite3:/", 9) != 0 && strncmp(spec, "pgsql:", 6) != 0)
+        return "OktaSSODirectory takes sqlite3:/ABSOLUTE/PATH or pgsql:CONNINFO, such as "
+               "\"pgsql:host=db.example.com dbname=oktasso\"";
     oks_httpd_server_conf(cmd->server)->directory = spec;
     return only_main(cmd);
 }
@@ -629,6 +633,17 @@ static const char *set_overlap(cmd_parms *cmd, void *dir, const char *text)
     if (*overlap > OVERLAP_MAX)
         return "OktaSSOCertificateOverlap: at most 30d: for so long a certificate that was withdrawn would still be trusted";
     oks_httpd_server_conf(cmd->server)->overlap = overlap;
+    return only_main(cmd);
+}
+
+static const char *set_grace(cmd_parms *cmd, void *dir, const char *text)
+{
+    apr_interval_time_t *grace = apr_palloc(cmd->pool, sizeof *grace);
+    oks_err_t *err = oks_interval_parse(grace, text, cmd->temp_pool);
+    if (err) return interval_error(err, "OktaSSODirectoryGrace", cmd->pool);
+    if (*grace < GRACE_MIN || *grace > GRACE_MAX)
+        return "OktaSSODirectoryGrace: from 5s to 1h: for so long nobody is switched off whom the directory cannot name";
+    oks_httpd_server_conf(cmd->server)->grace = grace;
     return only_main(cmd);
 }
 
@@ -705,11 +720,12 @@ static const char *set_logo(cmd_parms *cmd, void *dir, const char *path)
 const command_rec oks_httpd_commands[] = {
     AP_INIT_RAW_ARGS("<OktaSSOOrg", open_org, NULL, RSRC_CONF, "NAME: defines an organization"),
     AP_INIT_TAKE1("OktaSSOStateDir", set_state_dir, NULL, RSRC_CONF, "where keys and the embedded database live"),
-    AP_INIT_TAKE1("OktaSSODirectory", set_directory, NULL, RSRC_CONF, "sqlite3:PATH"),
+    AP_INIT_TAKE1("OktaSSODirectory", set_directory, NULL, RSRC_CONF, "sqlite3:PATH or pgsql:CONNINFO"),
     AP_INIT_TAKE1("OktaSSOKeys", set_keys, NULL, RSRC_CONF, "file:PATH or exec:COMMAND"),
     AP_INIT_TAKE1("OktaSSOHTTPTimeout", set_http_timeout, NULL, RSRC_CONF, "how long an outgoing request may take, 5s"),
     AP_INIT_TAKE1("OktaSSOHTTPProxy", set_proxy, NULL, RSRC_CONF, "http://HOST:PORT for outgoing requests"),
     AP_INIT_TAKE1("OktaSSOCertificateOverlap", set_overlap, NULL, RSRC_CONF, "how long dropped certificates stay good, 24h"),
+    AP_INIT_TAKE1("OktaSSODirectoryGrace", set_grace, NULL, RSRC_CONF, "how long sessions go on without the directory, 5m"),
     AP_INIT_TAKE1("OktaSSOCAFile", set_ca_file, NULL, RSRC_CONF, "CA certificates for outgoing requests, PEM"),
     AP_INIT_TAKE1("OktaSSOPath", set_path, NULL, RSRC_CONF, "where the module's own URLs live"),
     AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),

@@ -71,6 +71,7 @@ typedef struct oks_runtime_t {
     const oks_keyring_t *keys;
     oks_counters_t *counters;
     oks_limiter_t *limiter;
+    _Atomic int64_t *followed;   /* shared: see oks_flow_t */
     oks_directory_t *directory;  /* in children */
 } oks_runtime_t;
 extern oks_runtime_t oks_httpd_runtime; /* written at start and in child_init alone */

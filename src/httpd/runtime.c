@@ -17,6 +17,7 @@
 
 APLOG_USE_MODULE(oktasso);
 
+#define SQLITE "sqlite3:"
 #define KEYS_FILE_MAX 4096
 #define CONNECTIONS 8            /* to the directory, per child */
 
@@ -102,9 +103,11 @@ static oks_err_t *share(void **block, const char *name, apr_size_t size, apr_poo
 
 static oks_err_t *share_memory(oks_runtime_t *runtime, apr_pool_t *process_pool, apr_pool_t *ptemp)
 {
-    void *counters, *limiter;
+    void *counters, *limiter, *followed;
     OKS_TRY(share(&counters, "oktasso-counters", sizeof *runtime->counters, process_pool, ptemp));
     OKS_TRY(share(&limiter, "oktasso-limiter", sizeof *runtime->limiter, process_pool, ptemp));
+    OKS_TRY(share(&followed, "oktasso-followed", sizeof *runtime->followed, process_pool, ptemp));
+    runtime->followed = followed;
     runtime->counters = counters;
     runtime->limiter = limiter;
     return NULL;
@@ -149,12 +152,13 @@ static oks_err_t *start(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
     const char *keys = conf->keys ? conf->keys : apr_pstrcat(pconf, "file:", state_dir, "/session.keys", NULL);
     memset(runtime, 0, sizeof *runtime);
     runtime->directory_spec = conf->directory ? conf->directory
-                                              : apr_pstrcat(pconf, "sqlite3:", state_dir, "/directory.db", NULL);
+                                              : apr_pstrcat(pconf, SQLITE, state_dir, "/directory.db", NULL);
     OKS_TRY(make_state_dir(state_dir, ptemp));
     if (!conf->keys) OKS_TRY(make_keys(keys + 5, ptemp));
     OKS_TRY(read_keys(&runtime->keys, keys, pconf, ptemp));
     OKS_TRY(share_memory(runtime, s->process->pool, ptemp));
-    OKS_TRY(make_database(strchr(runtime->directory_spec, ':') + 1, ptemp));
+    if (strncmp(runtime->directory_spec, SQLITE, sizeof SQLITE - 1) == 0)
+        OKS_TRY(make_database(runtime->directory_spec + sizeof SQLITE - 1, ptemp));
     OKS_TRY(migrate(s, runtime->directory_spec, runtime->counters, ptemp));
     return oks_net_init(pconf);
 }
@@ -182,6 +186,7 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
     oks_idp_store_t *idps;
     oks_assertions_t *assertions;
     oks_net_t *net;
+    const apr_interval_time_t *grace = oks_httpd_server_conf(main_server)->grace;
     OKS_TRY(oks_saml_init(pool));
     OKS_TRY(oks_assertions_create(&assertions, pool));
     OKS_TRY(oks_net_create(&net, pool));
@@ -193,6 +198,7 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
         oks_flow_t *flow = apr_pcalloc(pool, sizeof *flow);
         *flow = (oks_flow_t){ .path = conf->path, .vhost = conf->vhost, .keys = runtime->keys,
                               .directory = runtime->directory, .counters = runtime->counters, .cache = cache,
+                              .followed = runtime->followed, .grace = grace ? *grace : OKS_FLOW_DIRECTORY_GRACE,
                               .idps = idps, .net = net, .http = &oks_httpd_server_conf(main_server)->http,
                               .limiter = runtime->limiter, .assertions = assertions, .find_org = oks_httpd_find_org,
                               .find_domain = oks_httpd_find_domain, .find_issuer = oks_httpd_find_issuer, .orgs = conf };

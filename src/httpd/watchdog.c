@@ -265,6 +265,7 @@ static void run(watch_t *watch, apr_pool_t *pool)
     oks_directory_t *directory = oks_httpd_runtime.directory;
     apr_time_t now = apr_time_now();
     oks_err_t *err = oks_directory_follow(directory, &watch->sequence, pool);
+    if (!err) atomic_store(oks_httpd_runtime.followed, now);
     if (!err && watch->sweep_due <= now) {
         err = oks_directory_sweep(directory, now, pool);
         watch->sweep_due = now + apr_time_from_sec(SWEEP_SECONDS);

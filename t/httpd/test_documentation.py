@@ -7,7 +7,7 @@ import harness
 import pytest
 
 SERVER = ("OktaSSOPath", "OktaSSOBaseURL", "OktaSSOPageTemplate", "OktaSSOStateDir", "OktaSSODirectory", "OktaSSOKeys", "OktaSSOHTTPTimeout",
-          "OktaSSOCertificateOverlap", "OktaSSOOrgDir")
+          "OktaSSOCertificateOverlap", "OktaSSODirectoryGrace", "OktaSSOOrgDir")
 METADATA = 'OktaSSOIdPMetadata "https://acme.okta.com/app/exk1/sso/saml/metadata"\n'
 
 
