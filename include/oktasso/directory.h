@@ -35,6 +35,8 @@ oks_err_t *oks_directory_open(oks_directory_t **directory, const char *spec, int
  * OKS_R_DIRECTORY_SCHEMA_NEWER. Call once per start, before children exist; close (clear the pool) before fork. */
 oks_err_t *oks_directory_migrate(oks_directory_t *directory, apr_pool_t *pool) OKS_MUST_USE;
 
+#define OKS_PROFILE_GROUPS_MAX 1000 /* groups of one user */
+
 /* What an assertion says of a person, after the organization's attribute mapping and sanitizing. */
 typedef struct oks_profile_t {
     const char *subject;         /* the IdP's stable name: SAML NameID, OIDC sub */

@@ -13,7 +13,6 @@
 
 #define OKS_FLOW_FORM_MAX (512 * 1024)      /* bytes of a form body: the largest Response in base64, and RelayState */
 #define OKS_FLOW_FIELD_MAX (8 * 1024)       /* bytes of one rendered field; httpd backends refuse header fields above 8190 */
-#define OKS_FLOW_GROUPS_MAX 1000            /* groups of one user */
 #define OKS_FLOW_PENDING_LIFETIME apr_time_from_sec(60 * 60) /* of a sealed RelayState */
 #define OKS_FLOW_RESTARTS_MAX 1             /* how often a failed callback starts the login again */
 #define OKS_FLOW_DIRECTORY_GRACE apr_time_from_sec(5 * 60) /* OktaSSODirectoryGrace, by default */

@@ -60,7 +60,7 @@ const char *oks_user_name_key(const char *user_name, apr_pool_t *pool)
 typedef struct login_work_t {
     const oks_login_t *login;
     const char *subject_key, *email_key; /* email_key: NULL when there is no address */
-    const char *user_name_key;           /* of a record that this login makes */
+    const char *user_name_key;           /* of a record that this login makes; NULL: SCIM does not see it */
     const char *groups, *extra;
     oks_id_t user;
     bool user_changed;
@@ -97,7 +97,10 @@ static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *con
     found->active = oks_conn_number(conn, row, OKS_C_USER_ACTIVE) != 0;
     found->same = same_profile(work, conn, row);
     found->deleted = oks_conn_number(conn, row, OKS_C_USER_DELETED) != 0;
-    return oks_conn_id(&found->id, conn, row, OKS_C_USER_ID, pool);
+    OKS_TRY(oks_conn_id(&found->id, conn, row, OKS_C_USER_ID, pool));
+    while ((row = oks_conn_row(conn, results, pool)) != NULL)
+        if (!oks_conn_number(conn, row, OKS_C_USER_DELETED)) return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, NULL);
+    return NULL;
 }
 
 static oks_err_t *create_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
@@ -127,7 +130,8 @@ static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
 }
 
 /* What leads to a record: who signed in before, by the subject; whom SCIM has pushed, by userName or by externalId, which is Okta's
- * user id and so the `sub` of OpenID Connect; and the email address. All that lead somewhere lead to one, or it is refused. */
+ * user id and so the `sub` of OpenID Connect; and the email address. All that lead to somebody lead to one, or it is refused.
+ * What was deleted gives way to somebody, or else stands for itself. */
 static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
     const bool local = work->login->account_kind != NULL; /* its name is no identity provider's */
@@ -139,18 +143,23 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
         { OKS_S_USER_BY_USER_NAME, work->email_key },
         { OKS_S_USER_BY_EMAIL, work->email_key },
     };
+    found_t next, gone[sizeof ways / sizeof ways[0]];
+    int ngone = 0;
     memset(found, 0, sizeof *found);
     for (apr_size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        found_t next;
         OKS_TRY(find(&next, work, conn, ways[i].by, ways[i].key, pool));
         if (!next.present) continue;
-        bool other = found->present && memcmp(&next.id, &found->id, sizeof next.id) != 0;
-        if (other && !next.deleted && !found->deleted) return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, NULL);
-        if (other && found->deleted != next.deleted)
-            OKS_TRY(oks_conn_query(NULL, conn, OKS_S_RESOURCE_PURGE,
-                                   OKS_ARGS(oks_directory_id(next.deleted ? &next.id : &found->id, pool)), pool));
-        if (!other || found->deleted) *found = next;
+        if (next.deleted) {
+            gone[ngone++] = next;
+            continue;
+        }
+        if (found->present && memcmp(&next.id, &found->id, sizeof next.id) != 0)
+            return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, NULL);
+        *found = next;
     }
+    if (!found->present && ngone) *found = gone[0];
+    for (int i = 0; i < ngone && !found->deleted; i++)
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_RESOURCE_PURGE, OKS_ARGS(oks_directory_id(&gone[i].id, pool)), pool));
     return NULL;
 }
 
@@ -229,10 +238,9 @@ oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const
 {
     login_work_t work = { .login = login, .subject_key = key_of(login->account_kind ? login->account_kind : "subject",
                                                                login->profile->subject, pool),
-                          .email_key = key_of("email", login->profile->email, pool),
-                          .user_name_key = oks_user_name_key(*login->profile->email ? login->profile->email
-                                                             : login->profile->subject,
-                                                             pool) };
+                          .email_key = key_of("email", login->profile->email, pool) };
+    if (*login->profile->email) work.user_name_key = work.email_key;
+    else if (!login->account_kind) work.user_name_key = oks_user_name_key(login->profile->subject, pool);
     OKS_TRY(oks_profile_encode(&work.groups, &work.extra, login->profile, pool));
     OKS_TRY(oks_directory_write(directory, write_login, &work, pool));
     if (work.user_changed) oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(&work.user));

@@ -154,12 +154,13 @@ oks_err_t *oks_directory_groups(apr_array_header_t **rows, int64_t *total, oks_d
 
 /* ---- Writing users ---- */
 
-/* The name or the address may be another one's. What was deleted gives way. */
-static oks_err_t *check_free(oks_conn_t *conn, const user_work_t *work, oks_user_key_t by, const char *key, apr_pool_t *pool)
+/* The name or the address may be another one's: looked at when it is a new one. What was deleted gives way. */
+static oks_err_t *check_free(oks_conn_t *conn, const user_work_t *work, oks_user_key_t by, const char *key, const char *before,
+                             apr_pool_t *pool)
 {
     oks_user_row_t *other;
     bool deleted;
-    if (!*key) return NULL;
+    if (!*key || strcmp(key, before) == 0) return NULL;
     OKS_TRY(find_user(&other, &deleted, conn, work->org, by, key, pool));
     if (!other || strcmp(other->id, work->row->id) == 0) return NULL;
     if (deleted) return oks_conn_query(NULL, conn, OKS_S_RESOURCE_PURGE, OKS_ARGS(other->id), pool);
@@ -206,8 +207,10 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     OKS_TRY(work->edit(work->row, work->baton, pool));
     work->changed = made || !same_row(&before, work->row);
     if (!work->changed) return NULL;
-    OKS_TRY(check_free(conn, work, OKS_USER_NAME, work->row->user_name, pool));
-    OKS_TRY(check_free(conn, work, OKS_USER_EMAIL, work->row->email, pool));
+    OKS_TRY(check_free(conn, work, OKS_USER_NAME, work->row->user_name, before.user_name, pool));
+    oks_err_t *err = check_free(conn, work, OKS_USER_EMAIL, work->row->email, before.email, pool);
+    if (err && (work->row->active || err->reason != OKS_R_DIRECTORY_USER_CONFLICT)) return err;
+    if (err) work->row->email = before.email; /* whoever is deactivated is, whatever else came along */
     OKS_TRY(write_user(conn, work, made, pool));
     work->row->version++;
     work->row->updated = work->now;
@@ -495,10 +498,11 @@ oks_err_t *oks_profile_add_pushed(oks_profile_t *profile, oks_conn_t *conn, cons
     oks_rows_t *results;
     OKS_TRY(oks_conn_select(&results, conn, OKS_S_GROUPS_OF_USER, OKS_ARGS(user), pool));
     for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
-        const char *name = copy(conn, row, 1, pool), *role = oks_conn_text(conn, row, 2);
+        const char *name = oks_value_sanitize(oks_conn_text(conn, row, 1), pool), *role = oks_conn_text(conn, row, 2);
         bool known = false;
         for (int i = 0; i < profile->groups->nelts && !known; i++) known = !strcmp(APR_ARRAY_IDX(profile->groups, i, const char *),
                                                                                    name);
+        known = known || !*name || profile->groups->nelts >= OKS_PROFILE_GROUPS_MAX;
         if (!known) APR_ARRAY_PUSH(profile->groups, const char *) = name;
         if (*role && !profile->pushed_role) profile->pushed_role = apr_pstrdup(pool, role);
     }

@@ -10,6 +10,8 @@
 #define RESOURCE_COLUMNS \
     "u.id, u.active, u.user_name, u.external_id, u.resource, u.email, u.first_name, u.last_name, u.name, u.version, u.created," \
     " u.updated, u.deleted"
+/* A record without the key of a userName is a local account's, which no identity provider knows: SCIM does not see it. */
+#define SCIM_SEES "user_name_key IS NOT NULL"
 #define GROUP_COLUMNS "g.id, g.display_name, g.resource, g.role, g.version, g.created, g.updated"
 
 const char *const oks_directory_sql[OKS_S_COUNT_] = {
@@ -53,14 +55,17 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_CHANGES_BETWEEN] = "SELECT hash FROM changes WHERE seq > %lld AND seq <= %lld",
 
     [OKS_S_USER_BY_USER_NAME] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.user_name_key = %s",
-    [OKS_S_USER_BY_EXTERNAL_ID] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.external_key = %s",
-    [OKS_S_RESOURCE_BY_ID] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.id = %s",
+    /* Not unique, and what was deleted keeps its key: the living first. */
+    [OKS_S_USER_BY_EXTERNAL_ID] =
+        "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.external_key = %s ORDER BY u.deleted",
+    [OKS_S_RESOURCE_BY_ID] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.id = %s AND " SCIM_SEES,
     [OKS_S_RESOURCE_BY_USER_NAME] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.user_name_key = %s",
-    [OKS_S_RESOURCE_BY_EXTERNAL_ID] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.external_key = %s",
+    [OKS_S_RESOURCE_BY_EXTERNAL_ID] =
+        "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.external_key = %s ORDER BY u.deleted",
     [OKS_S_RESOURCE_BY_EMAIL] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.email_key = %s",
-    [OKS_S_RESOURCE_COUNT] = "SELECT COUNT(*) FROM users WHERE org = %s AND deleted = 0",
+    [OKS_S_RESOURCE_COUNT] = "SELECT COUNT(*) FROM users WHERE org = %s AND deleted = 0 AND " SCIM_SEES,
     [OKS_S_RESOURCE_PAGE] =
-        "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.deleted = 0 ORDER BY u.created, u.id"
+        "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.deleted = 0 AND " SCIM_SEES " ORDER BY u.created, u.id"
         " LIMIT %lld OFFSET %lld",
     [OKS_S_RESOURCE_INSERT] =
         "INSERT INTO users (active, user_name, user_name_key, external_id, external_key, resource, email, email_key, first_name,"
@@ -92,7 +97,7 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         "SELECT m.user_id, u.user_name FROM members m JOIN users u ON u.id = m.user_id WHERE m.group_id = %s ORDER BY m.user_id",
     [OKS_S_MEMBER_INSERT] =
         "INSERT INTO members (group_id, user_id) SELECT %s, id FROM users WHERE id = %s AND org = %s AND deleted = 0"
-        " ON CONFLICT DO NOTHING",
+        " AND " SCIM_SEES " ON CONFLICT DO NOTHING",
     [OKS_S_MEMBER_DELETE] = "DELETE FROM members WHERE group_id = %s AND user_id = %s",
     [OKS_S_GROUPS_OF_USER] =
         "SELECT g.id, g.display_name, g.role FROM members m JOIN user_groups g ON g.id = m.group_id WHERE m.user_id = %s"
@@ -183,7 +188,7 @@ static const char *const version_2[] = {
     "UPDATE users SET user_name = CASE WHEN email = '' THEN subject ELSE email END, user_name_key = email_key",
     "CREATE UNIQUE INDEX users_by_user_name ON users (org, user_name_key)",
     "CREATE INDEX users_by_external_id ON users (org, external_key)",
-    "CREATE INDEX users_in_order ON users (org, deleted, created, id)",
+    "CREATE INDEX users_in_order ON users (org, created, id) WHERE deleted = 0 AND " SCIM_SEES,
 
     "CREATE TABLE user_groups ("
     " id TEXT PRIMARY KEY,"

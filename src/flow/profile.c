@@ -84,8 +84,8 @@ static oks_err_t *read_groups(apr_array_header_t **groups, const oks_org_t *org,
     for (int i = 0; values && i < values->nelts; i++) {
         const char *group = oks_value_sanitize(APR_ARRAY_IDX(values, i, const char *), pool);
         if (!*group) continue;
-        if ((*groups)->nelts == OKS_FLOW_GROUPS_MAX)
-            return oks_err(pool, OKS_R_FLOW_PROFILE_TOO_LARGE, "more than %d groups", OKS_FLOW_GROUPS_MAX);
+        if ((*groups)->nelts == OKS_PROFILE_GROUPS_MAX)
+            return oks_err(pool, OKS_R_FLOW_PROFILE_TOO_LARGE, "more than %d groups", OKS_PROFILE_GROUPS_MAX);
         APR_ARRAY_PUSH(*groups, const char *) = group;
     }
     return NULL;
@@ -215,6 +215,11 @@ static const char *find_role(const oks_org_t *org, const oks_profile_t *profile)
 
 static void add_field(apr_array_header_t *fields, const char *name, const char *value)
 {
+    for (const char *c = value; c && *c; c++)
+        if (apr_iscntrl(*c)) { /* everything is clean already; a header must not depend on that */
+            value = oks_value_sanitize(value, fields->pool);
+            break;
+        }
     if (!value || !*value) return; /* absent, not empty: a backend can tell */
     oks_record_field_t *field = apr_array_push(fields);
     field->name = name;

@@ -367,7 +367,9 @@ static oks_err_t *text_of(const char **text, json_t *resource, apr_pool_t *pool)
     char *dumped = json_dumps(resource, JSON_COMPACT | JSON_SORT_KEYS);
     *text = dumped ? apr_pstrdup(pool, dumped) : NULL;
     free(dumped);
-    return *text ? NULL : oks_err(pool, OKS_R_INTERNAL, "out of memory for a resource");
+    if (!*text) return oks_err(pool, OKS_R_INTERNAL, "out of memory for a resource");
+    if (strlen(*text) <= OKS_SCIM_RESOURCE_MAX) return NULL;
+    return oks_err(pool, OKS_R_SCIM_VALUE_INVALID, "the resource: more than %d bytes", OKS_SCIM_RESOURCE_MAX);
 }
 
 static const char *email_of(const json_t *resource, const char *user_name)
@@ -394,17 +396,32 @@ static const char *name_of(const json_t *object, const char *name, apr_pool_t *p
     return text ? oks_name_sanitize(text, pool) : "";
 }
 
+/* The address that SCIM said last; of somebody who only signed in, the record's. */
+static oks_err_t *email_before(const char **email, const oks_user_row_t *row, apr_pool_t *pool)
+{
+    json_t *resource;
+    OKS_TRY(stored(&resource, row->resource, pool));
+    oks_json_own(resource, pool);
+    *email = json_object_size(resource) ? email_of(resource, row->user_name) : row->email;
+    return NULL;
+}
+
 /* What headers show follows from what was pushed. */
 static oks_err_t *fill_user(oks_user_row_t *row, const scim_t *s, json_t *resource)
 {
     apr_pool_t *pool = s->pool;
     const json_t *active = json_object_get(resource, "active"), *name = json_object_get(resource, "name");
     const char *external_id = oks_json_string(resource, "externalId");
+    const char *email = email_of(resource, oks_json_string(resource, "userName")), *before;
+    OKS_TRY(email_before(&before, row, pool));
+    const bool was_active = row->active;
     row->user_name = apr_pstrdup(pool, oks_json_string(resource, "userName"));
     row->external_id = external_id && *external_id ? apr_pstrdup(pool, external_id) : NULL;
     if (active) row->active = json_is_true(active);
-    row->email = apr_pstrdup(pool, email_of(resource, row->user_name));
-    OKS_TRY(check_domain(s, row->email));
+    /* A login may have brought another address since: it stays until SCIM says a new one. */
+    const bool same = row->version && strcmp(email, before) == 0;
+    if (row->active && (!same || !was_active)) OKS_TRY(check_domain(s, email));
+    if (!same) row->email = apr_pstrdup(pool, email);
     row->first_name = name_of(name, "givenName", pool);
     row->last_name = name_of(name, "familyName", pool);
     row->name = name_of(resource, "displayName", pool);
@@ -589,21 +606,24 @@ static bool token_known(const oks_org_t *org, oks_span_t token)
 
 static oks_err_t *authorize(const scim_t *s)
 {
-    const char *header = s->request->authorization, *limit = apr_pstrcat(s->pool, "scim\n", s->request->client, NULL);
+    const char *header = s->request->authorization;
+    const char *limit = apr_pstrcat(s->pool, "scim\n", s->org->name, "\n", s->request->client, NULL);
     apr_time_t now = s->request->now;
+    const bool bearer = strncasecmp(header, "Bearer ", 7) == 0;
+    if (bearer && token_known(s->org, oks_span_trim(oks_span_z(header + 7)))) return NULL; /* others' guesses are not its fault */
     if (!oks_limiter_allows(s->flow->limiter, limit, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, now))
         return oks_err(s->pool, OKS_R_SCIM_TOKEN_LIMITED, NULL);
-    if (strncasecmp(header, "Bearer ", 7) != 0) return oks_err(s->pool, OKS_R_SCIM_TOKEN_MISSING, NULL);
-    if (token_known(s->org, oks_span_trim(oks_span_z(header + 7)))) return NULL;
+    if (!bearer) return oks_err(s->pool, OKS_R_SCIM_TOKEN_MISSING, NULL);
     oks_limiter_fail(s->flow->limiter, limit, OKS_FLOW_FAILURES_WINDOW, now);
     return oks_err(s->pool, OKS_R_SCIM_TOKEN_WRONG, NULL);
 }
 
-/* Users are pushed so that they can sign in: not before anybody can. */
+/* Users are pushed so that they can sign in: none is made before anybody can. Who is there can be deactivated at any time. */
 static oks_err_t *check_connection(const scim_t *s)
 {
     const oks_saml_idp_t *idp;
     oks_provider_t at;
+    if (strcmp(s->request->method, "POST") != 0) return NULL;
     oks_err_t *err = s->org->oidc ? oks_flow_provider(&at, s->flow, s->org, s->request->now, s->pool)
                                   : oks_flow_idp(&idp, s->flow, s->org, s->request->now, s->pool);
     if (!err || err->reason == OKS_R_DIRECTORY_UNAVAILABLE) return err;
@@ -631,21 +651,40 @@ static oks_err_t *serve_document(oks_answer_t **answer, const scim_t *s, json_t 
     return NULL;
 }
 
+static oks_err_t *too_long(const char *name, apr_pool_t *pool)
+{
+    return oks_err(pool, OKS_R_SCIM_VALUE_INVALID, "%s: more than %d bytes", name, OKS_SCIM_FILTER_MAX);
+}
+
+static oks_err_t *join(const char **text, json_t *names, apr_pool_t *pool)
+{
+    apr_array_header_t *parts = apr_array_make(pool, 8, sizeof(const char *));
+    apr_size_t size = 0, i;
+    json_t *each;
+    json_array_foreach(names, i, each) {
+        if (!json_is_string(each)) continue;
+        size += json_string_length(each) + 1;
+        if (size > OKS_SCIM_FILTER_MAX) return too_long("attributes", pool);
+        APR_ARRAY_PUSH(parts, const char *) = json_string_value(each);
+    }
+    *text = apr_array_pstrcat(pool, parts, ',');
+    return NULL;
+}
+
 /* RFC 7644 3.4.3: what a query would say, in a body. */
 static oks_err_t *serve_search(oks_answer_t **answer, scim_t *s)
 {
     static const char *const names[] = { "filter", "sortBy", "sortOrder", "startIndex", "count", "attributes",
                                          "excludedAttributes" };
-    json_t *body, *each;
-    size_t k;
+    json_t *body;
     const char *query = "";
     OKS_TRY(read_json(&body, s));
     for (apr_size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         json_t *value = json_object_get(body, names[i]);
         const char *text = json_is_string(value) ? json_string_value(value) : "";
         if (json_is_integer(value)) text = apr_psprintf(s->pool, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        json_array_foreach(value, k, each)
-            if (json_is_string(each)) text = apr_pstrcat(s->pool, text, *text ? "," : "", json_string_value(each), NULL);
+        if (json_is_array(value)) OKS_TRY(join(&text, value, s->pool));
+        if (strlen(text) > OKS_SCIM_FILTER_MAX) return too_long(names[i], s->pool);
         query = apr_pstrcat(s->pool, query, *query ? "&" : "", names[i], "=", oks_url_encode(text, s->pool), NULL);
     }
     OKS_TRY(oks_form_parse(&s->params, oks_span_z(query), s->pool));

@@ -21,7 +21,7 @@ typedef struct parse_t {
     const char *p, *end;
     const oks_scim_kind_t *kind;
     const oks_scim_attr_t *in_value; /* between the brackets of this attribute */
-    int depth;
+    int depth, terms;
     apr_pool_t *pool;
 } parse_t;
 
@@ -155,6 +155,7 @@ static oks_err_t *parse_comparison(const oks_scim_filter_t **out, parse_t *parse
         parse->p++;
         return parse_brackets(out, parse, text);
     }
+    if (++parse->terms > OKS_SCIM_FILTER_TERMS_MAX) return wrong(parse, "too many comparisons");
     if (!take_op(&op, parse)) return wrong(parse, "an operator is wanted");
     oks_scim_filter_t *made = node(parse, op);
     made->known = resolve(made, parse, text);

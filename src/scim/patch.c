@@ -11,6 +11,7 @@ typedef enum op_t { OP_ADD, OP_REPLACE, OP_REMOVE } op_t;
 typedef struct target_t {
     oks_scim_path_t path;              /* without brackets: its sub is path.sub */
     oks_scim_filter_t *filter;         /* or NULL */
+    apr_size_t terms;                  /* at most as many comparisons are in it */
     const oks_scim_attr_t *sub;        /* behind the brackets, or path.sub; NULL: the value as a whole */
 } target_t;
 
@@ -18,8 +19,33 @@ typedef struct patch_t {
     json_t *resource;
     const oks_scim_kind_t *kind;
     apr_array_header_t *members;       /* oks_scim_members_t: of a group; else NULL */
-    apr_pool_t *pool;
+    apr_size_t *work;                  /* bytes compared so far */
+    apr_pool_t *pool, *scratch;        /* scratch: of one comparison */
 } patch_t;
+
+/* Values are compared with values, many with many: what that may cost has a limit. */
+static oks_err_t *spend(const patch_t *patch, apr_size_t bytes)
+{
+    *patch->work += bytes + 32;
+    apr_pool_clear(patch->scratch);
+    if (*patch->work <= OKS_SCIM_PATCH_WORK_MAX) return NULL;
+    return oks_err(patch->pool, OKS_R_SCIM_VALUE_INVALID, "too much to compare for one PATCH");
+}
+
+static oks_err_t *full(const patch_t *patch, const oks_scim_attr_t *attr)
+{
+    return oks_err(patch->pool, OKS_R_SCIM_VALUE_INVALID, "%s: more than %d values", attr->name, OKS_SCIM_VALUES_MAX);
+}
+
+/* Bytes of the texts in a value. */
+static apr_size_t weight_of(const json_t *value)
+{
+    const char *key;
+    json_t *each;
+    apr_size_t sum = json_string_length(value);
+    json_object_foreach((json_t *)(uintptr_t)value, key, each) sum += json_string_length(each);
+    return sum;
+}
 
 /* ---- Paths ---- */
 
@@ -43,6 +69,7 @@ static oks_err_t *parse_path(target_t *target, const patch_t *patch, oks_span_t 
         !target->path.attr->sub || (tail.len && *tail.ptr != '.')) return no_path(text, patch->pool);
     OKS_TRY(oks_scim_filter_parse_value(&target->filter, target->path.attr, oks_span(open + 1, (apr_size_t)(close - open - 1)),
                                         patch->pool));
+    target->terms = text.len / sizeof "value pr" + 1;
     if (!tail.len) return NULL;
     target->sub = oks_scim_find(target->path.attr->sub, oks_span(tail.ptr + 1, tail.len - 1));
     return target->sub ? NULL : no_path(text, patch->pool);
@@ -51,13 +78,15 @@ static oks_err_t *parse_path(target_t *target, const patch_t *patch, oks_span_t 
 /* ---- Changing values ---- */
 
 /* One primary value at most (RFC 7643 2.4): the newest. */
-static void settle_primary(json_t *list, const json_t *newest)
+static oks_err_t *settle_primary(const patch_t *patch, json_t *list, const json_t *newest)
 {
     json_t *each;
     size_t i;
-    if (!json_is_true(json_object_get(newest, "primary"))) return;
+    if (!json_is_true(json_object_get(newest, "primary"))) return NULL;
+    OKS_TRY(spend(patch, json_array_size(list) * 32));
     json_array_foreach(list, i, each)
         if (each != newest && json_is_true(json_object_get(each, "primary"))) json_object_set_new(each, "primary", json_false());
+    return NULL;
 }
 
 static bool same_value(const oks_scim_attr_t *attr, const json_t *one, const json_t *other, apr_pool_t *pool)
@@ -70,18 +99,19 @@ static bool same_value(const oks_scim_attr_t *attr, const json_t *one, const jso
 }
 
 /* A value that is there already gains what is new in this one. */
-static void add_value(json_t *list, const oks_scim_attr_t *attr, json_t *value, apr_pool_t *pool)
+static oks_err_t *add_value(const patch_t *patch, json_t *list, const oks_scim_attr_t *attr, json_t *value)
 {
     json_t *each;
     size_t i;
-    json_array_foreach(list, i, each)
-        if (same_value(attr, each, value, pool)) {
-            json_object_update(each, value);
-            settle_primary(list, each);
-            return;
-        }
+    json_array_foreach(list, i, each) {
+        OKS_TRY(spend(patch, weight_of(each) + weight_of(value)));
+        if (!same_value(attr, each, value, patch->scratch)) continue;
+        json_object_update(each, value);
+        return settle_primary(patch, list, each);
+    }
+    if (json_array_size(list) >= OKS_SCIM_VALUES_MAX) return full(patch, attr);
     json_array_append(list, value);
-    settle_primary(list, value);
+    return settle_primary(patch, list, value);
 }
 
 static void set_or_delete(json_t *object, const char *name, json_t *value)
@@ -91,7 +121,7 @@ static void set_or_delete(json_t *object, const char *name, json_t *value)
 }
 
 /* The whole of an attribute. */
-static void apply_whole(const patch_t *patch, json_t *container, const oks_scim_attr_t *attr, op_t op, json_t *value)
+static oks_err_t *apply_whole(const patch_t *patch, json_t *container, const oks_scim_attr_t *attr, op_t op, json_t *value)
 {
     json_t *now = json_object_get(container, attr->name), *each;
     size_t i;
@@ -102,34 +132,37 @@ static void apply_whole(const patch_t *patch, json_t *container, const oks_scim_
     } else if (!now || !attr->sub) {
         json_object_set(container, attr->name, value);
     } else if (attr->flags & OKS_SCIM_MULTI) {
-        json_array_foreach(value, i, each) add_value(now, attr, each, patch->pool);
+        json_array_foreach(value, i, each) OKS_TRY(add_value(patch, now, attr, each));
     } else {
         json_object_update(now, value);
     }
+    return NULL;
 }
 
 /* Entra: remove with a value takes away these alone. */
-static void remove_values(const patch_t *patch, json_t *container, const oks_scim_attr_t *attr, const json_t *values)
+static oks_err_t *remove_values(const patch_t *patch, json_t *container, const oks_scim_attr_t *attr, const json_t *values)
 {
     json_t *now = json_object_get(container, attr->name), *each;
     size_t i;
     json_array_foreach((json_t *)(uintptr_t)values, i, each)
-        for (size_t k = json_array_size(now); k-- > 0;)
-            if (same_value(attr, json_array_get(now, k), each, patch->pool)) json_array_remove(now, k);
+        for (size_t k = json_array_size(now); k-- > 0;) {
+            OKS_TRY(spend(patch, weight_of(json_array_get(now, k)) + weight_of(each)));
+            if (same_value(attr, json_array_get(now, k), each, patch->scratch)) json_array_remove(now, k);
+        }
     if (!json_array_size(now)) json_object_del(container, attr->name);
+    return NULL;
 }
 
 /* ---- Values that a filter finds, or all of them ---- */
 
-static oks_err_t *apply_to_value(json_t *list, size_t at, const target_t *target, op_t op, json_t *value)
+static oks_err_t *apply_to_value(const patch_t *patch, json_t *list, size_t at, const target_t *target, op_t op, json_t *value)
 {
     json_t *element = json_array_get(list, at);
     if (!target->sub && op == OP_REMOVE) json_array_remove(list, at);
     else if (!target->sub && op == OP_REPLACE) json_array_set(list, at, value);
     else if (!target->sub) json_object_update(element, value);
     else set_or_delete(element, target->sub->name, op == OP_REMOVE ? NULL : value);
-    if (op != OP_REMOVE) settle_primary(list, json_array_get(list, at));
-    return NULL;
+    return op == OP_REMOVE ? NULL : settle_primary(patch, list, json_array_get(list, at));
 }
 
 /* `add` where the filter is one comparison and finds nothing: a value like that comes to be (Entra's way). */
@@ -148,9 +181,9 @@ static oks_err_t *make_value(const patch_t *patch, json_t *container, const targ
         list = json_array();
         json_object_set_new(container, attr->name, list);
     }
+    if (json_array_size(list) >= OKS_SCIM_VALUES_MAX) return full(patch, attr);
     json_array_append(list, made);
-    settle_primary(list, made);
-    return NULL;
+    return settle_primary(patch, list, made);
 }
 
 static oks_err_t *apply_to_values(const patch_t *patch, json_t *container, const target_t *target, op_t op, json_t *value)
@@ -158,9 +191,10 @@ static oks_err_t *apply_to_values(const patch_t *patch, json_t *container, const
     json_t *list = json_object_get(container, target->path.attr->name);
     bool found = false;
     for (size_t k = json_array_size(list); k-- > 0;) {
-        if (target->filter && !oks_scim_filter_matches_value(target->filter, json_array_get(list, k), patch->pool)) continue;
+        OKS_TRY(spend(patch, weight_of(json_array_get(list, k)) * target->terms));
+        if (target->filter && !oks_scim_filter_matches_value(target->filter, json_array_get(list, k), patch->scratch)) continue;
         found = true;
-        OKS_TRY(apply_to_value(list, k, target, op, value));
+        OKS_TRY(apply_to_value(patch, list, k, target, op, value));
     }
     if (list && !json_array_size(list)) json_object_del(container, target->path.attr->name);
     if (found || op == OP_REMOVE) return NULL; /* SECURITY.md 32 */
@@ -194,10 +228,7 @@ static json_t *container_of(const patch_t *patch, const target_t *target, op_t o
 static oks_err_t *apply_single(const patch_t *patch, json_t *container, const target_t *target, op_t op, json_t *value)
 {
     const oks_scim_attr_t *attr = target->path.attr;
-    if (!target->sub) {
-        apply_whole(patch, container, attr, op, value);
-        return NULL;
-    }
+    if (!target->sub) return apply_whole(patch, container, attr, op, value);
     json_t *object = json_object_get(container, attr->name);
     if (!object && value) {
         object = json_object();
@@ -223,8 +254,7 @@ static oks_err_t *apply_remove(const patch_t *patch, json_t *container, const ta
         return NULL;
     }
     OKS_TRY(oks_scim_read_value(&values, attr, in, patch->pool));
-    remove_values(patch, container, attr, oks_json_own(values, patch->pool));
-    return NULL;
+    return remove_values(patch, container, attr, oks_json_own(values, patch->pool));
 }
 
 static oks_err_t *note_members(const patch_t *patch, const target_t *target, op_t op, const json_t *in)
@@ -324,8 +354,9 @@ static oks_err_t *operate(const patch_t *patch, const json_t *operation)
     return apply_object(patch, (op_t)op, value, false);
 }
 
-static oks_err_t *run(const patch_t *patch, const json_t *message)
+static oks_err_t *run(patch_t *patch, const json_t *message)
 {
+    apr_size_t work = 0;
     json_t *operations = NULL, *each;
     const char *key;
     size_t i;
@@ -333,6 +364,8 @@ static oks_err_t *run(const patch_t *patch, const json_t *message)
         if (strcasecmp(key, "Operations") == 0) operations = each;
     if (!json_is_array(operations) || !json_array_size(operations) || json_array_size(operations) > OKS_SCIM_OPERATIONS_MAX)
         return oks_err(patch->pool, OKS_R_SCIM_BODY_MALFORMED, "Operations: 1 to %d are wanted", OKS_SCIM_OPERATIONS_MAX);
+    patch->work = &work;
+    apr_pool_create(&patch->scratch, patch->pool);
     json_array_foreach(operations, i, each) OKS_TRY(operate(patch, each));
     return NULL;
 }

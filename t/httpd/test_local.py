@@ -9,6 +9,7 @@ import sqlite3
 import pytest
 
 import harness
+from test_scim import Scim
 
 CONF = """
 <OktaSSOOrg acme>
@@ -314,6 +315,23 @@ def test_break_glass_is_for_its_accounts_alone(httpd):
     assert answer.status == 401
     assert sum("flow.local.wrong" in line and ":warn]" in line for line in server.verdicts()) == 2
     assert server.browser().get("/sso/okta/break-glass/nosuch").reason == "flow.org.unknown"
+
+
+def test_scim_does_not_see_accounts_without_an_address(httpd):
+    token = "a-token"
+    server = glass(httpd, conf=CONF.replace("<OktaSSOOrg acme>", "<OktaSSOOrg acme>\n    OktaSSOSCIMToken sha256:"
+                                            + hashlib.sha256(token.encode()).hexdigest()))
+    scim = Scim(server, token=token)
+    pushed = scim.make(userName="ops", emails=[])
+    assert submit(server.browser(), "ops", USERS["ops"], path=GLASS).status == 303, "another one than who was pushed by that name"
+    assert [each["id"] for each in scim.get("/Users").json()["Resources"]] == [pushed["id"]]
+    with sqlite3.connect(server.state / "directory.db") as database:
+        own = database.execute("SELECT id FROM users WHERE id <> ?", (pushed["id"],)).fetchone()[0]
+    server.expect(r"scim\.resource\.unknown")
+    assert scim.patch(f"/Users/{own}", {"op": "replace", "value": {"active": False}}).status == 404
+    assert scim.call("DELETE", f"/Users/{own}").status == 404 and scim.make_group("G", [own])["members"] == []
+    scim.patch(f"/Users/{pushed['id']}", {"op": "replace", "value": {"active": False}})
+    assert submit(server.browser(), "ops", USERS["ops"], path=GLASS).status == 303
 
 
 def test_a_break_glass_session_is_short_and_ends_with_its_account(httpd):

@@ -310,6 +310,53 @@ def test_a_login_finds_who_was_pushed(site, scim, fields):
     scim.call("DELETE", f"/Users/{made['id']}")
 
 
+def test_names_of_pushed_groups_are_clean_in_headers(site, scim):
+    browser, _ = sign_in(site, "zoe.gruen@acme.example")
+    user = scim.find('emails.value eq "zoe.gruen@acme.example"')[0]["id"]
+    made = [scim.make_group(name, [user])["id"] for name in ("Eve\r\nX-Remote-Role: admin", "\u0007\u200b", "Plain\u2028one")]
+    got = headers_of(browser)
+    assert got["X-Remote-Role"] == "pushed", "the header of its own is not there"
+    assert got["X-Remote-Groups"].split(",")[-2:] == ["EveX-Remote-Role: admin", "Plainone"]
+    for group in made:
+        scim.call("DELETE", f"/Groups/{group}")
+
+
+def test_a_deactivation_is_done_whatever_comes_along(site, scim):
+    name, taken = "john.doe@acme.example", scim.make()["userName"]
+    site.expect(r"scim\.value\.invalid", r"scim\.resource\.taken")
+    for known in scim.find(f'userName eq "{name}"'):
+        scim.call("DELETE", f"/Users/{known['id']}")
+    user = scim.make(userName=name)["id"]
+    for email in ("somebody@else.example", taken):
+        body = {"schemas": [USER], "userName": name, "emails": [{"value": email}]}
+        scim.patch(f"/Users/{user}", {"op": "replace", "value": {"active": True, "emails": [{"value": name}]}})
+        browser, _ = sign_in(site, name)
+        assert headers_of(browser)["X-Remote-Email"] == name
+        assert scim.call("PUT", f"/Users/{user}", {**body, "active": True}).status in (400, 409)
+        answer = scim.call("PUT", f"/Users/{user}", {**body, "active": False})
+        assert (answer.status, answer.json()["active"]) == (200, False), answer.text
+        assert headers_of(browser) == 303
+
+
+def test_what_was_deleted_hides_nobody(site, scim):
+    old = scim.make(externalId="00u-again", emails=[])
+    scim.call("DELETE", f"/Users/{old['id']}")
+    new = scim.make(externalId="00u-again", emails=[])
+    assert [each["id"] for each in scim.find('externalId eq "00u-again"')] == [new["id"]]
+
+
+def test_a_patch_has_a_limit_of_work(site, scim):
+    user = scim.make()["id"]
+    values = [{"value": f"{i}" + "x" * 400, "type": "work"} for i in range(900)]
+    refused(site, scim.patch(f"/Users/{user}", *[{"op": "add", "path": "ims", "value": values}] * 3), 400, "scim.value.invalid", "invalidValue")
+    many = [{"op": "add", "path": "ims", "value": [{"value": f"{k}-{i}"} for i in range(300)]} for k in range(4)]
+    refused(site, scim.patch(f"/Users/{user}", *many), 400, "scim.value.invalid", "invalidValue")
+    refused(site, scim.patch(f"/Users/{user}", *many[:3], {"op": "add", "path": "ims", "value": values[:800]}), 400, "scim.value.invalid", "invalidValue")
+    refused(site, scim.call("POST", "/Users", {"schemas": [USER], "userName": "big@acme.example", "ims": values}), 400, "scim.value.invalid", "invalidValue")
+    refused(site, scim.get("/Users?filter=" + "or".join(["%20a%20pr%20"] * 70)), 400, "scim.filter.invalid", "invalidFilter")
+    refused(site, scim.call("POST", "/Users/.search", {"attributes": ["a" * 100] * 200}), 400, "scim.value.invalid", "invalidValue")
+
+
 # ---- Who may ask ----
 
 @pytest.mark.parametrize("header, reason", [(None, "scim.token.missing"), ("Basic x", "scim.token.missing"), 
@@ -333,7 +380,8 @@ def test_tokens_open_one_organization(site, scim):
     refused(site, Scim(site, "globex").get("/Users"), 401, "scim.token.wrong")
     refused(site, Scim(site, "closed").get("/Users"), 404, "flow.org.unknown")
     refused(site, Scim(site, "nosuch").get("/Users"), 404, "flow.org.unknown")
-    refused(site, Scim(site, "pending").get("/Users"), 403, "scim.sso.absent")
+    refused(site, Scim(site, "pending").call("POST", "/Users", {"userName": "a"}), 403, "scim.sso.absent")
+    assert Scim(site, "pending").get("/Users").status == 200, "who is there can be found, and so deactivated, without metadata"
     refused(site, scim.call("GET", f"/Users?access_token={TOKEN}", headers={"Authorization": None}), 401, "scim.token.missing")
 
 
@@ -343,8 +391,10 @@ def test_guessing_is_limited(httpd):
     scim = Scim(server, token="guess")
     answers = [scim.get("/Users").status for _ in range(22)]
     assert answers[0] == 401 and answers[-1] == 429
-    answer = Scim(server).get("/Users")
+    answer = scim.get("/Users")
     assert (answer.status, code_of(answer)) == (429, "scim.token.limited") and int(answer["Retry-After"]) > 0
+    assert Scim(server, "globex", "guess").get("/Users").status == 401, "each organization has its own"
+    assert Scim(server).get("/Users").status == 200, "a valid token is no guess"
 
 
 def test_a_filter_without_an_index_has_a_limit(httpd):

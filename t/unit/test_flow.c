@@ -124,7 +124,7 @@ static void profiles_that_are_refused(void **state)
     org.email_domains = NULL;
     say(&many, "groups", "g", NULL);
     oks_attribute_t *groups = &APR_ARRAY_IDX(many.attributes, 0, oks_attribute_t);
-    for (int i = 0; i < OKS_FLOW_GROUPS_MAX; i++) APR_ARRAY_PUSH(groups->values, const char *) = "g";
+    for (int i = 0; i < OKS_PROFILE_GROUPS_MAX; i++) APR_ARRAY_PUSH(groups->values, const char *) = "g";
     REASON(oks_flow_profile(&profile, &org, &many, pool), OKS_R_FLOW_PROFILE_TOO_LARGE);
 }
 
