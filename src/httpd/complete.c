@@ -183,6 +183,21 @@ static const char *complete_headers(oks_org_entry_t *entry, const oks_org_conf_t
     return check_fields(&entry->org, rows, pool);
 }
 
+/* In lower case; NULL: none of the settings is a URL. */
+static const char *host_of(const oks_org_conf_t *conf, apr_pool_t *pool)
+{
+    static const oks_setting_id_t oidc[] = { OKS_SET_ISSUER, OKS_SET_METADATA }, saml[] = { OKS_SET_METADATA, OKS_SET_SIGN_ON_URL };
+    const oks_setting_id_t *ids = conf->set[OKS_SET_CLIENT_ID].text ? oidc : saml;
+    for (int i = 0; i < 2; i++) {
+        const char *text = conf->set[ids[i]].text, *mark = text ? strstr(text, "://") : NULL;
+        if (!mark) continue;
+        char *host = apr_pstrmemdup(pool, mark + 3, strcspn(mark + 3, "/:?#\" "));
+        ap_str_tolower(host);
+        return host;
+    }
+    return NULL;
+}
+
 const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, oks_org_conf_t *conf, apr_pool_t *pool)
 {
     static const int on = 1, off = 0;
@@ -215,6 +230,7 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
     org->skew = *(const apr_interval_time_t *)VALUE(conf, CLOCK_SKEW, &default_skew);
     org->unauthorized = *(const oks_unauthorized_t *)VALUE(conf, UNAUTHORIZED, &automatic);
     org->idp_initiated = *(const oks_idp_initiated_t *)VALUE(conf, IDP_INITIATED, &upgrade);
+    entry->host = host_of(conf, pool);
     complete_limits(org, VALUE(conf, SESSION, &default_limits));
     complete_demand(org, conf);
     if ((error = complete_local(entry, conf, pool))) return error;
@@ -225,6 +241,26 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
                             org->user_field);
     *made = entry;
     return complete_headers(entry, conf, pool);
+}
+
+static const char *host_in(const oks_server_conf_t *conf, const char *name)
+{
+    const oks_org_entry_t *entry = conf->orgs ? apr_hash_get(conf->orgs, name, APR_HASH_KEY_STRING) : NULL;
+    return entry ? entry->host : conf->dir ? oks_orgdir_host(conf->dir, name) : NULL;
+}
+
+const char *oks_httpd_check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool)
+{
+    for (const server_rec *s = conf->main_server; s; s = s->next) {
+        const oks_server_conf_t *other = oks_httpd_server_conf(s);
+        if (other == conf) continue;
+        const char *host = host_in(other, entry->org.name);
+        if (host && entry->host && strcmp(host, entry->host) != 0)
+            return apr_psprintf(pool, "the organization %s is at %s here and at %s in the virtual host %s: they share one "
+                                "directory of users, in which a name is one organization's: take two names", entry->org.name,
+                                entry->host, host, other->vhost);
+    }
+    return NULL;
 }
 
 /* ---- Layers ---- */
@@ -315,6 +351,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     const char *error = NULL;
     if (!sc->path) sc->path = DEFAULT_SSO_PATH;
     if (!sc->http.timeout) sc->http.timeout = OKS_NET_TIMEOUT_DEFAULT;
+    sc->main_server = main_conf->server;
     sc->vhost = sc->base_url ? sc->base_url : apr_psprintf(
         pool, "%s:%d", s->server_hostname ? s->server_hostname : "", s->addrs ? s->addrs->host_port : s->port);
     sc->orgs = apr_hash_make(pool);
@@ -329,6 +366,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
         oks_org_entry_t *entry;
         if (sc->org_dir && says_nothing(draft)) continue; /* a Location names an organization that has a file */
         error = oks_httpd_complete_org(&entry, sc, draft, pool);
+        if (!error) error = oks_httpd_check_name(sc, entry, pool);
         if (error) continue;
         apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
         if (entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) sc->requires_sso = true;

@@ -1,12 +1,12 @@
 /* OktaSSOOrgDir: one file for each organization, NAME.conf, read again while httpd runs. Each child has a table of its own; the
  * watchdog's child looks for changes and moves a shared counter, and a child that sees it moved reads again at its next request.
  * What is read at once lives in one pool, until the last of its organizations is gone and the last request has let go. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include <apr_file_info.h>
 #include <apr_strings.h>
-#include <apr_thread_mutex.h>
 
 #include "module.h"
 #include "orgdir.h"
@@ -35,6 +35,8 @@ typedef struct file_t {
     char *error;             /* what is wrong with it: malloc */
     bool there, news;        /* news: not logged yet */
     bool waits;              /* bad only because another one has its name or domain */
+    bool newcomer;           /* in force since this very scan */
+    bool contested;          /* of two that came at once and claim one domain: not in force, but what it claims is nobody's */
 } file_t;
 
 typedef struct seen_t {      /* in one scan */
@@ -42,10 +44,12 @@ typedef struct seen_t {      /* in one scan */
     apr_finfo_t info;
 } seen_t;
 
+/* Over what the directories have read, in a running child; one for all: names are compared between them. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
 struct oks_orgdir_t {
     oks_server_conf_t *conf;
     const char *path;
-    apr_thread_mutex_t *lock; /* over all that follows, in a running child */
     apr_pool_t *pool;
     apr_hash_t *files;        /* name -> file_t, also of files that are gone */
     apr_hash_t *domains;      /* the configuration's and the files' */
@@ -81,6 +85,11 @@ static apr_status_t release_entry(void *entry)
     return APR_SUCCESS;
 }
 
+static oks_org_entry_t *in_force(const file_t *file)
+{
+    return file && !file->contested ? file->entry : NULL;
+}
+
 static const oks_org_entry_t *hold_in(oks_org_entry_t *entry, apr_pool_t *pool)
 {
     if (!entry) return NULL;
@@ -104,9 +113,7 @@ static apr_status_t destroy(void *data)
 const char *oks_orgdir_create(oks_orgdir_t **dir, oks_server_conf_t *conf, apr_pool_t *pool)
 {
     oks_orgdir_t *made = apr_pcalloc(pool, sizeof *made);
-    if (apr_pool_create_unmanaged_ex(&made->pool, NULL, NULL) != APR_SUCCESS ||
-        apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool) != APR_SUCCESS)
-        return "OktaSSOOrgDir: out of memory";
+    if (apr_pool_create_unmanaged_ex(&made->pool, NULL, NULL) != APR_SUCCESS) return "OktaSSOOrgDir: out of memory";
     made->conf = conf;
     made->path = conf->org_dir;
     made->files = apr_hash_make(made->pool);
@@ -142,12 +149,31 @@ static const char *judge(oks_orgdir_t *dir, const file_t *file, const oks_org_en
 {
     if (apr_hash_get(dir->conf->orgs, file->name, APR_HASH_KEY_STRING))
         return apr_psprintf(pool, "the organization %s is defined in httpd's configuration, too: keep one of them", file->name);
+    const char *error = oks_httpd_check_name(dir->conf, entry, pool);
+    if (error) return error;
     if (file->entry) drop_domains(dir, file->entry); /* its own may stay */
-    const char *error = oks_httpd_check_domains(dir->domains, entry, pool);
+    error = oks_httpd_check_domains(dir->domains, entry, pool);
     if (file->entry && error) /* nothing has changed */
         for (const char *const *domain = file->entry->org.email_domains; domain && *domain; domain++)
             apr_hash_set(dir->domains, *domain, APR_HASH_KEY_STRING, file->entry);
     return error;
+}
+
+/* Whose claims cannot stand beside those of `entry`, when nobody knows which of the two came first: httpd has just begun to look. A
+ * file's age says nothing, since an owner may edit his. */
+static void contest(oks_orgdir_t *dir, const oks_org_entry_t *entry, apr_pool_t *pool)
+{
+    apr_hash_t *claims = apr_hash_make(pool);
+    for (const char *const *domain = entry->org.email_domains; domain && *domain; domain++)
+        apr_hash_set(claims, *domain, APR_HASH_KEY_STRING, entry);
+    for (apr_hash_index_t *i = apr_hash_first(pool, dir->files); i; i = apr_hash_next(i)) {
+        file_t *file = apr_hash_this_val(i);
+        if (!file->entry || !file->newcomer || !oks_httpd_check_domains(claims, file->entry, pool)) continue;
+        file->contested = true;
+        free(file->error);
+        file->error = strdup(apr_psprintf(pool, "one of its domains is claimed by %s, too, and nobody knows who had it first: "
+                                          "take it from one of them", entry->org.name));
+    }
 }
 
 static const char *read_org(oks_org_entry_t **entry, oks_orgdir_t *dir, file_t *file, batch_t *batch, apr_pool_t *scratch)
@@ -163,6 +189,7 @@ static const char *read_org(oks_org_entry_t **entry, oks_orgdir_t *dir, file_t *
     if (error) return error;
     error = judge(dir, file, *entry, scratch);
     file->waits = error != NULL;
+    if (error) contest(dir, *entry, scratch);
     return error;
 }
 
@@ -183,6 +210,7 @@ static void read_file(oks_orgdir_t *dir, file_t *file, const apr_finfo_t *info, 
         entry->batch = batch;
         entry->org.version = ++dir->version;
         oks_org_entry_hold(entry);
+        file->newcomer = !file->entry || file->newcomer;
         put_in_force(dir, file, entry);
     }
     apr_pool_destroy(scratch);
@@ -223,7 +251,7 @@ static batch_t *new_batch(void)
     return batch;
 }
 
-/* The elder first, so that in each child the one that was there first keeps what two of them claim. */
+/* The elder first: the same order in each child. */
 static int by_age(const void *one_, const void *other_)
 {
     const seen_t *one = one_, *other = other_;
@@ -268,7 +296,7 @@ static void drop_gone(oks_orgdir_t *dir)
     }
 }
 
-/* Those that wait for what has just been given up, the elder first. */
+/* Those that wait for what has just been given up. */
 static void read_waiting(oks_orgdir_t *dir, const apr_array_header_t *all, batch_t *batch, apr_pool_t *pool)
 {
     while (dir->freed) {
@@ -280,10 +308,41 @@ static void read_waiting(oks_orgdir_t *dir, const apr_array_header_t *all, batch
     }
 }
 
+/* A claim is contested as long as the other file makes it: all that wait are asked again. */
+static void settle_contests(oks_orgdir_t *dir, const apr_array_header_t *all, batch_t *batch, apr_pool_t *pool)
+{
+    apr_array_header_t *before = apr_array_make(pool, 4, sizeof(file_t *));
+    for (int i = 0; i < all->nelts; i++) {
+        file_t *file = APR_ARRAY_IDX(all, i, seen_t).file;
+        if (!file->contested) continue;
+        file->contested = false;
+        APR_ARRAY_PUSH(before, file_t *) = file;
+    }
+    for (int i = 0; before->nelts && i < all->nelts; i++) {
+        const seen_t *seen = &APR_ARRAY_IDX(all, i, seen_t);
+        bool news = seen->file->news;
+        if (!seen->file->waits) continue;
+        read_file(dir, seen->file, &seen->info, batch, pool);
+        if (seen->file->waits) seen->file->news = news; /* nothing new */
+    }
+    for (int i = 0; i < before->nelts; i++) {
+        file_t *file = APR_ARRAY_IDX(before, i, file_t *);
+        file->news = true;
+        if (file->contested) continue;
+        free(file->error);
+        file->error = NULL;
+    }
+    for (int i = 0; i < all->nelts; i++) {
+        file_t *file = APR_ARRAY_IDX(all, i, seen_t).file;
+        file->newcomer = file->contested;
+    }
+}
+
 /* Reads what has changed, with the lock held. A directory that cannot be read leaves everything in force. */
 static void scan(oks_orgdir_t *dir, bool settled, apr_pool_t *pool)
 {
     apr_time_t now = apr_time_now();
+    const uint32_t version = dir->version;
     const apr_array_header_t *all = look(dir, pool);
     batch_t *batch = all ? new_batch() : NULL;
     dir->gone = !all;
@@ -299,9 +358,10 @@ static void scan(oks_orgdir_t *dir, bool settled, apr_pool_t *pool)
         else read_file(dir, seen->file, &seen->info, batch, pool);
         read_waiting(dir, all, batch, pool);
     }
+    if (dir->version != version) settle_contests(dir, all, batch, pool);
     dir->requiring = 0;
     for (int i = 0; i < all->nelts; i++) {
-        const oks_org_entry_t *entry = APR_ARRAY_IDX(all, i, seen_t).file->entry;
+        const oks_org_entry_t *entry = in_force(APR_ARRAY_IDX(all, i, seen_t).file);
         if (entry && entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) dir->requiring++;
     }
     batch_release(batch);
@@ -337,7 +397,8 @@ static void tell(oks_orgdir_t *dir)
         file_t *file = apr_hash_this_val(i);
         if (file->news && file->error)
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "OKS0037: %s/%s%s: %s; %s", dir->path, file->name, SUFFIX, file->error,
-                         file->entry ? "what was in force before stays" : "the organization is unknown");
+                         in_force(file) ? "what was in force before stays"
+                         : file->contested ? "it is not in force" : "the organization is unknown");
         else if (file->news)
             ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "OKS0038: the organization %s is %s", file->name,
                          file->entry ? "in force as its file says" : "gone with its file");
@@ -364,7 +425,7 @@ void oks_orgdir_watch(oks_orgdir_t *dir, apr_pool_t *pool)
     apr_finfo_t info;
     apr_time_t now = apr_time_now();
     bool stat = apr_stat(&info, dir->path, APR_FINFO_MTIME, pool) == APR_SUCCESS;
-    apr_thread_mutex_lock(dir->lock);
+    pthread_mutex_lock(&lock);
     bool look_now = !stat || dir->unread || info.mtime != dir->mtime || dir->look_due <= now;
     if (look_now) {
         dir->mtime = stat ? info.mtime : 0;
@@ -376,27 +437,35 @@ void oks_orgdir_watch(oks_orgdir_t *dir, apr_pool_t *pool)
     if (news) oks_counter_add(oks_httpd_runtime.counters, counter_of(dir, pool));
     dir->announced = dir->version;
     if (news || look_now) tell(dir);
-    apr_thread_mutex_unlock(dir->lock);
+    pthread_mutex_unlock(&lock);
 }
 
 /* ---- Looking up ---- */
 
+const char *oks_orgdir_host(const oks_orgdir_t *dir, const char *name)
+{
+    const file_t *file = apr_hash_get(dir->files, name, APR_HASH_KEY_STRING);
+    return file && file->entry ? file->entry->host : NULL;
+}
+
 const oks_org_entry_t *oks_orgdir_find(oks_orgdir_t *dir, oks_span_t name, apr_pool_t *pool)
 {
-    apr_thread_mutex_lock(dir->lock);
+    pthread_mutex_lock(&lock);
     refresh(dir, pool);
     const file_t *file = apr_hash_get(dir->files, name.ptr, (apr_ssize_t)name.len);
-    const oks_org_entry_t *entry = hold_in(file ? file->entry : NULL, pool);
-    apr_thread_mutex_unlock(dir->lock);
+    const oks_org_entry_t *entry = hold_in(in_force(file), pool);
+    pthread_mutex_unlock(&lock);
     return entry;
 }
 
 const oks_org_entry_t *oks_orgdir_find_domain(oks_orgdir_t *dir, char *domain, apr_pool_t *pool)
 {
-    apr_thread_mutex_lock(dir->lock);
+    pthread_mutex_lock(&lock);
     refresh(dir, pool);
-    const oks_org_entry_t *entry = hold_in(oks_httpd_domain_owner(dir->domains, domain), pool);
-    apr_thread_mutex_unlock(dir->lock);
+    oks_org_entry_t *owner = oks_httpd_domain_owner(dir->domains, domain);
+    const file_t *file = owner ? apr_hash_get(dir->files, owner->org.name, APR_HASH_KEY_STRING) : NULL;
+    const oks_org_entry_t *entry = hold_in(file && file->contested ? NULL : owner, pool);
+    pthread_mutex_unlock(&lock);
     return entry;
 }
 
@@ -408,7 +477,8 @@ static oks_org_entry_t *first_of(int *count, const oks_orgdir_t *dir, bool (*is)
     *count = 0;
     for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i)) {
         file_t *file = apr_hash_this_val(i);
-        if (file->entry && is(&file->entry->org, what) && (*count)++ == 0) found = file->entry;
+        oks_org_entry_t *entry = in_force(file);
+        if (entry && is(&entry->org, what) && (*count)++ == 0) found = entry;
     }
     return found;
 }
@@ -425,10 +495,10 @@ static bool requires_sso(const oks_org_t *org, const void *unused)
 
 const oks_org_entry_t *oks_orgdir_find_issuer(int *count, oks_orgdir_t *dir, const char *host, apr_pool_t *pool)
 {
-    apr_thread_mutex_lock(dir->lock);
+    pthread_mutex_lock(&lock);
     refresh(dir, pool);
     const oks_org_entry_t *entry = hold_in(first_of(count, dir, has_issuer, host), pool);
-    apr_thread_mutex_unlock(dir->lock);
+    pthread_mutex_unlock(&lock);
     return entry;
 }
 
@@ -436,19 +506,19 @@ const oks_org_entry_t *oks_orgdir_find_requiring(oks_orgdir_t *dir, apr_pool_t *
 {
     int count;
     const oks_org_entry_t *entry = NULL;
-    apr_thread_mutex_lock(dir->lock);
+    pthread_mutex_lock(&lock);
     refresh(dir, pool);
     if (dir->requiring) entry = hold_in(first_of(&count, dir, requires_sso, NULL), pool);
-    apr_thread_mutex_unlock(dir->lock);
+    pthread_mutex_unlock(&lock);
     return entry;
 }
 
 bool oks_orgdir_requires(oks_orgdir_t *dir, apr_pool_t *pool)
 {
-    apr_thread_mutex_lock(dir->lock);
+    pthread_mutex_lock(&lock);
     refresh(dir, pool);
     bool requires = dir->requiring > 0;
-    apr_thread_mutex_unlock(dir->lock);
+    pthread_mutex_unlock(&lock);
     return requires;
 }
 
@@ -462,22 +532,22 @@ static apr_status_t release_all(void *entries_)
 const apr_array_header_t *oks_orgdir_all(oks_orgdir_t *dir, apr_pool_t *pool)
 {
     apr_array_header_t *entries = apr_array_make(pool, 64, sizeof(const oks_org_entry_t *));
-    apr_thread_mutex_lock(dir->lock);
+    pthread_mutex_lock(&lock);
     for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i)) {
         const file_t *file = apr_hash_this_val(i);
-        if (!file->entry) continue;
+        if (!in_force(file)) continue;
         oks_org_entry_hold(file->entry);
         APR_ARRAY_PUSH(entries, const oks_org_entry_t *) = file->entry;
     }
-    apr_thread_mutex_unlock(dir->lock);
+    pthread_mutex_unlock(&lock);
     apr_pool_cleanup_register(pool, entries, release_all, apr_pool_cleanup_null);
     return entries;
 }
 
 uint32_t oks_orgdir_version(oks_orgdir_t *dir)
 {
-    apr_thread_mutex_lock(dir->lock);
+    pthread_mutex_lock(&lock);
     uint32_t version = dir->version;
-    apr_thread_mutex_unlock(dir->lock);
+    pthread_mutex_unlock(&lock);
     return version;
 }

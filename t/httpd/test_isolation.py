@@ -172,3 +172,33 @@ def test_provisioning_merges_from_server_to_section(httpd, okta):
 def test_provisioning_takes_one_of_three_words(httpd):
     good, said = httpd("<OktaSSOOrg acme>\nOktaSSOProvisioning maybe\n</OktaSSOOrg>\n", start=False).configtest()
     assert not good and "OktaSSOProvisioning takes jit, scim or off" in said
+
+
+VHOSTS = """
+<VirtualHost 127.0.0.1:1>
+    ServerName one.example
+    {one}
+</VirtualHost>
+<VirtualHost 127.0.0.1:2>
+    ServerName two.example
+    {two}
+</VirtualHost>
+"""
+SECTION = '<OktaSSOOrg acme>\nOktaSSOIdPMetadata "https://%s/app/%s/sso/saml/metadata"\n</OktaSSOOrg>\n'
+
+
+@pytest.mark.parametrize("hosts, good", [(("acme.okta.com", "ACME.okta.com"), True), (("acme.okta.com", "acme-too.okta.com"), False)])
+@pytest.mark.parametrize("files", [False, True], ids=["sections", "files"])
+def test_a_name_is_one_organization_in_all_virtual_hosts(httpd, hosts, good, files):
+    server = httpd("", start=False)
+    for name, host in zip(("one", "two"), hosts):
+        text = SECTION % (host, f"exk{name}")
+        if files and name == "two":
+            (server.dir / name).mkdir()
+            (server.dir / name / "acme.conf").write_text(text.split("\n")[1])
+            text = f'OktaSSOOrgDir "{server.dir}/{name}"'
+        server.values[name] = text
+    server.configure(VHOSTS)
+    ok, said = server.configtest()
+    assert ok == good, said
+    assert good or "in which a name is one organization's: take two names" in said

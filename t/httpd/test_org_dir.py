@@ -173,6 +173,32 @@ def test_names_and_domains_belong_to_one(httpd, okta):
     wait_until(lambda: all("/sso/okta/login/five" in owner() for _ in range(20)), "the next one, in every child")
 
 
+def test_a_domain_that_two_claim_at_start_is_nobodys(httpd, okta):
+    """A file's age is no title: whoever edits his own file would lose it to an intruder's."""
+    claim = ACME + "OktaSSOEmailDomain acme.example\n"
+    site = Site(httpd, okta, {"acme.conf": claim, "other.conf": ACME, "zed.conf": claim}, start=False)
+    site.server.expect("OKS0037")
+    os.utime(site.server.dir / "orgs/acme.conf", (1_000_000_000,) * 2)
+    assert site.server.configtest()[0] is False
+    site.start()
+    site.told("acme.conf: one of its domains is claimed by zed, too")
+    site.told("zed.conf: ")
+
+    def owner():
+        return site.server.browser().post("/sso/okta/login", {"organization": "a@acme.example"})["Location"] or ""
+
+    def nobodys():
+        return all(site.status(f"/sso/okta/login/{name}") == (404, "flow.org.unknown") for name in ("acme", "zed")) and owner() == ""
+    assert nobodys() and site.status("/sso/okta/login/other")[0] == 303
+    for name in ("zed", "acme"):  # an edit is no title either
+        site.write(f"{name}.conf", claim + "OktaSSODefaultRole guest\n")
+        assert nobodys()
+    site.write("other.conf", ACME + "OktaSSODefaultRole guest\n")
+    assert nobodys()
+    site.remove("zed.conf")
+    wait_until(lambda: all("/sso/okta/login/acme" in owner() for _ in range(20)), "the one that is left, in every child")
+
+
 def test_headers_are_fixed_at_start(httpd, okta):
     site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOHeader X-Known email\n"})
     site.server.expect("OKS0037")
