@@ -171,8 +171,10 @@ oks_err_t *oks_directory_users(apr_array_header_t **rows, int64_t *total, oks_di
  * one's. A user who is switched off loses the sessions. */
 oks_err_t *oks_directory_user_edit(oks_user_row_t **row, oks_directory_t *directory, const char *org, const char *id,
                                    oks_user_edit_fn *edit, void *baton, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
-/* Sessions and memberships end; the name stays taken against signing in, until SCIM makes it anew. directory.user.unknown. */
-oks_err_t *oks_directory_user_delete(oks_directory_t *directory, const char *org, const char *id, apr_time_t now, apr_pool_t *pool)
+/* Sessions and memberships end; the name stays taken against signing in, until SCIM makes it anew. directory.user.unknown.
+ * `check`, asked of the row in the same transaction, may refuse. */
+oks_err_t *oks_directory_user_delete(oks_directory_t *directory, const char *org, const char *id, oks_user_edit_fn *check,
+                                     void *baton, apr_time_t now, apr_pool_t *pool)
     OKS_MUST_USE;
 
 typedef enum oks_group_key_t { OKS_GROUP_ID, OKS_GROUP_NAME } oks_group_key_t;
@@ -183,7 +185,8 @@ oks_err_t *oks_directory_groups(apr_array_header_t **rows, int64_t *total, oks_d
                                 int64_t start, int count, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_directory_group_edit(oks_group_row_t **row, oks_directory_t *directory, const char *org, const char *id,
                                     oks_group_edit_fn *edit, void *baton, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
-oks_err_t *oks_directory_group_delete(oks_directory_t *directory, const char *org, const char *id, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_directory_group_delete(oks_directory_t *directory, const char *org, const char *id, oks_group_edit_fn *check,
+                                      void *baton, apr_pool_t *pool) OKS_MUST_USE;
 /* Pairs of texts, (const char *[2]): id and userName of a group's members; id and name of a user's groups. */
 oks_err_t *oks_directory_members(apr_array_header_t **pairs, oks_directory_t *directory, const char *group,
                                  apr_pool_t *pool) OKS_MUST_USE;

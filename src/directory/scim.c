@@ -324,6 +324,7 @@ static oks_err_t *delete_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     bool deleted;
     OKS_TRY(find_user(&work->row, &deleted, conn, work->org, OKS_USER_ID, work->key, pool));
     if (!work->row || deleted) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    OKS_TRY(work->edit(work->row, work->baton, pool));
     OKS_TRY(pairs_of(&groups, conn, OKS_S_GROUPS_OF_USER, work->key, pool));
     for (int i = 0; i < groups->nelts; i++)
         OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBER_DELETE, OKS_ARGS(((const char **)groups->elts)[2 * i], work->key), pool));
@@ -332,9 +333,10 @@ static oks_err_t *delete_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     return oks_change_log(conn, OKS_CHANGE_USER, work->key, pool);
 }
 
-oks_err_t *oks_directory_user_delete(oks_directory_t *directory, const char *org, const char *id, apr_time_t now, apr_pool_t *pool)
+oks_err_t *oks_directory_user_delete(oks_directory_t *directory, const char *org, const char *id, oks_user_edit_fn *check,
+                                     void *baton, apr_time_t now, apr_pool_t *pool)
 {
-    user_work_t work = { .org = org, .key = id, .now = now };
+    user_work_t work = { .org = org, .key = id, .edit = check, .baton = baton, .now = now };
     OKS_TRY(oks_directory_write(directory, delete_user, &work, pool));
     touch(directory, id);
     return NULL;
@@ -447,13 +449,15 @@ static oks_err_t *delete_group(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     work->touched = apr_hash_make(pool);
     OKS_TRY(find_group(&work->row, conn, work->org, OKS_GROUP_ID, work->key, pool));
     if (!work->row) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    OKS_TRY(work->edit(work->row, work->baton, pool));
     OKS_TRY(touch_members(conn, work, pool));
     return oks_conn_query(&rows, conn, OKS_S_GROUP_DELETE, OKS_ARGS(work->key, work->org), pool);
 }
 
-oks_err_t *oks_directory_group_delete(oks_directory_t *directory, const char *org, const char *id, apr_pool_t *pool)
+oks_err_t *oks_directory_group_delete(oks_directory_t *directory, const char *org, const char *id, oks_group_edit_fn *check,
+                                      void *baton, apr_pool_t *pool)
 {
-    group_work_t work = { .org = org, .key = id };
+    group_work_t work = { .org = org, .key = id, .edit = check, .baton = baton };
     OKS_TRY(oks_directory_write(directory, delete_group, &work, pool));
     touch_all(directory, &work, pool);
     return NULL;

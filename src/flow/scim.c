@@ -576,17 +576,23 @@ static oks_err_t *serve_read(oks_answer_t **answer, const scim_t *s)
     return NULL;
 }
 
-static oks_err_t *serve_delete(oks_answer_t **answer, const scim_t *s)
+static oks_err_t *may_delete_user(oks_user_row_t *row, void *s, apr_pool_t *pool)
 {
-    json_t *resource;
-    int64_t version;
-    OKS_TRY(find_one(&resource, &version, s));
-    json_decref(resource);
-    OKS_TRY(check_version(s, version));
-    if (s->kind == &oks_scim_user)
-        OKS_TRY(as_scim(oks_directory_user_delete(s->flow->directory, s->org->name, s->id, s->request->now, s->pool), s->pool));
-    else
-        OKS_TRY(as_scim(oks_directory_group_delete(s->flow->directory, s->org->name, s->id, s->pool), s->pool));
+    return check_version(s, row->version);
+}
+
+static oks_err_t *may_delete_group(oks_group_row_t *row, void *s, apr_pool_t *pool)
+{
+    return check_version(s, row->version);
+}
+
+static oks_err_t *serve_delete(oks_answer_t **answer, scim_t *s)
+{
+    oks_directory_t *directory = s->flow->directory;
+    oks_err_t *err = s->kind == &oks_scim_user
+        ? oks_directory_user_delete(directory, s->org->name, s->id, may_delete_user, s, s->request->now, s->pool)
+        : oks_directory_group_delete(directory, s->org->name, s->id, may_delete_group, s, s->pool);
+    OKS_TRY(as_scim(err, s->pool));
     *answer = oks_flow_answer(204, "scim.delete", s->pool);
     return NULL;
 }

@@ -217,7 +217,8 @@ class Httpd:
 
     def loud_lines(self):
         lines = self.log_since(self.judged).splitlines()
-        return [line for line in lines if (LOUD.search(line) or "AddressSanitizer" in line or "runtime error" in line)
+        stack = re.compile(r"^ *#\d+ 0x|AddressSanitizer|^(freed|previously allocated|allocated) by thread")
+        return [line for line in lines if (LOUD.search(line) or stack.search(line) or "runtime error" in line)
                 and not USUAL.search(line) and not any(re.search(p, line) for p in self.expected)]
 
     def verdicts(self):
