@@ -176,6 +176,15 @@ static void contest(oks_orgdir_t *dir, const oks_org_entry_t *entry, apr_pool_t 
     }
 }
 
+/* Who may write a file here may not yet run commands as httpd; and nobody waits for one while the lock is held. */
+static const char *check_secret(const oks_setting_t *setting, apr_pool_t *pool)
+{
+    const oks_client_conf_t *secret = setting->value;
+    if (!setting->text || strncmp(secret->source, "exec:", 5) != 0) return NULL;
+    return apr_psprintf(pool, "%s: OktaSSOClientSecret: no command is run for a file of OktaSSOOrgDir: take file:PATH or env:NAME",
+                        setting->where);
+}
+
 static const char *read_org(oks_org_entry_t **entry, oks_orgdir_t *dir, file_t *file, batch_t *batch, apr_pool_t *scratch)
 {
     oks_span_t text;
@@ -185,6 +194,7 @@ static const char *read_org(oks_org_entry_t **entry, oks_orgdir_t *dir, file_t *
     section->where = path;
     const char *error = oks_httpd_read_file(&text, path, OKS_ORG_FILE_MAX, scratch);
     if (!error) error = oks_httpd_parse_org(section, dir->conf, path, text, batch->pool, scratch);
+    if (!error) error = check_secret(&section->set[OKS_SET_CLIENT_SECRET], scratch);
     if (!error) error = oks_httpd_complete_org(entry, dir->conf, section, batch->pool);
     if (error) return error;
     error = judge(dir, file, *entry, scratch);

@@ -141,7 +141,8 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     ("#" * 600_000, "is longer than"),
     ("<OktaSSOIdPMetadataXML>\nLoadModule\n", "lacks its"),
     ('OktaSSOIdPMetadata "/nonexistent"', "cannot be read"),
-], ids=range(14))
+    ('OktaSSOIdPIssuer "https://acme.okta.com"\nOktaSSOClientID c1\nOktaSSOClientSecret "exec:touch {dir}/ran"', "no command is run"),
+], ids=range(15))
 def test_what_a_file_may_not_say(httpd, okta, text, said):
     site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
     good, told = site.server.configtest()
