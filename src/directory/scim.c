@@ -52,10 +52,9 @@ static oks_user_row_t *user_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t
     return made;
 }
 
-/* *deleted: there is one, but it was deleted; *row is NULL then, unless `gone` is wanted. */
+/* *deleted: *row was deleted. */
 static oks_err_t *find_user(oks_user_row_t **row, bool *deleted, oks_conn_t *conn, const char *org, oks_user_key_t by,
-                            const char *key,
-                            apr_pool_t *pool)
+                            const char *key, apr_pool_t *pool)
 {
     static const oks_statement_t statements[] = { OKS_S_RESOURCE_BY_ID, OKS_S_RESOURCE_BY_USER_NAME, OKS_S_RESOURCE_BY_EXTERNAL_ID,
                                                   OKS_S_RESOURCE_BY_EMAIL };
@@ -382,8 +381,7 @@ static oks_err_t *read_group(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 }
 
 oks_err_t *oks_directory_group(oks_group_row_t **row, oks_directory_t *directory, const char *org, oks_group_key_t by,
-                               const char *key,
-                               apr_pool_t *pool)
+                               const char *key, apr_pool_t *pool)
 {
     group_work_t work = { .org = org, .key = key, .by = by };
     OKS_TRY(oks_directory_read(directory, read_group, &work, pool));
@@ -445,13 +443,12 @@ oks_err_t *oks_directory_group_edit(oks_group_row_t **row, oks_directory_t *dire
 static oks_err_t *delete_group(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     group_work_t *work = baton;
-    int rows;
     work->touched = apr_hash_make(pool);
     OKS_TRY(find_group(&work->row, conn, work->org, OKS_GROUP_ID, work->key, pool));
     if (!work->row) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
     OKS_TRY(work->edit(work->row, work->baton, pool));
     OKS_TRY(touch_members(conn, work, pool));
-    return oks_conn_query(&rows, conn, OKS_S_GROUP_DELETE, OKS_ARGS(work->key, work->org), pool);
+    return oks_conn_query(NULL, conn, OKS_S_GROUP_DELETE, OKS_ARGS(work->key, work->org), pool);
 }
 
 oks_err_t *oks_directory_group_delete(oks_directory_t *directory, const char *org, const char *id, oks_group_edit_fn *check,

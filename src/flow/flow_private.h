@@ -282,6 +282,10 @@ oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, 
 oks_err_t *oks_flow_serve_pem(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                               const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 /* scim.c: always an answer. */
+/* profile.c: is the address of one of the organization's OktaSSOEmailDomain, or are there none? */
+bool oks_flow_domain_allowed(const oks_org_t *org, oks_span_t email);
+/* "First Last", or the one that is there. */
+const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool);
 oks_answer_t *oks_flow_serve_scim(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool);
 oks_err_t *oks_flow_serve_jwks(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;

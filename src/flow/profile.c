@@ -146,6 +146,18 @@ static oks_err_t *check_verified(const oks_org_t *org, const oks_identity_t *ide
     return oks_err(pool, OKS_R_FLOW_EMAIL_UNVERIFIED, "email_verified %s", attribute ? "is not \"true\"" : "was not sent");
 }
 
+bool oks_flow_domain_allowed(const oks_org_t *org, oks_span_t email)
+{
+    for (const char *const *domain = org->email_domains; domain && *domain; domain++)
+        if (oks_domain_matches(oks_email_domain(email), *domain)) return true;
+    return !org->email_domains;
+}
+
+const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool)
+{
+    return oks_span_dup(oks_span_trim(oks_span_z(apr_pstrcat(pool, first_name, " ", last_name, NULL))), pool);
+}
+
 static oks_err_t *check_email(const oks_profile_t *profile, const oks_org_t *org, apr_pool_t *pool)
 {
     oks_span_t email = oks_span_z(profile->email);
@@ -155,9 +167,7 @@ static oks_err_t *check_email(const oks_profile_t *profile, const oks_org_t *org
         return NULL;
     }
     if (!oks_email_ok(email)) return oks_err(pool, OKS_R_FLOW_EMAIL_MALFORMED, NULL);
-    for (const char *const *domain = org->email_domains; domain && *domain; domain++)
-        if (oks_domain_matches(oks_email_domain(email), *domain)) return NULL;
-    if (!org->email_domains) return NULL;
+    if (oks_flow_domain_allowed(org, email)) return NULL;
     return oks_err(pool, OKS_R_FLOW_EMAIL_DOMAIN, "domain \"%s\"", oks_span_dup(oks_email_domain(email), pool));
 }
 
@@ -173,10 +183,7 @@ oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const
     p->first_name = oks_name_sanitize(first_value(org, "firstName", identity, pool), pool);
     p->last_name = oks_name_sanitize(first_value(org, "lastName", identity, pool), pool);
     p->name = oks_name_sanitize(first_value(org, "name", identity, pool), pool);
-    if (!*p->name) {
-        const char *both = apr_pstrcat(pool, p->first_name, " ", p->last_name, NULL);
-        p->name = oks_span_dup(oks_span_trim(oks_span_z(both)), pool);
-    }
+    if (!*p->name) p->name = oks_flow_full_name(p->first_name, p->last_name, pool);
     OKS_TRY(read_groups(&p->groups, org, identity, pool));
     read_extra(p, org, identity, pool);
     *profile = p;

@@ -1,6 +1,5 @@
 /* /scim/{org}/v2: SCIM 2.0 (RFC 7644) over the directory. What the room scim reads and changes is JSON; what the directory keeps
- * are
- * rows; here the one becomes the other. Every answer is SCIM's JSON. */
+ * are rows; here the one becomes the other. Every answer is SCIM's JSON. */
 #include <string.h>
 
 #include <apr_lib.h>
@@ -107,8 +106,7 @@ static const char *location_of(const scim_t *s, const oks_scim_kind_t *kind, con
 }
 
 static void add_meta(const scim_t *s, json_t *resource, const oks_scim_kind_t *kind, const char *id, apr_time_t created,
-                     apr_time_t updated,
-                     int64_t version)
+                     apr_time_t updated, int64_t version)
 {
     json_object_set_new(resource, "id", json_string(id));
     json_t *schemas = json_pack("[s]", kind->schema);
@@ -213,8 +211,7 @@ static int64_t number(oks_span_t text, int64_t fallback, apr_pool_t *pool)
 static oks_err_t *page_of(apr_array_header_t **rows, int64_t *total, const scim_t *s, int64_t start, int count)
 {
     return (s->kind == &oks_scim_user ? oks_directory_users : oks_directory_groups)(rows, total, s->flow->directory, s->org->name,
-                                                                                    start,
-                                                                                   count, s->pool);
+                                                                                    start, count, s->pool);
 }
 
 /* Adds the full resource of a row, when the filter lets it through. */
@@ -384,9 +381,7 @@ static const char *email_of(const json_t *resource, const char *user_name)
 
 static oks_err_t *check_domain(const scim_t *s, const char *email)
 {
-    for (const char *const *domain = s->org->email_domains; *email && domain && *domain; domain++)
-        if (oks_domain_matches(oks_email_domain(oks_span_z(email)), *domain)) return NULL;
-    if (!*email || !s->org->email_domains) return NULL;
+    if (!*email || oks_flow_domain_allowed(s->org, oks_span_z(email))) return NULL;
     return oks_err(s->pool, OKS_R_SCIM_VALUE_INVALID, "emails: the domain is not one of OktaSSOEmailDomain");
 }
 
@@ -396,13 +391,15 @@ static const char *name_of(const json_t *object, const char *name, apr_pool_t *p
     return text ? oks_name_sanitize(text, pool) : "";
 }
 
-/* The address that SCIM said last; of somebody who only signed in, the record's. */
-static oks_err_t *email_before(const char **email, const oks_user_row_t *row, apr_pool_t *pool)
+/* Is it the address that SCIM said last; of somebody who only signed in, the record's? Of a new user it never is. */
+static oks_err_t *is_same_email(bool *same, const oks_user_row_t *row, const char *email, apr_pool_t *pool)
 {
     json_t *resource;
+    *same = false;
+    if (!row->version) return NULL;
     OKS_TRY(stored(&resource, row->resource, pool));
     oks_json_own(resource, pool);
-    *email = json_object_size(resource) ? email_of(resource, row->user_name) : row->email;
+    *same = strcmp(email, json_object_size(resource) ? email_of(resource, row->user_name) : row->email) == 0;
     return NULL;
 }
 
@@ -412,22 +409,21 @@ static oks_err_t *fill_user(oks_user_row_t *row, const scim_t *s, json_t *resour
     apr_pool_t *pool = s->pool;
     const json_t *active = json_object_get(resource, "active"), *name = json_object_get(resource, "name");
     const char *external_id = oks_json_string(resource, "externalId");
-    const char *email = email_of(resource, oks_json_string(resource, "userName")), *before;
-    OKS_TRY(email_before(&before, row, pool));
+    const char *email = email_of(resource, oks_json_string(resource, "userName"));
     const bool was_active = row->active;
+    bool same;
+    OKS_TRY(is_same_email(&same, row, email, pool));
     row->user_name = apr_pstrdup(pool, oks_json_string(resource, "userName"));
     row->external_id = external_id && *external_id ? apr_pstrdup(pool, external_id) : NULL;
     if (active) row->active = json_is_true(active);
     /* A login may have brought another address since: it stays until SCIM says a new one. */
-    const bool same = row->version && strcmp(email, before) == 0;
     if (row->active && (!same || !was_active)) OKS_TRY(check_domain(s, email));
     if (!same) row->email = apr_pstrdup(pool, email);
     row->first_name = name_of(name, "givenName", pool);
     row->last_name = name_of(name, "familyName", pool);
     row->name = name_of(resource, "displayName", pool);
     if (!*row->name) row->name = name_of(name, "formatted", pool);
-    if (!*row->name) row->name = oks_span_dup(oks_span_trim(oks_span_z(apr_pstrcat(pool, row->first_name, " ", row->last_name,
-                                                                                   NULL))), pool);
+    if (!*row->name) row->name = oks_flow_full_name(row->first_name, row->last_name, pool);
     json_object_del(resource, "active");
     json_object_del(resource, "externalId");
     return text_of(&row->resource, resource, pool);

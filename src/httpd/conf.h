@@ -183,6 +183,8 @@ const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf
 /* domains.c: whose domain it is, of a table like conf->domains. */
 oks_org_entry_t *oks_httpd_domain_owner(apr_hash_t *domains, char *domain);
 /* Another organization's domain among the entry's; what is wrong, or NULL. */
+/* Each domain of `entry` is `owner`'s from now on; NULL: nobody's. */
+void oks_httpd_set_domains(apr_hash_t *domains, const oks_org_entry_t *entry, const oks_org_entry_t *owner);
 const char *oks_httpd_check_domains(apr_hash_t *domains, const oks_org_entry_t *entry, apr_pool_t *pool);
 /* domains.c: makes conf->domains of conf->orgs; what is wrong, or NULL. */
 const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool);

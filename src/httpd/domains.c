@@ -84,6 +84,12 @@ const char *oks_httpd_check_domains(apr_hash_t *domains, const oks_org_entry_t *
     return error;
 }
 
+void oks_httpd_set_domains(apr_hash_t *domains, const oks_org_entry_t *entry, const oks_org_entry_t *owner)
+{
+    for (const char *const *domain = entry->org.email_domains; domain && *domain; domain++)
+        apr_hash_set(domains, *domain, APR_HASH_KEY_STRING, owner);
+}
+
 const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool)
 {
     const char *error = NULL;
@@ -91,8 +97,7 @@ const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool)
     for (apr_hash_index_t *i = apr_hash_first(pool, conf->orgs); i && !error; i = apr_hash_next(i)) {
         oks_org_entry_t *entry = apr_hash_this_val(i);
         error = oks_httpd_check_domains(conf->domains, entry, pool);
-        for (const char *const *domain = entry->org.email_domains; domain && *domain && !error; domain++)
-            apr_hash_set(conf->domains, *domain, APR_HASH_KEY_STRING, entry);
+        if (!error) oks_httpd_set_domains(conf->domains, entry, entry);
     }
     return error;
 }

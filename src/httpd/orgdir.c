@@ -126,23 +126,16 @@ const char *oks_orgdir_create(oks_orgdir_t **dir, oks_server_conf_t *conf, apr_p
 
 /* ---- One file ---- */
 
-static void drop_domains(oks_orgdir_t *dir, const oks_org_entry_t *entry)
-{
-    for (const char *const *domain = entry->org.email_domains; domain && *domain; domain++)
-        apr_hash_set(dir->domains, *domain, APR_HASH_KEY_STRING, NULL);
-}
-
 /* `entry` (or nothing) in place of what was in force. */
 static void put_in_force(oks_orgdir_t *dir, file_t *file, oks_org_entry_t *entry)
 {
     if (file->entry) {
         dir->freed = dir->freed || file->entry->org.email_domains;
-        drop_domains(dir, file->entry);
+        oks_httpd_set_domains(dir->domains, file->entry, NULL);
         oks_org_entry_release(file->entry);
     }
     file->entry = entry;
-    for (const char *const *domain = entry ? entry->org.email_domains : NULL; domain && *domain; domain++)
-        apr_hash_set(dir->domains, *domain, APR_HASH_KEY_STRING, entry);
+    if (entry) oks_httpd_set_domains(dir->domains, entry, entry);
 }
 
 static const char *judge(oks_orgdir_t *dir, const file_t *file, const oks_org_entry_t *entry, apr_pool_t *pool)
@@ -151,11 +144,9 @@ static const char *judge(oks_orgdir_t *dir, const file_t *file, const oks_org_en
         return apr_psprintf(pool, "the organization %s is defined in httpd's configuration, too: keep one of them", file->name);
     const char *error = oks_httpd_check_name(dir->conf, entry, pool);
     if (error) return error;
-    if (file->entry) drop_domains(dir, file->entry); /* its own may stay */
+    if (file->entry) oks_httpd_set_domains(dir->domains, file->entry, NULL); /* its own may stay */
     error = oks_httpd_check_domains(dir->domains, entry, pool);
-    if (file->entry && error) /* nothing has changed */
-        for (const char *const *domain = file->entry->org.email_domains; domain && *domain; domain++)
-            apr_hash_set(dir->domains, *domain, APR_HASH_KEY_STRING, file->entry);
+    if (file->entry && error) oks_httpd_set_domains(dir->domains, file->entry, file->entry); /* nothing has changed */
     return error;
 }
 
@@ -164,8 +155,7 @@ static const char *judge(oks_orgdir_t *dir, const file_t *file, const oks_org_en
 static void contest(oks_orgdir_t *dir, const oks_org_entry_t *entry, apr_pool_t *pool)
 {
     apr_hash_t *claims = apr_hash_make(pool);
-    for (const char *const *domain = entry->org.email_domains; domain && *domain; domain++)
-        apr_hash_set(claims, *domain, APR_HASH_KEY_STRING, entry);
+    oks_httpd_set_domains(claims, entry, entry);
     for (apr_hash_index_t *i = apr_hash_first(pool, dir->files); i; i = apr_hash_next(i)) {
         file_t *file = apr_hash_this_val(i);
         if (!file->entry || !file->newcomer || !oks_httpd_check_domains(claims, file->entry, pool)) continue;

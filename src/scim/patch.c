@@ -298,8 +298,7 @@ static oks_err_t *apply(const patch_t *patch, const target_t *target, op_t op, c
 static oks_err_t *apply_object(const patch_t *patch, op_t op, const json_t *value, bool extension);
 
 /* One key of an operation without a path: an attribute, or (Entra) a path with dots or a schema's URN. What is ours to say is
- * passed
- * over: Okta sends `id` along. */
+ * passed over: Okta sends `id` along. */
 static oks_err_t *apply_key(const patch_t *patch, op_t op, const char *key, const json_t *value, bool extension)
 {
     target_t target;

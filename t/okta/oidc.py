@@ -16,12 +16,11 @@ import json
 import pathlib
 import secrets
 import signal
-import ssl
 import sys
 import threading
 import time
 from http.cookies import SimpleCookie
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from jwcrypto import jwk, jws
@@ -31,7 +30,7 @@ if __package__ in (None, ""):            # started as a program: the package is 
     __package__ = "okta"
     import okta  # noqa: F401
 
-from . import config, pages
+from . import config, pages, serving
 
 CLIENT, SECRET = "0oaclient0standin0697", "a secret of the stand-in"
 USER = {"sub": "00u1amelia0standin697", "email": "amelia.earhart@acme.example", "given_name": "Amelia", "family_name": "Earhart",
@@ -292,22 +291,10 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 128
-
+class Server(serving.Server):
     def __init__(self, address, provider, tls):
-        super().__init__(address, Handler)
+        super().__init__(address, Handler, tls)
         self.provider = provider
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-
-    def handle_error(self, request, client_address):
-        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError, ssl.SSLError)):
-            super().handle_error(request, client_address)
 
 
 @contextlib.contextmanager

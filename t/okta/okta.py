@@ -17,13 +17,12 @@ import hmac
 import pathlib
 import secrets
 import signal
-import ssl
 import sys
 import threading
 import time
 import traceback
 from http.cookies import CookieError, SimpleCookie
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from json import JSONDecodeError, loads
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -32,7 +31,7 @@ if __package__ in (None, ""):            # started as a program: the package is 
     __package__ = "okta"
     import okta  # noqa: F401
 
-from . import config, keys, pages, provisioning, saml
+from . import config, keys, pages, provisioning, saml, serving
 
 BODY_MAX = 1024 * 1024
 PENDING_MAX = 1000
@@ -594,23 +593,10 @@ class Handler(BaseHTTPRequestHandler):
             sys.stderr.write(f"okta: {line}\n")
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 128
-
+class Server(serving.Server):
     def __init__(self, address, idp, tls=None, quiet=False):
-        super().__init__(address, Handler)
+        super().__init__(address, Handler, tls)
         self.idp, self.quiet = idp, quiet
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            # The handshake happens in the connection's thread, so that a silent client stops nobody else.
-            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-
-    def handle_error(self, request, client_address):
-        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError, ssl.SSLError)):
-            super().handle_error(request, client_address)
 
 
 def parse_listen(value):
