@@ -8,6 +8,7 @@ static void register_hooks(apr_pool_t *pool)
     static const char *const authz_core[] = { "mod_authz_core.c", NULL };
 
     ap_hook_check_config(oks_httpd_complete, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_open_logs(oks_httpd_open_logs, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(oks_httpd_post_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(oks_httpd_child_init, NULL, NULL, APR_HOOK_LAST);
 

@@ -193,6 +193,33 @@ oks_err_t *oks_directory_members(apr_array_header_t **pairs, oks_directory_t *di
 oks_err_t *oks_directory_groups_of(apr_array_header_t **pairs, oks_directory_t *directory, const char *user, apr_pool_t *pool)
     OKS_MUST_USE;
 
+/* ---- SCIM tokens that oktassoctl makes ---------------------------------------------------------------------------- */
+
+#define OKS_TOKEN_ID_LEN 12 /* digits of a token's name: the first ones of its SHA-256 in hexadecimal */
+
+typedef struct oks_scim_token_t {
+    const char *id;
+    const char *label;
+    const char *owner;        /* userName: the token ends with this user; or NULL */
+    bool owner_inactive;      /* and so it has ended */
+    apr_time_t created;
+    apr_time_t last_used;     /* to the minute; 0: never */
+} oks_scim_token_t;
+
+/* Is it the SHA-256 (OKS_SHA256_LEN bytes) of a token of the organization? Notes that it was used; where that cannot be written the
+ * answer stands. */
+oks_err_t *oks_directory_token_known(bool *known, oks_directory_t *directory, const char *org, const unsigned char *digest,
+                                     apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+/* Of `token`, label and owner count. directory.user.unknown: no such owner. */
+oks_err_t *oks_directory_token_add(oks_directory_t *directory, const char *org, const unsigned char *digest,
+                                   const oks_scim_token_t *token, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+/* oks_scim_token_t, the eldest first. */
+oks_err_t *oks_directory_tokens(apr_array_header_t **tokens, oks_directory_t *directory, const char *org,
+                                apr_pool_t *pool) OKS_MUST_USE;
+/* From the next request on it is wrong. */
+oks_err_t *oks_directory_token_remove(bool *removed, oks_directory_t *directory, const char *org, const char *id,
+                                      apr_pool_t *pool) OKS_MUST_USE;
+
 /* Background work, once a second on each server: reads the change log after *sequence (-1: start at its end) and adds
  * to the counters of what others changed. */
 oks_err_t *oks_directory_follow(oks_directory_t *directory, int64_t *sequence, apr_pool_t *pool) OKS_MUST_USE;

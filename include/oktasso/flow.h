@@ -116,6 +116,8 @@ typedef struct oks_org_t {
     oks_idp_initiated_t idp_initiated;
     oks_require_sso_t require_sso;
     bool scim_off;                   /* OktaSSOSCIM Off */
+    bool scim_bare_token;            /* Authorization may be the token alone */
+    apr_size_t scim_body_max;        /* bytes of a request */
     const apr_array_header_t *scim_tokens; /* const char *: OKS_SHA256_LEN bytes each; NULL: none */
     const char *group_default_role;  /* of groups that SCIM pushes from now on; NULL: none */
     oks_provisioning_t provisioning; /* who creates user records: a login is one of them in JIT alone */
@@ -268,13 +270,23 @@ oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *reques
 
 /* Is it one of SCIM's, whose answers are all SCIM's JSON? */
 bool oks_flow_is_scim(const char *local_path);
-/* May who asks speak for the organization? Before the body is read: it may be large. scim.token.*, scim.sso.absent,
- * flow.org.unknown */
-oks_err_t *oks_flow_scim_admits(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* May who asks speak for the organization? Before the body is read: it may be large. *org, NULL when there is none of that name, is
+ * there whatever comes back. scim.token.*, scim.sso.absent, flow.org.unknown, directory.database.unavailable */
+oks_err_t *oks_flow_scim_admits(const oks_org_t **org, const oks_flow_t *flow, const oks_request_t *request,
+                                apr_pool_t *pool) OKS_MUST_USE;
 /* Where errors of httpd itself lead, and their answer; the log has httpd's own line. */
 #define OKS_FLOW_SCIM_ERROR "/scim-error"
 oks_answer_t *oks_flow_scim_error(int status, apr_pool_t *pool);
-oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, apr_pool_t *pool);
+oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, const oks_org_t *org, apr_pool_t *pool); /* org may be NULL */
+
+/* What an audit log says of a decision, as one line of JSON without its end. */
+typedef struct oks_audit_t {
+    apr_time_t now;
+    const char *client;   /* the visitor's address */
+    const char *server;   /* the outside URL of the virtual host */
+    const char *request;  /* its id */
+} oks_audit_t;
+const char *oks_flow_audit_line(const oks_answer_t *answer, const oks_audit_t *facts, apr_pool_t *pool);
 
 /* What the check of a protected request found. */
 typedef struct oks_pass_t {

@@ -6,7 +6,9 @@
 #include "oktasso/base.h"
 #include "oktasso/json.h"
 
-#define OKS_SCIM_BODY_MAX (8 * 1024 * 1024) /* bytes of a request: a PUT of a group of 10,000 members is almost 1 MiB */
+#define OKS_SCIM_BODY_DEFAULT (8 * 1024 * 1024) /* bytes of a request: a PUT of a group of 10,000 members is almost 1 MiB */
+#define OKS_SCIM_BODY_LEAST (64 * 1024)         /* what OktaSSOSCIM may make of that, */
+#define OKS_SCIM_BODY_MOST (64 * 1024 * 1024)   /* and no more: JSON takes many times as much in memory */
 #define OKS_SCIM_VALUE_MAX (8 * 1024)       /* bytes of one text */
 #define OKS_SCIM_VALUES_MAX 1000            /* values of one attribute, members apart */
 #define OKS_SCIM_MEMBERS_MAX 100000         /* members in one request */

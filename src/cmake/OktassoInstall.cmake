@@ -1,5 +1,7 @@
-# cmake --install: the module, oktasso.load and oktasso.conf where this httpd expects them.
+# cmake --install: the module, oktasso.load and oktasso.conf where this httpd expects them; oktassoctl for root's PATH.
+include(GNUInstallDirs)
 install(TARGETS mod_oktasso LIBRARY DESTINATION ${HTTPD_LIBEXECDIR})
+install(TARGETS oktassoctl RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
 configure_file(${CMAKE_SOURCE_DIR}/conf.d/oktasso.load.in ${CMAKE_BINARY_DIR}/oktasso.load @ONLY)
 if(HTTPD_IS_DEBIAN)
     # Debian: a2enmod oktasso

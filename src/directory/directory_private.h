@@ -53,6 +53,12 @@ typedef enum oks_statement_t {
     OKS_S_MEMBER_INSERT,
     OKS_S_MEMBER_DELETE,
     OKS_S_GROUPS_OF_USER,
+    OKS_S_TOKEN_READ,
+    OKS_S_TOKEN_USED,
+    OKS_S_TOKEN_OWNER,
+    OKS_S_TOKEN_INSERT,
+    OKS_S_TOKENS_OF_ORG,
+    OKS_S_TOKEN_DELETE,
     OKS_S_COUNT_
 } oks_statement_t;
 
@@ -94,7 +100,7 @@ typedef struct oks_dialect_t {
 
 extern const oks_dialect_t oks_directory_dialects[]; /* ended by a row without a scheme */
 
-#define OKS_SCHEMA_VERSION 2
+#define OKS_SCHEMA_VERSION 3
 extern const char *const oks_directory_meta_table;  /* made when absent */
 extern const char *const oks_directory_version_sql; /* one row, or none before version 1 */
 /* Statements that lead from version i to i + 1, each list ended by NULL. */

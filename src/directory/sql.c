@@ -104,6 +104,18 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         "SELECT g.id, g.display_name, g.role FROM members m JOIN user_groups g ON g.id = m.group_id WHERE m.user_id = %s"
         " ORDER BY g.created, g.id",
 
+    [OKS_S_TOKEN_READ] =
+        "SELECT t.last_used FROM scim_tokens t LEFT JOIN users u ON u.id = t.owner"
+        " WHERE t.hash = %s AND t.org = %s AND (t.owner IS NULL OR u.active = 1)",
+    [OKS_S_TOKEN_USED] = "UPDATE scim_tokens SET last_used = %lld WHERE hash = %s",
+    [OKS_S_TOKEN_OWNER] = "SELECT id FROM users WHERE org = %s AND user_name_key = %s AND deleted = 0",
+    [OKS_S_TOKEN_INSERT] =
+        "INSERT INTO scim_tokens (hash, org, label, owner, created, last_used) VALUES (%s, %s, %s, %s, %lld, 0)",
+    [OKS_S_TOKENS_OF_ORG] =
+        "SELECT t.hash, t.label, u.user_name, u.active, t.created, t.last_used"
+        " FROM scim_tokens t LEFT JOIN users u ON u.id = t.owner WHERE t.org = %s ORDER BY t.created, t.hash",
+    [OKS_S_TOKEN_DELETE] = "DELETE FROM scim_tokens WHERE org = %s AND substr(hash, 1, 12) = %s",
+
     /* DELETE has no LIMIT in either dialect. */
     [OKS_S_SWEEP_SESSIONS] =
         "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= %lld LIMIT 1000)",
@@ -212,7 +224,21 @@ static const char *const version_2[] = {
     NULL
 };
 
-const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1, version_2};
+static const char *const version_3[] = {
+    "CREATE TABLE scim_tokens ("
+    " hash TEXT PRIMARY KEY,"
+    " org TEXT NOT NULL,"
+    " label TEXT NOT NULL,"
+    " owner TEXT REFERENCES users (id) ON DELETE CASCADE,"
+    " created BIGINT NOT NULL,"
+    " last_used BIGINT NOT NULL)",
+    "CREATE INDEX scim_tokens_of_org ON scim_tokens (org, created)",
+    "CREATE INDEX scim_tokens_of_owner ON scim_tokens (owner)",
+    "UPDATE meta SET value = '3' WHERE name = 'schema_version'",
+    NULL
+};
+
+const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1, version_2, version_3};
 
 /* busy_timeout is short on purpose. apr_dbd's SQLite driver holds one lock for the whole process while a statement
  * runs, so that one who waits inside SQLite stops every reader; when SQLite gives up, the driver lets go of that lock,

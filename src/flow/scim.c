@@ -21,6 +21,7 @@ typedef struct scim_t {
     const char *id;             /* of one resource; NULL: all of them */
     const char *base;           /* URL up to /v2 */
     bool made;                  /* just now: it is in no group */
+    const char *user;           /* whom a write is about, for the log */
     apr_array_header_t *params; /* of the query; of a search, of its body */
     apr_pool_t *pool;
 } scim_t;
@@ -59,7 +60,7 @@ oks_answer_t *oks_flow_scim_error(int status, apr_pool_t *pool)
     return answer;
 }
 
-oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, apr_pool_t *pool)
+oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, const oks_org_t *org, apr_pool_t *pool)
 {
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     oks_answer_t *answer = oks_flow_answer(info->http_status, "scim.refused", pool);
@@ -71,6 +72,7 @@ oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, apr_pool_t *pool)
     if (scim_type(err->reason)) json_object_set_new(body, "scimType", json_string(scim_type(err->reason)));
     set_body(answer, body, pool);
     answer->err = err;
+    answer->org = org ? org->name : NULL;
     if (info->http_status == 401) apr_table_setn(answer->headers, "WWW-Authenticate", "Bearer realm=\"SCIM\"");
     return answer;
 }
@@ -346,7 +348,7 @@ static oks_err_t *serve_list_of_all(oks_answer_t **answer, scim_t *s)
 /* ---- Writing ---- */
 
 typedef struct edit_t {
-    const scim_t *s;
+    scim_t *s;
     json_t *body;
     bool patch;
 } edit_t;
@@ -454,7 +456,9 @@ static oks_err_t *edit_user(oks_user_row_t *row, void *baton, apr_pool_t *pool)
     } else {
         OKS_TRY(oks_scim_read(&resource, &oks_scim_user, edit->body, pool));
     }
-    return fill_user(row, edit->s, resource);
+    OKS_TRY(fill_user(row, edit->s, resource));
+    edit->s->user = row->user_name;
+    return NULL;
 }
 
 static void note_members(oks_group_row_t *row, oks_member_op_t op, const apr_array_header_t *ids)
@@ -517,7 +521,7 @@ static oks_err_t *read_json(json_t **body, const scim_t *s)
     media = oks_span_trim(media);
     if (!oks_span_case_eq_z(media, OKS_SCIM_MEDIA_TYPE) && !oks_span_case_eq_z(media, "application/json"))
         return oks_err(s->pool, OKS_R_SCIM_BODY_TYPE, "\"%s\"", oks_log_escape(oks_span_z(type), 60, s->pool));
-    return oks_json_parse(body, s->request->body, OKS_SCIM_BODY_MAX, s->pool);
+    return oks_json_parse(body, s->request->body, s->org->scim_body_max, s->pool);
 }
 
 static oks_err_t *serve_write(oks_answer_t **answer, scim_t *s)
@@ -574,6 +578,7 @@ static oks_err_t *serve_read(oks_answer_t **answer, const scim_t *s)
 
 static oks_err_t *may_delete_user(oks_user_row_t *row, void *s, apr_pool_t *pool)
 {
+    ((scim_t *)s)->user = row->user_name;
     return check_version(s, row->version);
 }
 
@@ -595,31 +600,6 @@ static oks_err_t *serve_delete(oks_answer_t **answer, scim_t *s)
 
 /* ---- Who may ask ---- */
 
-static bool token_known(const oks_org_t *org, oks_span_t token)
-{
-    unsigned char digest[OKS_SHA256_LEN];
-    bool known = false;
-    oks_sha256(digest, token);
-    for (int i = 0; org->scim_tokens && i < org->scim_tokens->nelts; i++)
-        if (oks_secret_eq(oks_span(APR_ARRAY_IDX(org->scim_tokens, i, const char *), sizeof digest),
-                          oks_span((const char *)digest, sizeof digest))) known = true;
-    return known;
-}
-
-static oks_err_t *authorize(const scim_t *s)
-{
-    const char *header = s->request->authorization;
-    const char *limit = apr_pstrcat(s->pool, "scim\n", s->org->name, "\n", s->request->client, NULL);
-    apr_time_t now = s->request->now;
-    const bool bearer = strncasecmp(header, "Bearer ", 7) == 0;
-    if (bearer && token_known(s->org, oks_span_trim(oks_span_z(header + 7)))) return NULL; /* others' guesses are not its fault */
-    if (!oks_limiter_allows(s->flow->limiter, limit, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, now))
-        return oks_err(s->pool, OKS_R_SCIM_TOKEN_LIMITED, NULL);
-    if (!bearer) return oks_err(s->pool, OKS_R_SCIM_TOKEN_MISSING, NULL);
-    oks_limiter_fail(s->flow->limiter, limit, OKS_FLOW_FAILURES_WINDOW, now);
-    return oks_err(s->pool, OKS_R_SCIM_TOKEN_WRONG, NULL);
-}
-
 /* Users are pushed so that they can sign in: none is made before anybody can. Who is there can be deactivated at any time. */
 static oks_err_t *check_connection(const scim_t *s)
 {
@@ -640,7 +620,7 @@ static oks_err_t *allow(const scim_t *s, const char *methods, oks_answer_t **ans
     while (oks_span_next(&word, &rest, ','))
         if (oks_span_eq_z(oks_span_trim(word), s->request->method)) return NULL;
     oks_err_t *err = oks_err(s->pool, OKS_R_SCIM_METHOD_REFUSED, "%s", methods);
-    *answer = oks_flow_scim_refuse(err, s->pool);
+    *answer = oks_flow_scim_refuse(err, s->org, s->pool);
     apr_table_setn((*answer)->headers, "Allow", methods);
     return err;
 }
@@ -719,6 +699,8 @@ static oks_err_t *serve_endpoint(oks_answer_t **answer, scim_t *s, oks_span_t en
     }
     bool schemas = oks_span_case_eq_z(endpoint, "Schemas"), types = oks_span_case_eq_z(endpoint, "ResourceTypes");
     bool config = oks_span_case_eq_z(endpoint, "ServiceProviderConfig") && !s->id;
+    if (oks_span_case_eq_z(endpoint, "Me") || oks_span_case_eq_z(endpoint, "Bulk"))
+        return oks_err(s->pool, OKS_R_SCIM_PATH_UNSUPPORTED, NULL);
     if (!schemas && !types && !config) return oks_err(s->pool, OKS_R_SCIM_PATH_UNKNOWN, NULL);
     OKS_TRY(allow(s, "GET, HEAD", answer));
     if (param(s, "filter").len) return oks_err(s->pool, OKS_R_SCIM_FILTER_INVALID, "there is none here (RFC 7644 4)");
@@ -733,15 +715,17 @@ static oks_err_t *enter(scim_t *s, oks_span_t *path)
     oks_span_next(&org, path, '/');
     OKS_TRY(oks_flow_find_org(&s->org, s->flow, org, s->pool));
     if (s->org->scim_off) return oks_err(s->pool, OKS_R_FLOW_ORG_UNKNOWN, "OktaSSOSCIM Off");
-    OKS_TRY(authorize(s));
+    OKS_TRY(oks_flow_scim_authorize(s->flow, s->org, s->request, s->pool));
     return check_connection(s);
 }
 
-oks_err_t *oks_flow_scim_admits(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool)
+oks_err_t *oks_flow_scim_admits(const oks_org_t **org, const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool)
 {
     scim_t s = { .flow = flow, .request = request, .pool = pool };
     oks_span_t path = oks_span_z(request->local_path + SCIM_LEN);
-    return enter(&s, &path);
+    oks_err_t *err = enter(&s, &path);
+    *org = s.org;
+    return err;
 }
 
 static oks_err_t *dispatch(oks_answer_t **answer, scim_t *s, oks_span_t path)
@@ -768,7 +752,8 @@ oks_answer_t *oks_flow_serve_scim(const oks_flow_t *flow, const oks_request_t *r
     oks_answer_t *answer = NULL;
     scim_t s = { .flow = flow, .request = request, .pool = pool };
     oks_err_t *err = dispatch(&answer, &s, oks_span_z(request->local_path + SCIM_LEN));
-    if (err && !answer) answer = oks_flow_scim_refuse(err, pool);
+    if (err && !answer) answer = oks_flow_scim_refuse(err, s.org, pool);
     if (s.org) answer->org = s.org->name;
+    answer->user = s.user;
     return answer;
 }

@@ -11,6 +11,8 @@
 #include <http_log.h>
 #include <mod_auth.h>
 
+#include "oktasso/scim.h"
+
 APLOG_USE_MODULE(oktasso);
 
 #define DEFAULT_SSO_PATH "/sso/okta"
@@ -198,6 +200,17 @@ static const char *host_of(const oks_org_conf_t *conf, apr_pool_t *pool)
     return NULL;
 }
 
+static void complete_scim(oks_org_t *org, const oks_org_conf_t *conf)
+{
+    static const oks_scim_conf_t on = { .on = true, .body_max = OKS_SCIM_BODY_DEFAULT };
+    const oks_scim_conf_t *scim = VALUE(conf, SCIM, &on);
+    org->scim_off = !scim->on;
+    org->scim_bare_token = scim->bare_token;
+    org->scim_body_max = scim->body_max;
+    org->scim_tokens = LIST(conf, SCIM_TOKEN);
+    org->group_default_role = VALUE(conf, GROUP_DEFAULT_ROLE, NULL);
+}
+
 const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, oks_org_conf_t *conf, apr_pool_t *pool)
 {
     static const int on = 1, off = 0;
@@ -220,9 +233,7 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
     org->algorithms = ((const oks_algorithms_t *)VALUE(conf, ALGORITHMS, &sha2))->saml;
     org->verified_email = *(const int *)VALUE(conf, VERIFIED_EMAIL, &off);
     org->roles = LIST(conf, ROLE);
-    org->scim_off = !*(const int *)VALUE(conf, SCIM, &on);
-    org->scim_tokens = LIST(conf, SCIM_TOKEN);
-    org->group_default_role = VALUE(conf, GROUP_DEFAULT_ROLE, NULL);
+    complete_scim(org, conf);
     org->default_role = VALUE(conf, DEFAULT_ROLE, "member");
     org->email_domains = VALUE(conf, EMAIL_DOMAIN, NULL);
     entry->domains_where = conf->set[OKS_SET_EMAIL_DOMAIN].where;

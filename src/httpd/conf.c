@@ -72,6 +72,7 @@ void *oks_httpd_merge_server_conf(apr_pool_t *pool, void *base_, void *add_)
     const oks_server_conf_t *base = base_, *add = add_;
     oks_server_conf_t *merged = apr_pmemdup(pool, add, sizeof *add);
     merged->path = add->path ? add->path : base->path;
+    merged->audit_target = add->audit_target ? add->audit_target : base->audit_target;
     merged->org_dir = add->org_dir ? add->org_dir : base->org_dir;
     if (!add->look.template_parts) merged->look.template_parts = base->look.template_parts;
     if (!add->look.logo) merged->look.logo = base->look.logo;

@@ -118,6 +118,8 @@ typedef struct oks_server_conf_t {
     const char *path;
     const char *base_url;
     const char *org_dir;
+    const char *audit_target;          /* OktaSSOAuditLog: a path, or "|" and a command; NULL: none */
+    apr_file_t *audit;                 /* opened */
     oks_look_t look;
     oks_org_conf_t *defaults;
     apr_hash_t *sections;              /* name -> oks_org_conf_t */
@@ -167,6 +169,11 @@ const oks_org_t *oks_httpd_find_issuer(void *orgs, const char *host, apr_pool_t 
 const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size, const char *source, apr_pool_t *pool);
 /* What OktaSSOAlgorithms allows of each protocol. */
 typedef struct oks_algorithms_t { unsigned saml, jws; } oks_algorithms_t;
+/* What OktaSSOSCIM says. */
+typedef struct oks_scim_conf_t {
+    bool on, bare_token;
+    apr_size_t body_max;
+} oks_scim_conf_t;
 /* What OktaSSOClientSecret and OktaSSOClientKey say. */
 typedef struct oks_client_conf_t { const char *source, *option; } oks_client_conf_t;
 bool oks_httpd_is_our_header(const char *name);

@@ -8,6 +8,8 @@
 
 #include <util_varbuf.h>
 
+#include "oktasso/scim.h"
+
 #define GRACE_MIN apr_time_from_sec(5) /* the directory is asked each second */
 #define GRACE_MAX apr_time_from_sec(3600)
 #define OVERLAP_MAX apr_time_from_sec(30 * 86400)
@@ -545,11 +547,29 @@ static const char *set_provisioning(cmd_parms *cmd, void *dir, const char *text)
     return store_word(cmd, dir, OKS_SET_PROVISIONING, words, text);
 }
 
-static const char *set_scim(cmd_parms *cmd, void *dir, int on)
+/* Bytes: a whole number with K or M; 0 when it is none. */
+static apr_size_t parse_size(const char *text)
 {
-    int *value = apr_palloc(cmd->pool, sizeof *value);
-    *value = on;
-    return store(cmd, dir, OKS_SET_SCIM, value);
+    apr_size_t len = strspn(text, "0123456789");
+    if (!len || len > 9 || !strchr("KM", text[len]) || !text[len] || text[len + 1]) return 0;
+    return (apr_size_t)apr_atoi64(text) * (text[len] == 'M' ? 1024 * 1024 : 1024);
+}
+
+static const char *set_scim(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    oks_scim_conf_t *scim = apr_pcalloc(cmd->pool, sizeof *scim);
+    scim->body_max = OKS_SCIM_BODY_DEFAULT;
+    scim->on = argc && strcasecmp(argv[0], "On") == 0;
+    bool good = scim->on || (argc == 1 && strcasecmp(argv[0], "Off") == 0);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "bare-token") == 0) scim->bare_token = true;
+        else if (strncmp(argv[i], "max-body=", 9) == 0) scim->body_max = parse_size(argv[i] + 9);
+        else good = false;
+    }
+    if (!good) return "OktaSSOSCIM takes On or Off, and after On also bare-token and max-body=SIZE";
+    if (scim->body_max < OKS_SCIM_BODY_LEAST || scim->body_max > OKS_SCIM_BODY_MOST)
+        return "OktaSSOSCIM: max-body from 64K to 64M, such as max-body=16M";
+    return store(cmd, dir, OKS_SET_SCIM, scim);
 }
 
 /* The label is for people. */
@@ -694,6 +714,15 @@ static const char *set_org_dir(cmd_parms *cmd, void *dir, const char *path)
     return NULL;
 }
 
+static const char *set_audit_log(cmd_parms *cmd, void *dir, const char *target)
+{
+    const bool piped = *target == '|';
+    target = piped ? target : ap_server_root_relative(cmd->pool, target);
+    if (!target || !target[piped]) return "OktaSSOAuditLog takes a file or \"|COMMAND\"";
+    oks_httpd_server_conf(cmd->server)->audit_target = target;
+    return NULL;
+}
+
 static const char *set_page_template(cmd_parms *cmd, void *dir, const char *path)
 {
     oks_server_conf_t *conf = oks_httpd_server_conf(cmd->server);
@@ -730,6 +759,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOPath", set_path, NULL, RSRC_CONF, "where the module's own URLs live"),
     AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),
     AP_INIT_TAKE1("OktaSSOOrgDir", set_org_dir, NULL, RSRC_CONF, "a directory with a file NAME.conf for each organization"),
+    AP_INIT_TAKE1("OktaSSOAuditLog", set_audit_log, NULL, RSRC_CONF, "FILE or |COMMAND: each decision as a line of JSON"),
     AP_INIT_TAKE1("OktaSSOPageTemplate", set_page_template, NULL, RSRC_CONF, "HTML with {{content}}: the frame of our pages"),
     AP_INIT_TAKE1("OktaSSOLogo", set_logo, NULL, RSRC_CONF, "path of a picture on our pages"),
     AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location; *: any"),
@@ -769,7 +799,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE_ARGV("OktaSSORole", set_role, NULL, ORG, "ROLE GROUP..."),
     AP_INIT_TAKE1("OktaSSORequireSSO", set_require_sso, NULL, ORG, "off, on or members"),
     AP_INIT_TAKE1("OktaSSOProvisioning", set_provisioning, NULL, ORG, "jit, scim or off: who creates user records"),
-    AP_INIT_FLAG("OktaSSOSCIM", set_scim, NULL, ORG, "Off: no SCIM for this organization"),
+    AP_INIT_TAKE_ARGV("OktaSSOSCIM", set_scim, NULL, ORG, "On [bare-token] [max-body=SIZE]; Off: no SCIM here"),
     AP_INIT_TAKE12("OktaSSOSCIMToken", set_scim_token, NULL, ORG, "sha256:HEX and a label: a token that may provision"),
     AP_INIT_TAKE1("OktaSSOGroupDefaultRole", set_group_default_role, NULL, ORG, "role of the members of pushed groups; none"),
     AP_INIT_TAKE_ARGV("OktaSSOLocalProvider", set_local_providers, NULL, ORG, "authn providers of local accounts: file, ldap..."),

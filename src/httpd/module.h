@@ -41,6 +41,10 @@ void oks_httpd_log(request_rec *r, const oks_answer_t *answer, const char *id);
 /* Writes the answer; DONE, or the bare status for a sub-request (which must not write). */
 int oks_httpd_send(request_rec *r, const oks_answer_t *answer, const char *id);
 
+/* audit.c */
+int oks_httpd_open_logs(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server); /* open_logs */
+void oks_httpd_audit(request_rec *r, const oks_answer_t *answer, const char *id);
+
 /* auth.c */
 int oks_httpd_check_authn(request_rec *r);
 int oks_httpd_check_access(request_rec *r);

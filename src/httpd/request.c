@@ -4,7 +4,6 @@
 #include <apr_strings.h>
 
 #include "module.h"
-#include "oktasso/scim.h"
 
 APLOG_USE_MODULE(oktasso);
 
@@ -230,12 +229,14 @@ int oks_httpd_handle(request_rec *r)
     oks_httpd_value_rest(&value, r);
     value.local_path = note->own;
     const bool scim = oks_flow_is_scim(note->own);
-    if (scim) err = oks_flow_scim_admits(flow, &value, r->pool);
-    if (!err && (strcmp(r->method, "POST") == 0 || scim)) err = read_body(&value.body, r, scim ? OKS_SCIM_BODY_MAX
-                                                                          : OKS_FLOW_FORM_MAX);
+    const oks_org_t *org = NULL;
+    if (scim) err = oks_flow_scim_admits(&org, flow, &value, r->pool);
+    if (!err && (strcmp(r->method, "POST") == 0 || scim))
+        err = read_body(&value.body, r, org ? org->scim_body_max : OKS_FLOW_FORM_MAX);
     const oks_answer_t *answer = !err ? oks_flow_serve(flow, &value, r->pool)
-                               : scim ? oks_flow_scim_refuse(err, r->pool) : oks_flow_refuse(&value, err, NULL, r->pool);
-    if (err && err->reason == OKS_R_FLOW_BODY_TOO_LARGE) r->connection->keepalive = AP_CONN_CLOSE; /* don't read the rest */
+                               : scim ? oks_flow_scim_refuse(err, org, r->pool) : oks_flow_refuse(&value, err, NULL, r->pool);
+    /* httpd would read the rest of the body before it lets the answer go, for as long as a slow client takes. */
+    if (err && ap_request_has_body(r)) r->connection->keepalive = AP_CONN_CLOSE;
     int status = oks_httpd_send(r, answer, value.id);
     return status == DONE ? OK : status;
 }

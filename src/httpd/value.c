@@ -95,6 +95,7 @@ void oks_httpd_log(request_rec *r, const oks_answer_t *answer, const char *id)
     const char *user = answer->user ? oks_log_escape(oks_span_z(answer->user), 254, r->pool) : NULL;
     ap_log_rerror(APLOG_MARK, log_level(answer), 0, r, "OKS0001: %s status=%d org=%s%s%s request=%s%s", answer->event,
                   answer->status, answer->org ? answer->org : "-", user ? " user=" : "", user ? user : "", id, reason);
+    oks_httpd_audit(r, answer, id);
 }
 
 static int copy_header(void *r_, const char *name, const char *value)

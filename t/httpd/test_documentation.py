@@ -7,7 +7,7 @@ import harness
 import pytest
 
 SERVER = ("OktaSSOPath", "OktaSSOBaseURL", "OktaSSOPageTemplate", "OktaSSOStateDir", "OktaSSODirectory", "OktaSSOKeys", "OktaSSOHTTPTimeout",
-          "OktaSSOCertificateOverlap", "OktaSSODirectoryGrace", "OktaSSOOrgDir")
+          "OktaSSOCertificateOverlap", "OktaSSODirectoryGrace", "OktaSSOOrgDir", "OktaSSOAuditLog")
 METADATA = 'OktaSSOIdPMetadata "https://acme.okta.com/app/exk1/sso/saml/metadata"\n'
 
 

@@ -1,0 +1,199 @@
+/* oktassoctl: what an administrator does with the directory, beside httpd. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <apr_file_info.h>
+#include <apr_general.h>
+#include <apr_getopt.h>
+#include <apr_strings.h>
+
+#include "oktasso/crypto.h"
+#include "oktasso/directory.h"
+
+#define SQLITE "sqlite3:"
+#define TOKEN_BYTES 32
+#define TOKEN_PREFIX "oktasso_scim_" /* so that scanners for secrets know one */
+#define LABEL_MAX 64                 /* bytes */
+#define OWNER_SHOWN 80               /* bytes */
+#define DIRECTORY_VARIABLE "OKTASSO_DIRECTORY"
+
+enum { DONE = 0, FAILED = 1, MISUSED = 2 };
+
+typedef struct call_t {
+    oks_directory_t *directory;
+    const char *org;
+    const char *label, *owner; /* of a new token; owner may be NULL */
+    const char *id;            /* of one that ends */
+    apr_pool_t *pool;
+} call_t;
+
+static const char usage[] =
+    "usage: oktassoctl [--directory SPEC] COMMAND\n"
+    "\n"
+    "  scim-token new ORG [--label TEXT] [--owner USERNAME]\n"
+    "                               makes a token for Okta's SCIM client; it is shown this once\n"
+    "  scim-token list ORG          the tokens: id, label, owner, made, last used\n"
+    "  scim-token revoke ORG ID     ends one, from the next request on\n"
+    "\n"
+    "SPEC is what OktaSSODirectory says: sqlite3:PATH or pgsql:CONNINFO. Default: $" DIRECTORY_VARIABLE ", else\n"
+    "  " SQLITE OKS_STATE_DIR "/directory.db\n"
+    "A token with an owner ends when this user is deactivated. Tokens of the configuration (OktaSSOSCIMToken) are not listed.\n";
+
+static int fail(const oks_err_t *err, apr_pool_t *pool)
+{
+    const oks_reason_info_t *info = oks_reason_info(err->reason);
+    fprintf(stderr, "oktassoctl: %s\n%s\n", oks_err_text(err, pool), info->operator_text);
+    return FAILED;
+}
+
+static int misuse(const char *what, const char *help)
+{
+    fprintf(stderr, "oktassoctl: %s\n%s", what, help);
+    return MISUSED;
+}
+
+/* ---- SCIM tokens ---- */
+
+static int new_token(const call_t *call)
+{
+    unsigned char bytes[TOKEN_BYTES], digest[OKS_SHA256_LEN];
+    const oks_scim_token_t wanted = { .label = call->label, .owner = call->owner };
+    oks_err_t *err = oks_random_bytes(bytes, sizeof bytes, call->pool);
+    if (err) return fail(err, call->pool);
+    const char *secret = oks_base64url_encode(oks_span((char *)bytes, sizeof bytes), call->pool);
+    const char *token = apr_pstrcat(call->pool, TOKEN_PREFIX, secret, NULL);
+    oks_sha256(digest, oks_span_z(token));
+    err = oks_directory_token_add(call->directory, call->org, digest, &wanted, apr_time_now(), call->pool);
+    if (err) return fail(err, call->pool);
+    puts(token);
+    if (fflush(stdout) != 0) {
+        fprintf(stderr, "oktassoctl: the token was made but could not be shown: %s; revoke it\n", strerror(errno));
+        return FAILED;
+    }
+    fprintf(stderr, "This is the token; it is not shown again. In Okta, give it to the SCIM connection of %s (HTTP Header).\n",
+            call->org);
+    return DONE;
+}
+
+static const char *day(apr_time_t time, apr_pool_t *pool)
+{
+    return time ? oks_time_format(time, pool) : "never";
+}
+
+static int list_tokens(const call_t *call)
+{
+    apr_array_header_t *tokens;
+    oks_err_t *err = oks_directory_tokens(&tokens, call->directory, call->org, call->pool);
+    if (err) return fail(err, call->pool);
+    printf("%-*s  %-20s  %-20s  %-24s  %s\n", OKS_TOKEN_ID_LEN, "ID", "MADE", "LAST USED", "LABEL", "OWNER");
+    for (int i = 0; i < tokens->nelts; i++) {
+        const oks_scim_token_t *token = &APR_ARRAY_IDX(tokens, i, oks_scim_token_t);
+        printf("%s  %-20s  %-20s  %-24s  %s%s\n", token->id, day(token->created, call->pool), day(token->last_used, call->pool),
+               token->label, token->owner ? oks_log_escape(oks_span_z(token->owner), OWNER_SHOWN, call->pool) : "-",
+               token->owner_inactive ? " (inactive: the token has ended)" : "");
+    }
+    return DONE;
+}
+
+static int revoke_token(const call_t *call)
+{
+    bool removed;
+    oks_err_t *err = oks_directory_token_remove(&removed, call->directory, call->org, call->id, call->pool);
+    if (err) return fail(err, call->pool);
+    if (!removed) {
+        fprintf(stderr, "oktassoctl: %s has no token %s: see oktassoctl scim-token list %s\n", call->org, call->id, call->org);
+        return FAILED;
+    }
+    fprintf(stderr, "The token %s of %s has ended.\n", call->id, call->org);
+    return DONE;
+}
+
+typedef struct command_t {
+    const char *group, *name;
+    int operands; /* after the two words */
+    int (*run)(const call_t *call);
+} command_t;
+
+static const command_t commands[] = {
+    { "scim-token", "new", 1, new_token },
+    { "scim-token", "list", 1, list_tokens },
+    { "scim-token", "revoke", 2, revoke_token },
+};
+
+/* ---- The directory ---- */
+
+/* SQLite would make the file that is not there, for nobody's use. */
+static bool is_there(const char *spec, apr_pool_t *pool)
+{
+    apr_finfo_t info;
+    if (strncmp(spec, SQLITE, sizeof SQLITE - 1) != 0) return true;
+    apr_status_t status = apr_stat(&info, spec + sizeof SQLITE - 1, APR_FINFO_TYPE, pool);
+    char text[120];
+    if (status == APR_SUCCESS) return true;
+    fprintf(stderr, "oktassoctl: %s: %s\nhttpd makes it at its first start; if OktaSSODirectory or OktaSSOStateDir says another "
+            "place, say --directory\n", spec + sizeof SQLITE - 1, apr_strerror(status, text, sizeof text));
+    return false;
+}
+
+static int run(const command_t *command, call_t *call, const char *spec)
+{
+    oks_counters_t *counters = apr_pcalloc(call->pool, sizeof *counters); /* nobody looks at ours: servers read the change log */
+    if (!is_there(spec, call->pool)) return FAILED;
+    oks_err_t *err = oks_directory_open(&call->directory, spec, 1, counters, call->pool);
+    return err ? fail(err, call->pool) : command->run(call);
+}
+
+/* ---- The command line ---- */
+
+static const apr_getopt_option_t options[] = {
+    { "directory", 'd', true, NULL }, { "label", 'l', true, NULL }, { "owner", 'o', true, NULL }, { "help", 'h', false, NULL },
+    { NULL, 0, false, NULL }
+};
+
+static bool label_ok(const char *label)
+{
+    for (const char *p = label; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) return false;
+    return strlen(label) <= LABEL_MAX && oks_utf8_ok(oks_span_z(label));
+}
+
+static const command_t *find_command(int argc, const char *const *argv)
+{
+    for (apr_size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (argc == 2 + commands[i].operands && !strcmp(argv[0], commands[i].group) && !strcmp(argv[1], commands[i].name))
+            return &commands[i];
+    return NULL;
+}
+
+int main(int argc, const char *const *argv, const char *const *env)
+{
+    apr_getopt_t *reader;
+    const char *value, *spec = getenv(DIRECTORY_VARIABLE);
+    call_t call = { .label = "" };
+    apr_status_t status;
+    int option;
+    if (apr_app_initialize(&argc, &argv, &env) != APR_SUCCESS || atexit(apr_terminate) != 0) return FAILED;
+    apr_pool_create(&call.pool, NULL);
+    apr_getopt_init(&reader, call.pool, argc, argv);
+    reader->interleave = true;
+    reader->errfn = NULL;
+    while ((status = apr_getopt_long(reader, options, &option, &value)) == APR_SUCCESS) {
+        switch (option) {
+        case 'd': spec = value; break;
+        case 'l': call.label = value; break;
+        case 'o': call.owner = value; break;
+        default: fputs(usage, stdout); return DONE;
+        }
+    }
+    if (status != APR_EOF) return misuse("an option that is not known, or that lacks its value", usage);
+    const char *const *words = (const char *const *)reader->argv + reader->ind;
+    const command_t *command = find_command(argc - reader->ind, words);
+    if (!command) return misuse("no such command, or not with so many words", usage);
+    call.org = words[2];
+    call.id = command->operands == 2 ? words[3] : NULL;
+    if (!oks_org_name_ok(oks_span_z(call.org))) return misuse("no organization name: 1 to 63 of a-z, 0-9 and -", "");
+    if (!label_ok(call.label)) return misuse("a label is text of at most 64 bytes", "");
+    return run(command, &call, spec && *spec ? spec : SQLITE OKS_STATE_DIR "/directory.db");
+}

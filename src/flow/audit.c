@@ -1,0 +1,28 @@
+/* A decision as a line of the audit log. */
+#include "flow_private.h"
+
+/* Whatever somebody sent must not keep a line from being written. */
+static void add(json_t *object, const char *name, const char *value, apr_pool_t *pool)
+{
+    if (!value || !*value) return;
+    json_t *text = json_string(value);
+    json_object_set_new(object, name, text ? text : json_string(oks_log_escape(oks_span_z(value), OKS_FLOW_FIELD_MAX, pool)));
+}
+
+const char *oks_flow_audit_line(const oks_answer_t *answer, const oks_audit_t *facts, apr_pool_t *pool)
+{
+    json_t *line = json_object();
+    add(line, "time", oks_time_format(facts->now, pool), pool);
+    add(line, "event", answer->event, pool);
+    json_object_set_new(line, "status", json_integer(answer->status));
+    add(line, "org", answer->org, pool);
+    add(line, "user", answer->user, pool);
+    if (answer->err) {
+        add(line, "reason", oks_reason_info(answer->err->reason)->code, pool);
+        add(line, "detail", answer->err->detail, pool);
+    }
+    add(line, "client", facts->client, pool);
+    add(line, "server", facts->server, pool);
+    add(line, "request", facts->request, pool);
+    return oks_json_text(line, pool);
+}

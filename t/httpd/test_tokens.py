@@ -1,0 +1,175 @@
+"""SCIM tokens that oktassoctl makes, beside those of the configuration; and the forms in which they come."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+import harness
+from test_scim import CONF, OTHER_TOKEN, TOKEN, Scim, code_of, refused  # noqa: F401  (CONF: of the shared server)
+
+CTL = harness.MODULE.parent / "oktassoctl"
+
+
+def run(server, *words, code=0, spec=None):
+    """What it says on both outputs."""
+    done = subprocess.run([CTL, "--directory", spec or f"sqlite3:{server.state}/directory.db", *words], capture_output=True, text=True,
+                          timeout=60, env=harness.environment())
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def new(server, *options, org="acme"):
+    return run(server, "scim-token", "new", org, *options).stdout.strip()
+
+
+def tokens(server, org="acme"):
+    return run(server, "scim-token", "list", org).stdout.splitlines()[1:]
+
+
+@pytest.fixture(scope="module")
+def shared(okta_dir, backend_port):
+    import conftest
+    with conftest.running_okta(okta_dir) as okta, conftest.servers(okta, backend_port) as make:
+        server = make(CONF, start=False)
+        server.expect(r"flow\.idp\.unavailable", "OKS0030")
+        server.start()
+        server.wait_for_metadata()
+        yield server
+
+
+@pytest.fixture
+def site(shared):
+    with shared.judge():
+        shared.expect("OKS0030", r"flow\.idp\.unavailable")
+        yield shared
+    for line in tokens(shared):
+        run(shared, "scim-token", "revoke", "acme", line.split()[0])
+
+
+def test_a_token_is_made_used_listed_and_revoked(site):
+    token = new(site, "--label", "Okta, main app")
+    assert re.fullmatch(r"oktasso_scim_[A-Za-z0-9_-]{43}", token)
+    [line] = tokens(site)
+    assert "Okta, main app" in line and "never" in line and token not in line
+    scim = Scim(site, token=token)
+    assert scim.get("/Users").status == 200 and scim.make()["id"]
+    [line] = tokens(site)
+    assert "never" not in line, "its last use is told"
+    second = new(site)
+    assert len(tokens(site)) == 2 and Scim(site, token=second).get("/Users").status == 200, "several are good at once"
+    assert Scim(site).get("/Users").status == 200, "and so is the configuration's"
+    said = run(site, "scim-token", "revoke", "acme", line.split()[0])
+    assert "has ended" in said.stderr
+    refused(site, scim.get("/Users"), 401, "scim.token.wrong")
+    assert Scim(site, token=second).get("/Users").status == 200
+
+
+def test_a_token_is_kept_as_its_hash_and_opens_one_organization(site):
+    token = new(site)
+    assert Scim(site, token=token).get("/Users").status == 200
+    assert all(token.encode() not in file.read_bytes() for file in site.state.iterdir() if file.is_file())
+    assert token not in site.log.read_text()
+    refused(site, Scim(site, "globex", token).get("/Users"), 401, "scim.token.wrong")
+    answer = site.browser().get(f"/sso/okta/scim/acme/v2/Users?access_token={token}", navigate=False)
+    assert answer.status == 401 and code_of(answer) == "scim.token.missing", "never in a query"
+    site.expect(r"scim\.token\.missing")
+
+
+def test_a_token_ends_with_its_owner(site):
+    owner = Scim(site).make(userName="owner@acme.example")
+    token = new(site, "--owner", "Owner@Acme.example")
+    scim = Scim(site, token=token)
+    assert scim.get("/Users").status == 200 and "owner@acme.example" in tokens(site)[0]
+    Scim(site).patch(f"/Users/{owner['id']}", {"op": "replace", "value": {"active": False}})
+    refused(site, scim.get("/Users"), 401, "scim.token.wrong")
+    assert "inactive: the token has ended" in tokens(site)[0]
+    Scim(site).patch(f"/Users/{owner['id']}", {"op": "replace", "value": {"active": True}})
+    assert scim.get("/Users").status == 200
+    Scim(site).call("DELETE", f"/Users/{owner['id']}")
+    refused(site, scim.get("/Users"), 401, "scim.token.wrong")
+    Scim(site).make(userName="owner@acme.example")
+    refused(site, scim.get("/Users"), 401, "scim.token.wrong")
+
+
+def test_httpd_writes_on_after_it(httpd):
+    """Run by root while nobody has the database open: the files that SQLite makes beside it are httpd's all the same."""
+    server = httpd(CONF, start=False)
+    server.expect("OKS0030", r"flow\.idp\.unavailable")
+    server.start()
+    server.wait_for_metadata()
+    server.stop()
+    token = new(server)
+    server.start()
+    server.wait_for_metadata()
+    assert Scim(server, token=token).make()["id"]
+    assert os.geteuid() != 0 or {file.stat().st_uid for file in server.state.glob("directory.db*")} == {server.state.stat().st_uid}
+
+
+@pytest.mark.parametrize("words, code, said", [
+    ((), 2, "no such command"), (("scim-token",), 2, "no such command"), (("scim-token", "new"), 2, "no such command"),
+    (("scim-token", "new", "acme", "globex"), 2, "no such command"), (("scim-token", "new", "acme", "--colour", "red"), 2, "an option"),
+    (("scim-token", "new", "acme", "--label"), 2, "an option"), (("scim-token", "new", "Acme_Corp"), 2, "no organization name"),
+    (("scim-token", "new", "acme", "--label", "a\nb"), 2, "a label is text"), (("scim-token", "new", "acme", "--label", "x" * 65), 2, "a label is text"),
+    (("scim-token", "new", "acme", "--owner", "nobody"), 1, "directory.user.unknown: nobody"),
+    (("scim-token", "revoke", "acme", "0123456789ab"), 1, "acme has no token 0123456789ab"),
+], ids=lambda value: " ".join(value) if isinstance(value, tuple) else None)
+def test_what_it_refuses(site, words, code, said):
+    done = run(site, *words, code=code)
+    assert said in done.stderr and not done.stdout, done.stderr
+    assert not tokens(site)
+
+
+def test_help_and_other_directories(site, tmp_path):
+    assert "usage: oktassoctl" in run(site, "--help").stdout
+    absent = run(site, "scim-token", "list", "acme", spec=f"sqlite3:{tmp_path}/none.db", code=1)
+    assert "No such file" in absent.stderr and "--directory" in absent.stderr and not list(tmp_path.iterdir())
+    assert "no such kind of directory" in run(site, "scim-token", "list", "acme", spec="mysql:x", code=1).stderr
+    (tmp_path / "empty.db").touch()
+    assert "schema version 0, wanted" in run(site, "scim-token", "list", "acme", spec=f"sqlite3:{tmp_path}/empty.db", code=1).stderr
+    (tmp_path / "broken.db").write_text("this is no database, whatever its name says" * 100)
+    assert "not a database" in run(site, "scim-token", "list", "acme", spec=f"sqlite3:{tmp_path}/broken.db", code=1).stderr
+
+
+# ---- The bare form, and how much a request may have ----
+
+def bare(server, value):
+    return server.browser().get("/sso/okta/scim/acme/v2/Users", headers={"Authorization": value}, navigate=False)
+
+
+def test_the_bare_form_is_an_option(httpd, site):
+    refused(site, bare(site, TOKEN), 401, "scim.token.missing")
+    server = httpd(CONF.replace("    OktaSSOIdP", "    OktaSSOSCIM On bare-token\n    OktaSSOIdP", 1))
+    server.expect("OKS0030", r"flow\.idp\.unavailable", "scim.token")
+    assert bare(server, TOKEN).status == 200 and bare(server, f"Bearer {TOKEN}").status == 200
+    assert bare(server, new(server)).status == 200
+    for wrong, reason in ((OTHER_TOKEN, "wrong"), (f"Basic {TOKEN}", "missing"), ("", "missing"), ("Bearer ", "wrong"), ("Bearer", "wrong")):
+        answer = bare(server, wrong)
+        assert answer.status == 401 and code_of(answer) == f"scim.token.{reason}", wrong
+
+
+def test_max_body(httpd):
+    server = httpd(CONF.replace("    OktaSSOIdP", "    OktaSSOSCIM On max-body=64K\n    OktaSSOIdP", 1))
+    server.expect("OKS0030", r"flow\.idp\.unavailable", "flow.body.too_large", "AH01588")
+    scim = Scim(server)
+    assert scim.call("POST", "/Users", raw='{"userName": "fits@acme.example"' + " " * 65000 + "}").status == 201
+    answer = scim.call("POST", "/Users", raw='{"userName": "too-long@acme.example"' + " " * 66000 + "}")
+    assert (answer.status, code_of(answer)) == (413, "flow.body.too_large")
+    answer = scim.call("POST", "/Users", raw=(b"%x\r\n%s\r\n0\r\n\r\n" % (66000, b" " * 66000)).decode(), headers={"Transfer-Encoding": "chunked"})
+    assert (answer.status, code_of(answer)) == (413, "flow.body.too_large"), "without a Content-Length, too"
+    server.configure(CONF.replace("    OktaSSOIdP", "    OktaSSOSCIM On max-body=64K\n    OktaSSOIdP", 1) + "LimitRequestBody 1000\n")
+    server.graceful()
+    assert scim.call("POST", "/Users", raw='{"userName": "a@acme.example"' + " " * 2000 + "}").status == 413, "httpd's own limit counts as well"
+
+
+@pytest.mark.parametrize("line, said", [
+    ("OktaSSOSCIM maybe", "OktaSSOSCIM takes On or Off"), ("OktaSSOSCIM", "OktaSSOSCIM takes On or Off"),
+    ("OktaSSOSCIM Off bare-token", "OktaSSOSCIM takes On or Off"), ("OktaSSOSCIM On naked", "OktaSSOSCIM takes On or Off"),
+    ("OktaSSOSCIM On max-body=63K", "max-body from 64K to 64M"), ("OktaSSOSCIM On max-body=65M", "max-body from 64K to 64M"),
+    ("OktaSSOSCIM On max-body=100000", "max-body from 64K to 64M"), ("OktaSSOSCIM On max-body=9999999999M", "max-body from 64K to 64M"),
+    ("OktaSSOSCIM On max-body=-1M", "max-body from 64K to 64M"),
+])
+def test_configtest(httpd, line, said):
+    good, text = httpd(f"<OktaSSOOrg acme>\n{line}\n</OktaSSOOrg>\n", start=False).configtest()
+    assert not good and said in text, text
