@@ -273,4 +273,6 @@ def test_websocket(httpd, okta):
         assert head.startswith("HTTP/1.1 101 ")
         client.sendall(b"ping")
         assert client.recv(16) == b"ping"
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(16) == b"", "the tunnel has ended: a stop of httpd in its middle closes the socket that a worker waits for"
     assert f"X-Remote-User: {AMELIA}" in backend.head and "evil" not in backend.head and "oktasso-" not in backend.head and "own=1" in backend.head
