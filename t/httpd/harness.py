@@ -45,10 +45,10 @@ def wait_until(condition, what, deadline=DEADLINE):
     return value
 
 
-def environment():
+def environment(*libraries, **more):
     """Of httpd: under a sanitizer its library comes first (./t/run sanitized)."""
-    preload = os.environ.get("OKTASSO_PRELOAD")
-    return {**os.environ, "LD_PRELOAD": preload} if preload else dict(os.environ)
+    preload = " ".join([os.environ.get("OKTASSO_PRELOAD", ""), *map(str, libraries)]).strip()
+    return {**os.environ, **({"LD_PRELOAD": preload} if preload else {}), **more}
 
 
 def free_port():
@@ -147,6 +147,7 @@ class Httpd:
         self.expected = []
         self.judged = 0                  # bytes of the log that are judged already
         self.process = None
+        self.environment = environment()
         self.values = {"port": self.port, "dir": self.dir, "backend": backend_port,
                        "okta": okta.metadata_url() if okta else None}
         self.state = pathlib.Path(state) if state else self.dir / "state"
@@ -170,7 +171,7 @@ class Httpd:
 
     def configtest(self):
         """(ok, what it said)"""
-        done = subprocess.run([HTTPD, "-f", str(self.file), "-t"], capture_output=True, text=True, timeout=60, env=environment())
+        done = subprocess.run([HTTPD, "-f", str(self.file), "-t"], capture_output=True, text=True, timeout=60, env=self.environment)
         said = done.stdout + done.stderr + (self.log.read_text() if self.log.exists() else "")
         return done.returncode == 0, said
 
@@ -182,7 +183,7 @@ class Httpd:
         """`tool`: a command that runs httpd, as one process."""
         mode = ["-X"] if tool else ["-D", "FOREGROUND"]
         # A session of its own: prefork ends its whole process group, the tests included.
-        self.process = subprocess.Popen([*tool, HTTPD, "-f", str(self.file), *mode], env=environment(), start_new_session=True)
+        self.process = subprocess.Popen([*tool, HTTPD, "-f", str(self.file), *mode], env=self.environment, start_new_session=True)
         wait_until(self.answers, "httpd to answer")
         return self
 
