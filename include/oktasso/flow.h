@@ -142,6 +142,9 @@ bool oks_limiter_take(oks_limiter_t *limiter, const char *key, unsigned max, apr
 
 /* ---- What the coordinators work with ------------------------------------------------------------------------ */
 
+/* Prepares the libraries below, once per process, before its threads start. */
+oks_err_t *oks_flow_init(apr_pool_t *pool) OKS_MUST_USE;
+
 typedef struct oks_idp_store_t oks_idp_store_t; /* the parsed documents of each organization, swapped when they change */
 
 /* Of outgoing requests. */

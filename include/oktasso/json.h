@@ -8,6 +8,9 @@
 
 #define OKS_JSON_DEPTH_MAX 32 /* nested arrays and objects */
 
+/* Once per process. From then on it ends where memory for JSON does, as APR's pools end it: jansson would leave out what does not
+ * fit, and half a resource would be written. */
+void oks_json_init(void);
 /* One JSON object (RFC 8259) of at most `max` bytes, in UTF-8, without a repeated name, without NUL, and without a number that
  * overflows. Freed with `pool`. base.json.malformed, base.json.too_large. */
 oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_pool_t *pool) OKS_MUST_USE;

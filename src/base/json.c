@@ -6,6 +6,18 @@
 
 #include "oktasso/json.h"
 
+static void *allocate(size_t size)
+{
+    void *memory = malloc(size);
+    if (!memory) abort();
+    return memory;
+}
+
+void oks_json_init(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
 static apr_status_t release(void *json)
 {
     json_decref(json);

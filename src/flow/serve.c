@@ -115,6 +115,12 @@ oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow,
     return NULL;
 }
 
+oks_err_t *oks_flow_init(apr_pool_t *pool)
+{
+    oks_json_init();
+    return oks_saml_init(pool);
+}
+
 /* ---- Finding the coordinator -------------------------------------------------------------------------------- */
 
 static bool method_allowed(const char *allow, const char *method)

@@ -44,7 +44,11 @@ oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const
     oks_ticket_t ticket = { .session = login->session, .last_until = login->expires };
     OKS_TRY(oks_login_write(&ticket.user, flow, org, login, pool));
     oks_ticket_issue(&ticket, org, login->now);
-    OKS_TRY(oks_flow_ticket_cookie(&cookie, flow, org, request, &ticket, pool));
+    oks_err_t *err = oks_flow_ticket_cookie(&cookie, flow, org, request, &ticket, pool);
+    if (err) { /* nobody has a ticket for that session: it goes, too, or ends by its time */
+        oks_err_t *unended = oks_directory_session_end(flow->directory, &login->session, pool);
+        return unended ? unended : err;
+    }
     *answer = oks_flow_see_other(return_path, "login.done", pool);
     (*answer)->org = org->name;
     (*answer)->user = *login->profile->email ? login->profile->email : login->profile->subject;

@@ -187,7 +187,7 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
     oks_assertions_t *assertions;
     oks_net_t *net;
     const apr_interval_time_t *grace = oks_httpd_server_conf(main_server)->grace;
-    OKS_TRY(oks_saml_init(pool));
+    OKS_TRY(oks_flow_init(pool));
     OKS_TRY(oks_assertions_create(&assertions, pool));
     OKS_TRY(oks_net_create(&net, pool));
     OKS_TRY(oks_directory_open(&runtime->directory, runtime->directory_spec, CONNECTIONS, runtime->counters, pool));

@@ -4,11 +4,15 @@
 #include <stddef.h>
 #include <string.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <apr_general.h>
 #include <apr_strings.h>
 #include <cmocka.h>
 
 #include "oktasso/base.h"
+#include "oktasso/json.h"
 
 static apr_pool_t *pool;
 
@@ -241,12 +245,25 @@ static void header_names(void **state)
     assert_false(oks_header_name_ok("") || oks_header_name_ok("a b") || oks_header_name_ok("a:b") || oks_header_name_ok("--"));
 }
 
+static void a_process_without_memory_for_json_ends(void **state)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        oks_json_init();
+        json_decref(json_stringn_nocheck("", (size_t)1 << 62));
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(domains_match_exactly_or_below),
         cmocka_unit_test(reasons_have_unique_codes), cmocka_unit_test(error_text_is_one_safe_line), cmocka_unit_test(spans),
-        cmocka_unit_test(base64), cmocka_unit_test(times), cmocka_unit_test(intervals),
+        cmocka_unit_test(a_process_without_memory_for_json_ends), cmocka_unit_test(base64), cmocka_unit_test(times), cmocka_unit_test(intervals),
         cmocka_unit_test(names_of_organizations_and_people), cmocka_unit_test(sanitizer), cmocka_unit_test(return_paths),
         cmocka_unit_test(urls), cmocka_unit_test(forms), cmocka_unit_test(cookies), cmocka_unit_test(header_names),
     };
