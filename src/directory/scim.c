@@ -52,6 +52,13 @@ static oks_user_row_t *user_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t
     return made;
 }
 
+/* Whatever a client takes for an id: bytes that are no text are not for a database. */
+static bool is_id(const char *text)
+{
+    unsigned char bytes[OKS_ID_LEN];
+    return oks_hex_decode_into(bytes, OKS_ID_LEN, oks_span_z(text));
+}
+
 /* *deleted: *row was deleted. */
 static oks_err_t *find_user(oks_user_row_t **row, bool *deleted, oks_conn_t *conn, const char *org, oks_user_key_t by,
                             const char *key, apr_pool_t *pool)
@@ -63,6 +70,7 @@ static oks_err_t *find_user(oks_user_row_t **row, bool *deleted, oks_conn_t *con
                                                                               : oks_user_name_key(key, pool);
     *row = NULL;
     *deleted = false;
+    if (by == OKS_USER_ID && !is_id(key)) return NULL;
     OKS_TRY(oks_conn_select(&results, conn, statements[by], OKS_ARGS(org, hashed), pool));
     for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;)
         if (!*row) {
@@ -367,6 +375,7 @@ static oks_err_t *find_group(oks_group_row_t **row, oks_conn_t *conn, const char
 {
     oks_rows_t *results;
     *row = NULL;
+    if (by == OKS_GROUP_ID && !is_id(key)) return NULL;
     OKS_TRY(oks_conn_select(&results, conn, by == OKS_GROUP_ID ? OKS_S_GROUP_BY_ID : OKS_S_GROUP_BY_NAME,
                             OKS_ARGS(org, by == OKS_GROUP_ID ? key : group_key(key, pool)), pool));
     for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;)

@@ -1,19 +1,19 @@
 """Several servers over one directory in PostgreSQL: issue 6, point 9."""
 
-import pathlib
 import time
 
 import harness
 import postgres
 import pytest
 import test_scim
+import test_tokens
 from harness import post_fields, wait_until
 from test_scim import AMELIA, Scim
 
 CONF = 'OktaSSODirectory "{spec}"\nOktaSSOBaseURL http://127.0.0.1:{base}\nOktaSSOKeys "file:{keys}"\n' + test_scim.CONF.replace(
     "<OktaSSOOrg pending>", "<OktaSSOOrg pending>\nOktaSSOEnabled Off")
 
-pytestmark = pytest.mark.skipif(not list(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="PostgreSQL is not installed")
+pytestmark = postgres.needed
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +155,14 @@ def test_configtest_of_the_grace(httpd, line):
 def test_configtest(httpd):
     good, said = httpd('OktaSSODirectory "mysql:host=x"\n', start=False).configtest()
     assert not good and "OktaSSODirectory takes sqlite3:/ABSOLUTE/PATH or pgsql:CONNINFO" in said
+
+
+def test_oktassoctl(two, database):
+    """A token made beside them opens both servers, and ends on both."""
+    token = test_tokens.new(two[0], spec=database.spec)
+    assert [Scim(server, token=token).get("/Users").status for server in two] == [200, 200]
+    listed = test_tokens.run(two[0], "scim-token", "list", "acme", spec=database.spec).stdout.splitlines()[1]
+    test_tokens.run(two[0], "scim-token", "revoke", "acme", listed.split()[0], spec=database.spec)
+    for server in two:
+        server.expect(r"scim\.token\.wrong")
+    assert [Scim(server, token=token).get("/Users").status for server in two] == [401, 401]

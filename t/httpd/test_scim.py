@@ -16,6 +16,7 @@ import urllib.parse
 import pytest
 
 import harness
+import postgres
 from harness import post_fields
 
 TOKEN, OTHER_TOKEN = "a-scim-token-of-acme", "a-scim-token-of-globex"
@@ -101,11 +102,14 @@ class Scim:
         return sorted(each["value"] for each in self.get(f"/Groups/{group}").json()["members"])
 
 
-@pytest.fixture(scope="module")
-def shared(okta_dir, backend_port):
+@pytest.fixture(scope="module", params=["sqlite3", pytest.param("pgsql", marks=postgres.needed)])
+def shared(request, okta_dir, backend_port):
+    """On each database: one schema, and the same answers."""
     import conftest
-    with conftest.running_okta(okta_dir) as okta, conftest.servers(okta, backend_port) as make:
-        server = make(CONF, start=False)
+    with contextlib.ExitStack() as stack:
+        directory = f'OktaSSODirectory "{stack.enter_context(postgres.started()).spec}"\n' if request.param == "pgsql" else ""
+        make = stack.enter_context(conftest.servers(stack.enter_context(conftest.running_okta(okta_dir)), backend_port))
+        server = make(directory + CONF, start=False)
         server.expect(r"flow\.idp\.unavailable", "OKS0030")
         server.start()
         server.wait_for_metadata()

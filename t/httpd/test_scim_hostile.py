@@ -40,7 +40,7 @@ def quiet(site):
 
 @pytest.mark.parametrize("path", [
     "/Users/../Groups", "/Users/%2e%2e/Groups", "/../v2/Users", "/Users/./", "//Users", "/Users//{id}", "/Users/{id}/", "/Users/{id}/x", "/Users/{id}%2f..",
-    "/Users/{id}%00", "/Users/{id};a=b", "/Users/%7B", "/Users/{id}\\..", "/Users/{id}%0d%0aX:y", "/%55sers/{id}", "/Users/" + "a" * 7000, "/Users/{id}%", "/Users/%ff"])
+    "/Users/{id}%00", "/Users/{id};a=b", "/Users/%7B", "/Users/{id}\\..", "/Users/{id}%0d%0aX:y", "/%55sers/{id}", "/Users/" + "a" * 7000, "/Users/{id}%", "/Users/%ff", "/Groups/%ff", "/Users?filter=id%20eq%20%22%ff%22"])
 def test_paths_lead_nowhere_else(quiet, scim, path):
     user = scim.make()
     answer = quiet.browser().request("GET", scim.base + path.replace("{id}", user["id"]), navigate=False, headers={"Authorization": f"Bearer {TOKEN}"})

@@ -20,8 +20,8 @@ def run(server, *words, code=0, spec=None):
     return done
 
 
-def new(server, *options, org="acme"):
-    return run(server, "scim-token", "new", org, *options).stdout.strip()
+def new(server, *options, org="acme", spec=None):
+    return run(server, "scim-token", "new", org, *options, spec=spec).stdout.strip()
 
 
 def tokens(server, org="acme"):
