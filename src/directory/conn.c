@@ -242,11 +242,14 @@ static oks_err_t *write_once(bool *begun, oks_directory_t *directory, oks_work_f
 {
     oks_conn_t *conn;
     bool alone = directory->dialect->one_writer;
-    OKS_TRY(take(&conn, directory, pool));
+    /* The lock first: the connection that wrote last is the next one to write, and knows the pages still. */
     if (alone) apr_thread_mutex_lock(directory->writer);
-    oks_err_t *err = in_transaction(begun, conn, work, baton, pool);
+    oks_err_t *err = take(&conn, directory, pool);
+    if (!err) {
+        err = in_transaction(begun, conn, work, baton, pool);
+        give(conn, is_broken(err));
+    }
     if (alone) apr_thread_mutex_unlock(directory->writer);
-    give(conn, is_broken(err));
     return err;
 }
 

@@ -225,6 +225,12 @@ static const char *const version_2[] = {
 };
 
 static const char *const version_3[] = {
+    /* Most users lack one of these two: what is not in an index need not be written. */
+    "DROP INDEX users_by_subject",
+    "CREATE UNIQUE INDEX users_by_subject ON users (org, subject_key) WHERE subject_key IS NOT NULL",
+    "DROP INDEX users_by_external_id",
+    "CREATE INDEX users_by_external_id ON users (org, external_key) WHERE external_key IS NOT NULL",
+
     "CREATE TABLE scim_tokens ("
     " hash TEXT PRIMARY KEY,"
     " org TEXT NOT NULL,"
