@@ -1,10 +1,13 @@
 /* Filters (RFC 7644 3.4.2.2): parsed into a tree whose paths are resolved, and asked of resources. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "scim_private.h"
+
+#define ZONE_LEN (sizeof "+01:00" - 1)
 
 typedef enum op_t { OP_AND, OP_OR, OP_NOT, OP_VALUE, OP_PR, OP_EQ, OP_NE, OP_CO, OP_SW, OP_EW, OP_GT, OP_GE, OP_LT, OP_LE } op_t;
 
@@ -242,12 +245,25 @@ bool oks_scim_text_equal(const oks_scim_attr_t *attr, const char *one, const cha
     return strcmp(oks_fold_key(one, pool), oks_fold_key(other, pool)) == 0;
 }
 
+/* An xsd:dateTime (RFC 7643 2.3.5): in UTC, or with an offset. */
+static bool read_time(apr_time_t *time, const char *text, apr_pool_t *pool)
+{
+    apr_size_t len = strlen(text);
+    const char *zone = len > ZONE_LEN ? text + len - ZONE_LEN : "";
+    if (!oks_time_parse(time, oks_span_z(text), pool)) return true;
+    if (!*zone || !strchr("+-", *zone) || !apr_isdigit(zone[1]) || !apr_isdigit(zone[2]) || zone[3] != ':' ||
+        !apr_isdigit(zone[4]) || !apr_isdigit(zone[5])) return false;
+    const char *local = apr_pstrcat(pool, apr_pstrmemdup(pool, text, len - ZONE_LEN), "Z", NULL);
+    if (oks_time_parse(time, oks_span_z(local), pool)) return false;
+    apr_time_t offset = apr_time_from_sec((atoi(zone + 1) * 60 + atoi(zone + 4)) * 60);
+    *time += *zone == '+' ? -offset : offset;
+    return true;
+}
+
 static int order(const oks_scim_attr_t *attr, const char *one, const char *other, apr_pool_t *pool)
 {
     apr_time_t a, b;
-    if (attr->type == OKS_SCIM_DATE_TIME && !oks_time_parse(&a, oks_span_z(one), pool) && !oks_time_parse(&b, oks_span_z(other),
-            pool))
-        return (a > b) - (a < b);
+    if (attr->type == OKS_SCIM_DATE_TIME && read_time(&a, one, pool) && read_time(&b, other, pool)) return (a > b) - (a < b);
     return strcmp(one, other);
 }
 

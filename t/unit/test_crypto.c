@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <apr_general.h>
@@ -114,12 +115,82 @@ static void certificates(void **state)
     REASON(oks_cert_parse(&cert, oks_span(NULL, 0), pool), OKS_R_CRYPTO_CERT_MALFORMED);
 }
 
+/* ---- Keys of our own ---- */
+
+#define OPENSSL(arguments) shell_output("openssl " arguments " 2>/dev/null")
+
+static oks_span_t shell_output(const char *command)
+{
+    char *text = apr_pcalloc(pool, 16384);
+    FILE *stream = popen(command, "r");
+    assert_non_null(stream);
+    size_t len = fread(text, 1, 16383, stream);
+    assert_int_equal(pclose(stream), 0);
+    return oks_span(text, len);
+}
+
+static void a_key_of_our_own(void **state)
+{
+    oks_keypair_t *pair, *other;
+    oks_span_t signature, message = oks_span_z("message");
+    const char *pem, *second, *begin = "-----BEGIN CERTIFICATE-----";
+    assert_null(oks_keypair_make(&pem, "acme", apr_time_from_sec(1800000000), pool));
+    assert_null(oks_keypair_parse(&pair, oks_span_z(pem), oks_span_z(strstr(pem, begin)), pool));
+    assert_true(pair->cert->not_before == apr_time_from_sec(1800000000) && pair->cert->not_after > pair->cert->not_before);
+    assert_string_equal(oks_cert_pem(pair->cert, pool), strstr(pem, begin)); /* as OpenSSL itself writes it */
+    assert_null(oks_sign_rsa_sha256(&signature, pair, message, pool));
+    assert_int_equal(signature.len, 256);
+    assert_null(oks_keypair_make(&second, "acme", apr_time_now(), pool));
+    REASON(oks_keypair_parse(&other, oks_span_z(second), oks_span_z(strstr(pem, begin)), pool), OKS_R_CRYPTO_KEY_MALFORMED);
+    REASON(oks_keypair_parse(&other, oks_span_z("no key"), oks_span_z(strstr(pem, begin)), pool), OKS_R_CRYPTO_KEY_MALFORMED);
+    REASON(oks_keypair_parse(&other, oks_span_z(pem), oks_span_z("no cert"), pool), OKS_R_CRYPTO_CERT_MALFORMED);
+}
+
+static void keys_that_are_no_good(void **state)
+{
+    oks_keypair_t *pair;
+    oks_jws_key_t *key;
+    oks_span_t none = oks_span_z("none");
+    oks_span_t weak = OPENSSL("req -x509 -newkey rsa:1024 -nodes -keyout - -subj /CN=t");
+    const char *cert = strstr(oks_span_dup(weak, pool), "-----BEGIN CERTIFICATE");
+    REASON(oks_keypair_parse(&pair, weak, oks_span_z(cert), pool), OKS_R_CRYPTO_KEY_WEAK);
+    REASON(oks_keypair_parse(&pair, OPENSSL("ecparam -name prime256v1 -genkey -noout"), none, pool), OKS_R_CRYPTO_KEY_MALFORMED);
+    REASON(oks_jws_key_parse(&key, OPENSSL("genrsa 1024"), NULL, pool), OKS_R_CRYPTO_KEY_WEAK);
+    REASON(oks_jws_key_parse(&key, OPENSSL("genpkey -algorithm ed25519"), NULL, pool), OKS_R_CRYPTO_KEY_MALFORMED);
+    REASON(oks_jws_key_parse(&key, OPENSSL("ecparam -name secp256k1 -genkey -noout"), NULL, pool), OKS_R_CRYPTO_KEY_MALFORMED);
+    REASON(oks_jws_key_parse(&key, OPENSSL("genrsa -aes128 -passout pass:x 2048"), NULL, pool), OKS_R_CRYPTO_KEY_MALFORMED);
+}
+
+static void files_of_certificates(void **state)
+{
+    apr_array_header_t *certs = apr_array_make(pool, 2, sizeof(oks_cert_t *));
+    oks_cert_t *cert;
+    const char *pem, *two;
+    assert_null(oks_keypair_make(&pem, "acme", apr_time_now(), pool));
+    REASON(oks_certs_parse(certs, oks_span_z(pem), pool), OKS_R_CRYPTO_CERT_MALFORMED); /* the private key is in it */
+    pem = strstr(pem, "-----BEGIN CERTIFICATE-----");
+    two = apr_pstrcat(pool, pem, "\r\n", pem, NULL);
+    apr_array_clear(certs);
+    assert_null(oks_certs_parse(certs, oks_span_z(two), pool));
+    assert_int_equal(certs->nelts, 2);
+    cert = APR_ARRAY_IDX(certs, 0, oks_cert_t *);
+    assert_null(oks_certs_parse(certs, cert->der, pool)); /* DER */
+    assert_null(oks_certs_parse(certs, oks_span_z(oks_base64_encode(cert->der, pool)), pool));
+    assert_int_equal(certs->nelts, 4);
+    REASON(oks_certs_parse(certs, oks_span_z(""), pool), OKS_R_CRYPTO_CERT_MALFORMED);
+    const char *longer = apr_pstrcat(pool, oks_hex_encode(cert->der, pool), "00", NULL);
+    unsigned char *bytes = apr_palloc(pool, cert->der.len + 1);
+    assert_true(oks_hex_decode_into(bytes, cert->der.len + 1, oks_span_z(longer)));
+    REASON(oks_cert_parse(&cert, oks_span((char *)bytes, cert->der.len + 1), pool), OKS_R_CRYPTO_CERT_MALFORMED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_sealed_opens), cmocka_unit_test(anything_else_does_not),
         cmocka_unit_test(the_first_key_seals_and_all_open), cmocka_unit_test(key_files), cmocka_unit_test(secrets_compare),
-        cmocka_unit_test(certificates),
+        cmocka_unit_test(certificates), cmocka_unit_test(a_key_of_our_own), cmocka_unit_test(keys_that_are_no_good),
+        cmocka_unit_test(files_of_certificates),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

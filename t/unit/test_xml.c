@@ -361,6 +361,44 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void what_we_sign_verifies(void **state)
+{
+    oks_keypair_t *pair;
+    oks_span_t text, bytes;
+    const char *pem;
+    assert_null(oks_keypair_make(&pem, "acme", apr_time_now(), pool));
+    assert_null(oks_keypair_parse(&pair, oks_span_z(pem), oks_span_z(strstr(pem, "-----BEGIN CERTIFICATE")), pool));
+    assert_null(oks_xml_sign(&text, oks_span_z("<r xmlns='urn:r' ID='_1'><Issuer>us</Issuer><b/></r>"), pair, pool));
+    apr_array_header_t *own = apr_array_make(pool, 1, sizeof(oks_cert_t *));
+    APR_ARRAY_PUSH(own, oks_cert_t *) = pair->cert;
+    char *signed_text = apr_pstrmemdup(pool, text.ptr, text.len);
+    assert_null(oks_xml_verify(&bytes, root_of(signed_text), own, OKS_XML_RSA_SHA256, pool));
+    assert_non_null(strstr(oks_span_dup(bytes, pool), "<Issuer>us</Issuer><b></b>"));
+    strstr(signed_text, ">us<")[1] = 'U';
+    oks_err_t *err = oks_xml_verify(&bytes, root_of(apr_pstrcat(pool, signed_text, NULL)), own, 0, pool);
+    assert_non_null(err);
+}
+
+static void what_cannot_be_signed(void **state)
+{
+    oks_keypair_t *pair;
+    oks_span_t text;
+    const char *pem;
+    assert_null(oks_keypair_make(&pem, "acme", apr_time_now(), pool));
+    assert_null(oks_keypair_parse(&pair, oks_span_z(pem), oks_span_z(strstr(pem, "-----BEGIN CERTIFICATE")), pool));
+    oks_err_t *err = oks_xml_sign(&text, oks_span_z("<r><Issuer/></r>"), pair, pool);
+    assert_true(err && err->reason == OKS_R_XML_ID_MALFORMED);
+    err = oks_xml_sign(&text, oks_span_z("<r ID='_1'/>"), pair, pool);
+    assert_true(err && err->reason == OKS_R_INTERNAL);
+}
+
+static void names_of_algorithms(void **state)
+{
+    assert_int_equal(oks_xml_algorithm("rsa-sha256"), OKS_XML_RSA_SHA256);
+    assert_int_equal(oks_xml_algorithm("ecdsa-sha512"), OKS_XML_ECDSA_SHA512);
+    assert_int_equal(oks_xml_algorithm("rsa-md5"), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_test, tear_down_test)
 
 int main(void)
@@ -383,6 +421,9 @@ int main(void)
         TEST(an_element_without_its_own_signature_is_refused),
         TEST(the_id_must_be_the_parent_s),
         TEST(no_certificate_verifies_nothing),
+        TEST(what_we_sign_verifies),
+        TEST(what_cannot_be_signed),
+        TEST(names_of_algorithms),
     };
     return cmocka_run_group_tests_name("xml", tests, set_up, tear_down);
 }
