@@ -135,7 +135,7 @@ static bool split_authority(oks_url_t *url, oks_span_t authority, apr_pool_t *po
 
 oks_err_t *oks_url_parse(oks_url_t *url, oks_span_t text, apr_pool_t *pool)
 {
-    oks_span_t rest = text;
+    oks_span_t rest;
     memset(url, 0, sizeof *url);
     if (text.len > 8 && strncasecmp(text.ptr, "https://", 8) == 0) {
         url->scheme = "https", url->port = 443;

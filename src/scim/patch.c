@@ -355,7 +355,6 @@ static oks_err_t *operate(const patch_t *patch, const json_t *operation)
 
 static oks_err_t *run(patch_t *patch, const json_t *message)
 {
-    apr_size_t work = 0;
     json_t *operations = NULL, *each;
     const char *key;
     size_t i;
@@ -363,7 +362,7 @@ static oks_err_t *run(patch_t *patch, const json_t *message)
         if (strcasecmp(key, "Operations") == 0) operations = each;
     if (!json_is_array(operations) || !json_array_size(operations) || json_array_size(operations) > OKS_SCIM_OPERATIONS_MAX)
         return oks_err(patch->pool, OKS_R_SCIM_BODY_MALFORMED, "Operations: 1 to %d are wanted", OKS_SCIM_OPERATIONS_MAX);
-    patch->work = &work;
+    patch->work = apr_pcalloc(patch->pool, sizeof *patch->work);
     apr_pool_create(&patch->scratch, patch->pool);
     json_array_foreach(operations, i, each) OKS_TRY(operate(patch, each));
     return NULL;
