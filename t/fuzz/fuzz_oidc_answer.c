@@ -3,6 +3,7 @@
 #include "oktasso/oidc.h"
 
 #define JSON "application/json"
+#define URL "https://acme.okta.com/authorize?client_id=id&request_uri="
 
 static const oks_oidc_provider_t provider = { .issuer = "https://acme.okta.com",
                                               .authorization_endpoint = "https://acme.okta.com/authorize" };
@@ -27,7 +28,7 @@ bool fuzz_one(oks_span_t body, apr_pool_t *pool)
 {
     const char *url;
     bool token = tokens(body, pool), pushed = !oks_oidc_par_url(&url, &request, 201, body, pool);
-    HOLDS(!pushed || (!strncmp(url, "https://acme.okta.com/authorize?client_id=id&request_uri=", 57) && !strpbrk(url, "\r\n \"<>")));
+    if (pushed) HOLDS(!strncmp(url, URL, sizeof URL - 1) && !strpbrk(url, "\r\n \"<>"));
     const char *text = oks_err_text(oks_oidc_error(body, body, pool), pool);
     for (; *text; text++) HOLDS((unsigned char)*text >= ' ');
     return token || pushed;

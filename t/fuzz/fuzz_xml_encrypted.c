@@ -13,6 +13,12 @@
 static const unsigned char key[16] = "a key of a test", nonce[12] = "no nonce at";
 static apr_array_header_t *keys;
 static const char *wrapped;
+static const char before_key[] =
+    "<a xmlns:e=\"" ENC "\" xmlns:d=\"http://www.w3.org/2000/09/xmldsig#\"><e:EncryptedData Type=\"" ENC
+    "Element\"><e:EncryptionMethod Algorithm=\"http://www.w3.org/2009/xmlenc11#aes128-gcm\"/><d:KeyInfo><e:EncryptedKey>"
+    "<e:EncryptionMethod Algorithm=\"" ENC "rsa-oaep-mgf1p\"/><e:CipherData><e:CipherValue>";
+static const char after_key[] = "</e:CipherValue></e:CipherData></e:EncryptedKey></d:KeyInfo><e:CipherData><e:CipherValue>";
+static const char at_end[] = "</e:CipherValue></e:CipherData></e:EncryptedData></a>";
 
 void fuzz_start(apr_pool_t *pool)
 {
@@ -48,11 +54,7 @@ bool fuzz_one(oks_span_t input, apr_pool_t *pool)
     xmlDocPtr doc;
     xmlNode *plain;
     if (input.len > PLAIN_MAX) return false;
-    const char *xml = apr_pstrcat(
-        pool, "<a xmlns:e=\"" ENC "\" xmlns:d=\"http://www.w3.org/2000/09/xmldsig#\"><e:EncryptedData Type=\"" ENC "Element\">"
-        "<e:EncryptionMethod Algorithm=\"http://www.w3.org/2009/xmlenc11#aes128-gcm\"/><d:KeyInfo><e:EncryptedKey><e:EncryptionMethod "
-        "Algorithm=\"" ENC "rsa-oaep-mgf1p\"/><e:CipherData><e:CipherValue>", wrapped, "</e:CipherValue></e:CipherData></e:EncryptedKey>"
-        "</d:KeyInfo><e:CipherData><e:CipherValue>", encrypted(input, pool), "</e:CipherValue></e:CipherData></e:EncryptedData></a>", NULL);
+    const char *xml = apr_pstrcat(pool, before_key, wrapped, after_key, encrypted(input, pool), at_end, NULL);
     FUZZ_GOOD(oks_xml_parse(&doc, oks_span_z(xml), strlen(xml), pool));
     oks_err_t *err = oks_xml_decrypt(&plain, xmlDocGetRootElement(doc), keys, false, pool);
     /* One reason for whatever came out (SECURITY.md 19). */

@@ -56,31 +56,29 @@ static void change_value(nodes_t *nodes, xmlNode *node)
     value[len] = '\0';
     for (char *p = value; *p; p++)
         if ((unsigned char)*p < ' ' || (unsigned char)*p > 0x7e) *p = '?'; /* libxml2 takes UTF-8 alone */
-    if (in_text && !xmlFirstElementChild(node)) xmlNodeSetContentLen(node, (const xmlChar *)"", 0), xmlNodeAddContent(node, (xmlChar *)value);
-    else if (!in_text) xmlSetNsProp(node, attr->ns, attr->name, (const xmlChar *)value);
+    if (!in_text) xmlSetNsProp(node, attr->ns, attr->name, (const xmlChar *)value);
+    if (!in_text || xmlFirstElementChild(node)) return;
+    xmlNodeSetContent(node, (const xmlChar *)"");
+    xmlNodeAddContent(node, (const xmlChar *)value);
 }
 
+/* Copies alone are put anywhere: they bring the namespaces that they need. */
 static void change_tree(nodes_t *nodes)
 {
-    xmlNode *one = nodes->all[draw(nodes, nodes->count)], *other = nodes->all[draw(nodes, nodes->count)], *copy;
-    bool is_root = one == nodes->all[0];
-    switch (draw(nodes, 5)) {
-    case 0: /* a copy somewhere else */
-        copy = xmlCopyNode(one, 1);
-        if (copy) xmlAddChild(other, copy);
-        break;
-    case 1: /* beside itself or another */
-        copy = xmlCopyNode(one, 1);
-        if (copy) xmlAddNextSibling(other == nodes->all[0] ? one : other, copy);
-        break;
-    case 2: /* away */
-        if (!is_root) xmlUnlinkNode(one), xmlFreeNode(one);
-        break;
-    case 3: /* moved */
-        if (!is_root && !is_within(other, one)) xmlUnlinkNode(one), xmlAddChild(other, one);
-        break;
-    default: change_value(nodes, one);
+    xmlNode *one = nodes->all[draw(nodes, nodes->count)], *other = nodes->all[draw(nodes, nodes->count)];
+    xmlNode *root = nodes->all[0];
+    unsigned way = draw(nodes, 5);
+    bool goes = (way == 2 || way == 3) && one != root && !is_within(other, one);
+    if (way == 4) {
+        change_value(nodes, one);
+        return;
     }
+    xmlNode *copy = way == 2 ? NULL : xmlCopyNode(one, 1);
+    if (copy && way == 1 && other != root) xmlAddNextSibling(other, copy);
+    else if (copy) xmlAddChild(other, copy);
+    if (!goes) return;
+    xmlUnlinkNode(one);
+    xmlFreeNode(one);
 }
 
 size_t mutate_xml(uint8_t *data, size_t size, size_t max, unsigned seed)

@@ -3,11 +3,13 @@
 #include "samples.h"
 
 static const char user[] =
-    "{\"userName\":\"bjensen@acme.com\",\"externalId\":\"00u1\",\"active\":true,\"displayName\":\"Babs Jensen\",\"name\":{\"givenName\":"
-    "\"Barbara\",\"familyName\":\"Jensen\"},\"emails\":[{\"value\":\"bjensen@acme.com\",\"type\":\"work\",\"primary\":true},{\"value\":"
-    "\"babs@jensen.org\",\"type\":\"home\"},{\"value\":\"b@acme.com\",\"type\":\"work\"}],\"phoneNumbers\":[{\"value\":\"555-5555\","
-    "\"type\":\"work\"}],\"addresses\":[{\"type\":\"work\",\"locality\":\"K\xc3\xb6ln\"}],\"roles\":[{\"value\":\"admin\"}],"
-    "\"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User\":{\"department\":\"Sales\",\"manager\":{\"value\":\"00u2\"}}}";
+    "{\"userName\":\"bjensen@acme.com\",\"externalId\":\"00u1\",\"active\":true,\"displayName\":\"Babs Jensen\","
+    "\"name\":{\"givenName\":\"Barbara\",\"familyName\":\"Jensen\"},\"roles\":[{\"value\":\"admin\"}],"
+    "\"emails\":[{\"value\":\"bjensen@acme.com\",\"type\":\"work\",\"primary\":true},"
+    "{\"value\":\"babs@jensen.org\",\"type\":\"home\"},{\"value\":\"b@acme.com\",\"type\":\"work\"}],"
+    "\"phoneNumbers\":[{\"value\":\"555-5555\",\"type\":\"work\"}],"
+    "\"addresses\":[{\"type\":\"work\",\"locality\":\"K\xc3\xb6ln\"}],"
+    "\"" OKS_SCIM_SCHEMA_ENTERPRISE "\":{\"department\":\"Sales\",\"manager\":{\"value\":\"00u2\"}}}";
 static const char group[] = "{\"displayName\":\"Sales\",\"externalId\":\"00g1\"}";
 
 static json_t *stored(const char *text, const oks_scim_kind_t *kind, apr_pool_t *pool)

@@ -44,7 +44,8 @@ static void judge_saml(char **args, int files)
 {
     oks_saml_idp_t *idp;
     const char *audiences[] = { args[4], NULL };
-    oks_saml_expect_t expect = { .acs_url = args[2], .request_id = args[3], .audiences = audiences, .skew = apr_time_from_sec(120) };
+    oks_saml_expect_t expect = { .acs_url = args[2], .request_id = args[3], .audiences = audiences,
+                                 .skew = apr_time_from_sec(120) };
     must(oks_saml_init(global));
     must(oks_saml_metadata_parse(&idp, read_file(args[0], global), global));
     must(oks_time_parse(&expect.now, oks_span_z(args[1]), global));
