@@ -42,5 +42,8 @@ function(oks_fuzz_target file)
     endif()
     foreach(program ${programs})
         target_link_libraries(${program} PRIVATE oks::flags fuzz_support oks::flow)
+        if(NOT name STREQUAL fuzz_flow_serve) # its database connection allocates when it likes
+            target_link_libraries(${program} PRIVATE fuzz_memory)
+        endif()
     endforeach()
 endfunction()

@@ -1,5 +1,4 @@
-/* Between libFuzzer (or replay.c) and a target. Memory of pools comes from malloc, block by block, so that AddressSanitizer sees a
- * byte read or written beyond one: APR itself would cut them all out of pages of 8 KiB. */
+/* Between libFuzzer (or replay.c) and a target. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,37 +8,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-#define SEEN __attribute__((visibility("default"))) /* libapr itself, too, gets its memory here */
-SEEN void *apr_palloc(apr_pool_t *pool, apr_size_t size);
+/* Of memory.c, in the targets that have it. */
+__attribute__((weak)) const void *fuzz_memory_mark(void);
+__attribute__((weak)) void fuzz_memory_free(const void *mark);
 
 unsigned long fuzz_seen, fuzz_accepted;
 static apr_pool_t *global;
-
-/* ---- Memory ---- */
-
-typedef struct block_t {
-    struct block_t *next;
-    _Alignas(max_align_t) char bytes[];
-} block_t;
-static block_t *blocks; /* newest first */
-
-void *apr_palloc(apr_pool_t *pool, apr_size_t size)
-{
-    block_t *block = malloc(sizeof *block + size);
-    if (!block) abort();
-    block->next = blocks;
-    blocks = block;
-    return block->bytes;
-}
-
-static void free_until(const block_t *last)
-{
-    while (blocks != last) {
-        block_t *block = blocks;
-        blocks = block->next;
-        free(block);
-    }
-}
 
 /* ---- Inputs ---- */
 
@@ -60,13 +34,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     apr_pool_t *pool;
-    const block_t *before = blocks;
+    const void *before = fuzz_memory_mark ? fuzz_memory_mark() : NULL;
     /* Of no parent: that would remember, in memory of its own, what is freed below. */
     if (apr_pool_create_unmanaged_ex(&pool, NULL, NULL) != APR_SUCCESS) abort();
     fuzz_seen++;
     if (fuzz_one(oks_span((const char *)data, size), pool)) fuzz_accepted++;
     apr_pool_destroy(pool);
-    free_until(before);
+    if (fuzz_memory_free) fuzz_memory_free(before);
     return 0;
 }
 
