@@ -3,6 +3,7 @@
 
 #include "../../src/crypto/jws_private.h"
 #include "fuzz.h"
+#include "mutate.h"
 
 void fuzz_start(apr_pool_t *pool)
 {
@@ -29,4 +30,9 @@ bool fuzz_one(oks_span_t input, apr_pool_t *pool)
         HOLDS(!keys->keys[i].kid || oks_jwks_has(keys, keys->keys[i].kid));
     }
     return true;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return mutate_json(data, size, max, seed);
 }

@@ -1,5 +1,6 @@
 /* What the token and PAR endpoints answer. */
 #include "fuzz.h"
+#include "mutate.h"
 #include "oktasso/oidc.h"
 
 #define JSON "application/json"
@@ -32,4 +33,9 @@ bool fuzz_one(oks_span_t body, apr_pool_t *pool)
     const char *text = oks_err_text(oks_oidc_error(body, body, pool), pool);
     for (; *text; text++) HOLDS((unsigned char)*text >= ' ');
     return token || pushed;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return mutate_json(data, size, max, seed);
 }

@@ -1,5 +1,6 @@
 /* A provider's discovery document. */
 #include "fuzz.h"
+#include "mutate.h"
 #include "oktasso/oidc.h"
 
 #define URL "https://acme.okta.com/.well-known/openid-configuration"
@@ -30,4 +31,9 @@ bool fuzz_one(oks_span_t input, apr_pool_t *pool)
     check_endpoint(provider->end_session_endpoint, pool);
     check_endpoint(provider->par_endpoint, pool);
     return true;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return mutate_json(data, size, max, seed);
 }

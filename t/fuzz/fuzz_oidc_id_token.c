@@ -1,6 +1,7 @@
 /* The claims of an ID token that is signed as it should be; and, where they say so, what userinfo adds: a second line. */
 #include <apr_strings.h>
 
+#include "mutate.h"
 #include "oktasso/oidc.h"
 #include "signer.h"
 
@@ -71,4 +72,9 @@ bool fuzz_one(oks_span_t input, apr_pool_t *pool)
     HOLDS(!strcmp(identity->subject, subject));
     check_attributes(identity);
     return plain;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return mutate_json(data, size, max, seed);
 }

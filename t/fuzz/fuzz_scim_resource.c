@@ -1,5 +1,6 @@
 /* The body of a POST or PUT: read once, it is in its canonical form, and reads as itself. */
 #include "fuzz.h"
+#include "mutate.h"
 #include "samples.h"
 
 void fuzz_start(apr_pool_t *pool)
@@ -21,4 +22,9 @@ bool fuzz_one(oks_span_t input, apr_pool_t *pool)
     if (oks_json_parse(&body, input, OKS_SCIM_BODY_MAX, pool)) return false;
     bool user = read_as(&oks_scim_user, body, pool), group = read_as(&oks_scim_group, body, pool);
     return user || group;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return mutate_json(data, size, max, seed);
 }
