@@ -79,6 +79,10 @@ def decrypted(document, key, folder):
 def agreed(document, vector, certs, folder):
     """How many signatures xmlsec1 verified: all that there are, the Response's before and the Assertion's after decryption."""
     count = 0
+    if document.read_bytes()[:1].isspace():  # blanks before an XML declaration are tolerated by us alone (include/oktasso/xml.h)
+        trimmed = folder / f"trimmed-{document.name}"
+        trimmed.write_bytes(document.read_bytes().strip())
+        document = trimmed
     for of, text in (("Response", document), ("Assertion", decrypted(document, vector.key, folder))):
         xpath = f"//*[local-name()='{of}']/*[local-name()='Signature']"
         found = etree.parse(str(text)).xpath(xpath) if text else []
