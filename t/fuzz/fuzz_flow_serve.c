@@ -8,6 +8,7 @@
 #include "../../src/flow/flow_private.h"
 #include "expect.h"
 #include "oktasso/json.h"
+#include "oktasso/scim.h"
 
 #define BASE "https://app.example.com"
 #define TOKEN "the token"
@@ -83,28 +84,35 @@ static void remove_folder(void)
     if (system(command) != 0) fprintf(stderr, "%s is left over\n", folder);
 }
 
-static oks_err_t *forget(oks_conn_t *conn, void *unused, apr_pool_t *pool)
+#define SALES "33333333333333333333333333333333"
+#define SESSION "73657373696f6e2d6f662d626a656e73" /* of the ticket in t/fuzz/corpus/fuzz_flow_ticket/good, and its user: */
+#define USER "757365722d6f662d626a656e73656e21"
+
+static oks_err_t *run_all(oks_conn_t *conn, void *all, apr_pool_t *pool)
 {
-    static const char *const all[] = { "DELETE FROM members", "DELETE FROM user_groups", "DELETE FROM sessions",
-                                       "DELETE FROM users", "DELETE FROM claims", "DELETE FROM documents", "DELETE FROM changes" };
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) OKS_TRY(oks_conn_run(conn, all[i], pool));
+    for (const char *const *sql = all; *sql; sql++) OKS_TRY(oks_conn_run(conn, *sql, pool));
     return NULL;
 }
 
-void fuzz_start(apr_pool_t *pool)
+/* One user, in one group, with one session; copied, so that each input finds them as they were. */
+static const char *const furnish[] = {
+    "UPDATE users SET id = '" USER "'", "UPDATE user_groups SET id = '" SALES "'",
+    "INSERT INTO members (group_id, user_id) VALUES ('" SALES "', '" USER "')",
+    "INSERT INTO sessions (id, user_id, org, vhost, protocol, subject_format, authn_instant, created, expires)"
+    " VALUES ('" SESSION "', '" USER "', 'acme', 'app:443', 'saml', '', 1768478400000000, 1768478400000000, 4102444800000000)",
+    "CREATE TABLE kept_users AS SELECT * FROM users", "CREATE TABLE kept_groups AS SELECT * FROM user_groups",
+    "CREATE TABLE kept_members AS SELECT * FROM members", "CREATE TABLE kept_sessions AS SELECT * FROM sessions", NULL
+};
+static const char *const restore[] = {
+    "DELETE FROM members", "DELETE FROM user_groups", "DELETE FROM sessions", "DELETE FROM users", "DELETE FROM claims",
+    "DELETE FROM documents", "DELETE FROM changes", "INSERT INTO users SELECT * FROM kept_users",
+    "INSERT INTO user_groups SELECT * FROM kept_groups", "INSERT INTO members SELECT * FROM kept_members",
+    "INSERT INTO sessions SELECT * FROM kept_sessions", NULL
+};
+
+static void change_all(const char *const *all, apr_pool_t *pool)
 {
-    static const char key[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-    expect_make(&expect, pool);
-    HOLDS(mkdtemp(folder) && atexit(remove_folder) == 0);
-    FUZZ_GOOD(oks_keyring_parse(&ring, oks_span_z(key), pool));
-    make_orgs(pool);
-    flow.keys = ring, flow.counters = &counters, flow.limiter = &limiter;
-    flow.find_org = find_org, flow.find_domain = find_domain, flow.find_issuer = find_issuer;
-    const char *spec = apr_pstrcat(pool, "sqlite3:", folder, "/directory.db", NULL);
-    FUZZ_GOOD(oks_directory_open(&flow.directory, spec, 1, &counters, pool));
-    FUZZ_GOOD(oks_directory_migrate(flow.directory, pool));
-    FUZZ_GOOD(oks_directory_write(flow.directory, forget, NULL, pool)); /* opens the connection, which then stays */
-    FUZZ_GOOD(oks_idp_store_create(&flow.idps, flow.directory, &counters, OKS_FLOW_CERTIFICATE_OVERLAP, pool));
+    FUZZ_GOOD(oks_directory_write(flow.directory, run_all, (void *)(uintptr_t)all, pool));
 }
 
 /* What httpd would do before: a path is decoded and starts with "/", a header is one line. */
@@ -147,7 +155,8 @@ static void check_body(const oks_answer_t *answer, apr_pool_t *pool)
     if (strstr(type, "html")) HOLDS(!strstr(body, "<script>") && !strstr(body, "<x"));
 }
 
-bool fuzz_one(oks_span_t input, apr_pool_t *pool)
+/* The answer's status, when all of it is well. */
+static int served(oks_span_t input, apr_pool_t *pool)
 {
     bool guesses;
     oks_request_t request = request_of(&input, &guesses, pool);
@@ -159,6 +168,40 @@ bool fuzz_one(oks_span_t input, apr_pool_t *pool)
     HOLDS(!guesses || !oks_flow_is_scim(request.local_path) || answer->status >= 400);
     apr_table_do(check_header, NULL, answer->headers, NULL);
     check_body(answer, pool);
-    if (strcmp(request.method, "GET") != 0) FUZZ_GOOD(oks_directory_write(flow.directory, forget, NULL, pool));
-    return answer->status < 400;
+    return answer->status;
+}
+
+static void furnish_directory(apr_pool_t *pool)
+{
+    static const char user[] = "POST /scim/acme/v2/Users\n" OKS_SCIM_MEDIA_TYPE "\n\n\n{\"userName\":\"b@acme.example\",\"emails\":"
+        "[{\"value\":\"b@acme.example\",\"type\":\"work\"}],\"name\":{\"givenName\":\"B\"},\"active\":true}";
+    static const char group[] = "POST /scim/acme/v2/Groups\n" OKS_SCIM_MEDIA_TYPE "\n\n\n{\"displayName\":\"Sales\"}";
+    HOLDS(served(oks_span_z(user), pool) == 201 && served(oks_span_z(group), pool) == 201);
+    change_all(furnish, pool);
+}
+
+void fuzz_start(apr_pool_t *pool)
+{
+    static const char key[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    expect_make(&expect, pool);
+    HOLDS(mkdtemp(folder) && atexit(remove_folder) == 0);
+    FUZZ_GOOD(oks_keyring_parse(&ring, oks_span_z(key), pool));
+    make_orgs(pool);
+    flow.keys = ring, flow.counters = &counters, flow.limiter = &limiter;
+    flow.find_org = find_org, flow.find_domain = find_domain, flow.find_issuer = find_issuer;
+    const char *spec = apr_pstrcat(pool, "sqlite3:", folder, "/directory.db", NULL);
+    FUZZ_GOOD(oks_directory_open(&flow.directory, spec, 1, &counters, pool));
+    FUZZ_GOOD(oks_directory_migrate(flow.directory, pool));
+    FUZZ_GOOD(oks_idp_store_create(&flow.idps, flow.directory, &counters, OKS_FLOW_CERTIFICATE_OVERLAP, pool));
+    furnish_directory(pool);
+    /* Statements are prepared once more: there are new tables. */
+    FUZZ_GOOD(oks_directory_open(&flow.directory, spec, 1, &counters, pool));
+}
+
+bool fuzz_one(oks_span_t input, apr_pool_t *pool)
+{
+    bool reads = input.len > 4 && memcmp(input.ptr, "GET ", 4) == 0 && !memmem(input.ptr, input.len, "logout", 6);
+    int status = served(input, pool);
+    if (!reads) change_all(restore, pool);
+    return status < 400;
 }
