@@ -82,7 +82,8 @@ const char *oks_name_sanitize(const char *text, apr_pool_t *pool)
         before = c;
     }
     *p = '\0';
-    return (const char *)out;
+    /* Once more: what stood between a letter and its mark may be gone. */
+    return map_utf8((const char *)out, UTF8PROC_STABLE | UTF8PROC_COMPOSE, "", pool);
 }
 
 static bool value_drops(utf8proc_int32_t c)

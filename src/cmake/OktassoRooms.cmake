@@ -20,17 +20,30 @@ function(oks_unit_test file)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()
 
-# oks_fuzz_target(FILE): t/fuzz/fuzz_<room>[_more].c with its LLVMFuzzerTestOneInput. Always a plain program that
-# replays t/fuzz/corpus/<name>/ as an ordinary test; with OKS_FUZZ (clang) a libFuzzer program too.
+# oks_fuzz_target(FILE SEED...): t/fuzz/fuzz_<room>_<what>.c. Always a plain program that replays t/fuzz/corpus/<name>/ (may be absent) and
+# the directories and files SEED as an ordinary test; with OKS_FUZZ (clang) a libFuzzer program too.
 function(oks_fuzz_target file)
     get_filename_component(name ${file} NAME_WE)
+    set(programs replay_${name})
+    set(seeds ${ARGN})
+    if(EXISTS ${CMAKE_SOURCE_DIR}/t/fuzz/corpus/${name})
+        list(APPEND seeds ${CMAKE_SOURCE_DIR}/t/fuzz/corpus/${name})
+    endif()
     add_executable(replay_${name} ${file} ${CMAKE_SOURCE_DIR}/t/fuzz/replay.c)
-    target_link_libraries(replay_${name} PRIVATE oks::flags oks::flow)
-    add_test(NAME replay_${name} COMMAND replay_${name} ${CMAKE_SOURCE_DIR}/t/fuzz/corpus/${name})
+    add_test(NAME replay_${name} COMMAND replay_${name} ${seeds})
     set_tests_properties(replay_${name} PROPERTIES LABELS fuzz TIMEOUT 300)
     if(OKS_FUZZ)
+        list(APPEND programs ${name})
         add_executable(${name} ${file})
-        target_link_libraries(${name} PRIVATE oks::flags oks::flow -fsanitize=fuzzer)
-        target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+        # For t/run: where this target's inputs are.
+        list(JOIN seeds "\n" lines)
+        file(WRITE ${CMAKE_BINARY_DIR}/t/${name}.seeds "${lines}\n")
     endif()
+    foreach(program ${programs})
+        target_link_libraries(${program} PRIVATE oks::flags fuzz_support oks::flow)
+        if(NOT name STREQUAL fuzz_flow_serve) # its database connection allocates when it likes
+            target_link_libraries(${program} PRIVATE fuzz_memory)
+        endif()
+    endforeach()
 endfunction()

@@ -80,8 +80,9 @@ oks_err_t *oks_certs_parse(apr_array_header_t *certs, oks_span_t text, apr_pool_
     do {
         const char *last = memmem(text.ptr, text.len, end, sizeof end - 1), *stop = text.ptr + text.len;
         if (last) stop = last + sizeof end - 1;
-        oks_cert_t **cert = apr_array_push(certs);
-        OKS_TRY(oks_cert_parse(cert, oks_span(text.ptr, (apr_size_t)(stop - text.ptr)), pool));
+        oks_cert_t *cert;
+        OKS_TRY(oks_cert_parse(&cert, oks_span(text.ptr, (apr_size_t)(stop - text.ptr)), pool));
+        APR_ARRAY_PUSH(certs, oks_cert_t *) = cert;
         text = oks_span(stop, (apr_size_t)(text.ptr + text.len - stop));
     } while (memmem(text.ptr, text.len, "-----BEGIN", 10));
     return NULL;

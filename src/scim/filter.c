@@ -369,8 +369,9 @@ bool oks_scim_filter_matches_value(const oks_scim_filter_t *filter, const json_t
 bool oks_scim_filter_is_equal(const char **path, const char **text, const oks_scim_filter_t *filter, apr_pool_t *pool)
 {
     const oks_scim_attr_t *attr = filter->path.attr, *sub = filter->path.sub;
+    bool extension = filter->path.extension;
     if (filter->op == OP_VALUE && filter->left->op == OP_EQ) filter = filter->left, sub = filter->path.sub;
-    if (filter->op != OP_EQ || !filter->known || filter->path.extension || !json_is_string(filter->value)) return false;
+    if (filter->op != OP_EQ || !filter->known || extension || !json_is_string(filter->value)) return false;
     if (!sub && attr->sub) sub = oks_scim_find(attr->sub, oks_span_z("value"));
     *path = sub ? apr_pstrcat(pool, attr->name, ".", sub->name, NULL) : attr->name;
     *text = json_string_value(filter->value);

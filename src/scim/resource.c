@@ -26,6 +26,7 @@ static oks_err_t *read_boolean(json_t **out, const oks_scim_attr_t *attr, const 
 oks_err_t *oks_scim_read_one(json_t **out, const oks_scim_attr_t *attr, const json_t *in, apr_pool_t *pool)
 {
     *out = NULL;
+    if (json_string_length(in) > OKS_SCIM_VALUE_MAX) return invalid(attr, "the text is too long", pool);
     if (attr->type == OKS_SCIM_COMPLEX) {
         if (json_is_object(in)) return read_object(out, attr->sub, in, pool);
         if (!json_is_string(in) || !oks_scim_find(attr->sub, oks_span_z("value"))) return invalid(attr, "an object is wanted",
@@ -35,7 +36,6 @@ oks_err_t *oks_scim_read_one(json_t **out, const oks_scim_attr_t *attr, const js
     }
     if (attr->type == OKS_SCIM_BOOLEAN) return read_boolean(out, attr, in, pool);
     if (!json_is_string(in)) return invalid(attr, "text is wanted", pool);
-    if (json_string_length(in) > OKS_SCIM_VALUE_MAX) return invalid(attr, "the text is too long", pool);
     *out = json_string(json_string_value(in));
     return NULL;
 }

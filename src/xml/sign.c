@@ -8,14 +8,14 @@
 
 #include "xml_private.h"
 
-/* The empty Signature, after Issuer, as the schema wants it; NULL when memory is out. */
+/* The empty Signature, after Issuer, as the schema wants it; NULL when there is none, or memory is out. */
 static xmlNode *add_template(xmlDocPtr doc, const char *id, apr_pool_t *pool)
 {
     xmlNode *issuer = oks_xml_first_element(xmlDocGetRootElement(doc));
     const char *uri = apr_pstrcat(pool, "#", id, NULL);
-    xmlNode *signature = xmlSecTmplSignatureCreateNsPref(doc, xmlSecTransformExclC14NId, xmlSecOpenSSLTransformRsaSha256Id, NULL,
-                                                         (const xmlChar *)"ds");
-    if (!issuer || !signature) return NULL;
+    xmlNode *signature = issuer ? xmlSecTmplSignatureCreateNsPref(doc, xmlSecTransformExclC14NId, xmlSecOpenSSLTransformRsaSha256Id,
+                                                                  NULL, (const xmlChar *)"ds") : NULL;
+    if (!signature) return NULL;
     xmlAddNextSibling(issuer, signature);
     xmlNode *reference = xmlSecTmplSignatureAddReference(signature, xmlSecOpenSSLTransformSha256Id, NULL, (const xmlChar *)uri,
                                                          NULL);

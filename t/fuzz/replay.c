@@ -1,13 +1,14 @@
-/* Runs a fuzz target over each file of the directories and files named: the corpus as an ordinary test. */
+/* Runs a fuzz target over each file of the directories and files named: the corpus as an ordinary test. At least one of them must
+ * be accepted: a corpus of refusals alone says nothing about what lies behind them. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+extern unsigned long fuzz_seen, fuzz_accepted;
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-/* A target may define it; libFuzzer calls it once, too. */
-__attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 #define INPUT_MAX (4 * 1024 * 1024)
 
@@ -25,42 +26,37 @@ static int replay_file(const char *path)
     uint8_t *data = malloc(size ? size : 1);
     if (!data) return -1;
     memcpy(data, buffer, size);
+    unsigned long before = fuzz_accepted;
     printf("%s\n", path);
     fflush(stdout); /* the last line tells which input crashed */
     LLVMFuzzerTestOneInput(data, size);
+    if (fuzz_accepted > before) printf("  accepted\n");
     free(data);
-    return 1;
+    return 0;
 }
 
-/* The number of inputs, -1 when one could not be read. */
-static int replay_directory(const char *path)
+/* With all that is below it. -1: one could not be read. */
+static int replay(const char *path)
 {
     DIR *directory = opendir(path);
     if (!directory) return replay_file(path);
-    int count = 0;
-    for (struct dirent *entry; count >= 0 && (entry = readdir(directory));) {
+    int status = 0;
+    for (struct dirent *entry; !status && (entry = readdir(directory));) {
         char name[4096];
         if (entry->d_name[0] == '.') continue;
         snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        count = replay_file(name) < 0 ? -1 : count + 1;
+        status = replay(name);
     }
     closedir(directory);
-    return count;
+    return status;
 }
 
 int main(int argc, char **argv)
 {
-    int total = 0;
-    if (LLVMFuzzerInitialize) LLVMFuzzerInitialize(&argc, &argv);
-    for (int i = 1; i < argc; i++) {
-        int count = replay_directory(argv[i]);
-        if (count < 0) return 1;
-        total += count;
-    }
-    if (total == 0) {
-        fprintf(stderr, "no input: a corpus directory is missing or empty\n");
-        return 1;
-    }
-    printf("%d inputs\n", total);
-    return 0;
+    LLVMFuzzerInitialize(&argc, &argv);
+    for (int i = 1; i < argc; i++)
+        if (replay(argv[i]) < 0) return 1;
+    if (fuzz_seen == 0) fprintf(stderr, "no input: a corpus directory is missing or empty\n");
+    else if (fuzz_accepted == 0) fprintf(stderr, "no input was accepted\n");
+    return fuzz_accepted == 0;
 }

@@ -148,6 +148,7 @@ static void sanitizer(void **state)
     assert_string_equal(oks_name_sanitize("#John Do`e¥", pool), "John Doe"); /* FEATURES.md 40 */
     assert_string_equal(oks_name_sanitize("Zoë", pool), "Zoë");
     assert_string_equal(oks_name_sanitize("Zoe\xcc\x88", pool), "Zoë"); /* composed */
+    assert_string_equal(oks_name_sanitize("Zoe\x12\xcc\x88", pool), "Zoë"); /* also where something was between */
     assert_string_equal(oks_name_sanitize("山田", pool), "山田");
     assert_string_equal(oks_name_sanitize("O'Brien & Sons <x>", pool), "O'Brien & Sons x");
     assert_string_equal(oks_name_sanitize(" a \t\xc2\xa0 b\r\nX-Evil: 1 ", pool), "a bX-Evil 1");

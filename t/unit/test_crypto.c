@@ -113,6 +113,9 @@ static void certificates(void **state)
     REASON(oks_cert_parse(&cert, oks_span_z("aGVsbG8="), pool), OKS_R_CRYPTO_CERT_MALFORMED);
     REASON(oks_cert_parse(&cert, oks_span_z("-----BEGIN CERTIFICATE-----\naGVsbG8="), pool), OKS_R_CRYPTO_CERT_MALFORMED);
     REASON(oks_cert_parse(&cert, oks_span(NULL, 0), pool), OKS_R_CRYPTO_CERT_MALFORMED);
+    apr_array_header_t *certs = apr_array_make(pool, 1, sizeof(oks_cert_t *));
+    REASON(oks_certs_parse(certs, oks_span_z("aGVsbG8="), pool), OKS_R_CRYPTO_CERT_MALFORMED);
+    assert_int_equal(certs->nelts, 0); /* what could not be read is not among them */
 }
 
 /* ---- Keys of our own ---- */
