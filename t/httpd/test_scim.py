@@ -637,6 +637,19 @@ def test_patches(scim, operations, wanted):
         assert have == value, (name, have, body)
 
 
+def test_one_value_is_primary(scim):
+    """RFC 7643 2.4: at most one; of several the last."""
+    two = [{"value": "a@acme.example", "primary": True}, {"value": "b@acme.example", "primary": True}, {"value": "c@acme.example"}]
+
+    def primary(answer):
+        return [each["value"] for each in answer.json()["emails"] if each.get("primary")]
+    path = f"/Users/{scim.make(emails=two)['id']}"
+    assert primary(scim.get(path)) == ["b@acme.example"]
+    assert primary(scim.patch(path, {"op": "replace", "path": "emails", "value": two[1::-1]})) == ["a@acme.example"]
+    assert primary(scim.call("PUT", path, {"userName": scim.get(path).json()["userName"], "emails": two})) == ["b@acme.example"]
+    assert len(primary(scim.patch(path, {"op": "replace", "path": "emails[value pr].primary", "value": True}))) == 1
+
+
 # ---- Many at once ----
 
 def test_one_name_once_and_no_member_lost(site, scim):
