@@ -1,4 +1,5 @@
 /* Filters (RFC 7644 3.4.2.2): parsed into a tree whose paths are resolved, and asked of resources. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_lib.h>
@@ -242,12 +243,33 @@ bool oks_scim_text_equal(const oks_scim_attr_t *attr, const char *one, const cha
     return strcmp(oks_fold_key(one, pool), oks_fold_key(other, pool)) == 0;
 }
 
+/* xsd:dateTime (RFC 7643 2.3.5) of any time zone; without one it is UTC. */
+static bool read_time(apr_time_t *when, const char *text, apr_pool_t *pool)
+{
+    static const char shape[] = "+00:00";
+    const apr_size_t len = sizeof "2020-01-01T00:00:00" - 1;
+    int minutes = 0;
+    if (strlen(text) < len) return false;
+    const char *zone = text + len + strcspn(text + len, "Z+-");
+    if (*zone == '+' || *zone == '-') {
+        for (apr_size_t i = 1; i < sizeof shape; i++)
+            if (shape[i] == '0' ? !apr_isdigit(zone[i]) : zone[i] != shape[i]) return false;
+        minutes = atoi(zone + 1) * 60 + atoi(zone + 4);
+        if (minutes > 14 * 60 || zone[4] > '5') return false;
+        if (*zone == '-') minutes = -minutes;
+    } else if (*zone && strcmp(zone, "Z") != 0) {
+        return false;
+    }
+    text = apr_pstrcat(pool, apr_pstrmemdup(pool, text, (apr_size_t)(zone - text)), "Z", NULL);
+    if (oks_time_parse(when, oks_span_z(text), pool)) return false;
+    *when -= apr_time_from_sec(minutes * 60);
+    return true;
+}
+
 static int order(const oks_scim_attr_t *attr, const char *one, const char *other, apr_pool_t *pool)
 {
     apr_time_t a, b;
-    if (attr->type == OKS_SCIM_DATE_TIME && !oks_time_parse(&a, oks_span_z(one), pool) && !oks_time_parse(&b, oks_span_z(other),
-            pool))
-        return (a > b) - (a < b);
+    if (attr->type == OKS_SCIM_DATE_TIME && read_time(&a, one, pool) && read_time(&b, other, pool)) return (a > b) - (a < b);
     return strcmp(one, other);
 }
 

@@ -548,6 +548,12 @@ def test_filters(site, scim):
         'name.familyName eq "x\\"; DROP TABLE users; --"': set(),
     }.items():
         assert found(text) == wanted, text
+    for text, wanted in {  # RFC 7644 3.4.2.2: a chronological comparison, whatever the time zone
+        'eq "{}+00:00"': True, 'eq "{}-00:00"': True, 'eq "{}"': True, 'eq "{}.000Z"': True, 'ge "{}+14:00"': True, 'lt "{}-14:00"': True, 'lt "{}+14:00"': False,
+        'gt "{}-00:01"': False, 'gt "{}+00:01"': True, 'eq "{}+0:00"': False, 'eq "{}+00:60"': False, 'eq "{}+"': False, 'eq "{}+00:00Z"': False,
+    }.items():
+        created = scim.get(f"/Users/{ann}").json()["meta"]["created"].removesuffix("Z")
+        assert (found("userName co \".ann\" and meta.created " + text.format(created)) == {ann}) is wanted, text
     assert scim.find(f'emails.value eq "{mark}@home.example"')[0]["id"] == ann, "an address beside the one in the index"
     assert scim.find(f'id eq "{bob}"')[0]["id"] == bob and scim.find('id eq "nobody"') == []
 
