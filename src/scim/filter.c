@@ -7,8 +7,6 @@
 
 #include "scim_private.h"
 
-#define ZONE_LEN (sizeof "+01:00" - 1)
-
 typedef enum op_t { OP_AND, OP_OR, OP_NOT, OP_VALUE, OP_PR, OP_EQ, OP_NE, OP_CO, OP_SW, OP_EW, OP_GT, OP_GE, OP_LT, OP_LE } op_t;
 
 struct oks_scim_filter_t {
@@ -245,18 +243,26 @@ bool oks_scim_text_equal(const oks_scim_attr_t *attr, const char *one, const cha
     return strcmp(oks_fold_key(one, pool), oks_fold_key(other, pool)) == 0;
 }
 
-/* An xsd:dateTime (RFC 7643 2.3.5): in UTC, or with an offset. */
-static bool read_time(apr_time_t *time, const char *text, apr_pool_t *pool)
+/* xsd:dateTime (RFC 7643 2.3.5) of any time zone; without one it is UTC. */
+static bool read_time(apr_time_t *when, const char *text, apr_pool_t *pool)
 {
-    apr_size_t len = strlen(text);
-    const char *zone = len > ZONE_LEN ? text + len - ZONE_LEN : "";
-    if (!oks_time_parse(time, oks_span_z(text), pool)) return true;
-    if (!*zone || !strchr("+-", *zone) || !apr_isdigit(zone[1]) || !apr_isdigit(zone[2]) || zone[3] != ':' ||
-        !apr_isdigit(zone[4]) || !apr_isdigit(zone[5])) return false;
-    const char *local = apr_pstrcat(pool, apr_pstrmemdup(pool, text, len - ZONE_LEN), "Z", NULL);
-    if (oks_time_parse(time, oks_span_z(local), pool)) return false;
-    apr_time_t offset = apr_time_from_sec((atoi(zone + 1) * 60 + atoi(zone + 4)) * 60);
-    *time += *zone == '+' ? -offset : offset;
+    static const char shape[] = "+00:00";
+    const apr_size_t len = sizeof "2020-01-01T00:00:00" - 1;
+    int minutes = 0;
+    if (strlen(text) < len) return false;
+    const char *zone = text + len + strcspn(text + len, "Z+-");
+    if (*zone == '+' || *zone == '-') {
+        for (apr_size_t i = 1; i < sizeof shape; i++)
+            if (shape[i] == '0' ? !apr_isdigit(zone[i]) : zone[i] != shape[i]) return false;
+        minutes = atoi(zone + 1) * 60 + atoi(zone + 4);
+        if (minutes > 14 * 60 || zone[4] > '5') return false;
+        if (*zone == '-') minutes = -minutes;
+    } else if (*zone && strcmp(zone, "Z") != 0) {
+        return false;
+    }
+    text = apr_pstrcat(pool, apr_pstrmemdup(pool, text, (apr_size_t)(zone - text)), "Z", NULL);
+    if (oks_time_parse(when, oks_span_z(text), pool)) return false;
+    *when -= apr_time_from_sec(minutes * 60);
     return true;
 }
 

@@ -40,6 +40,18 @@ oks_err_t *oks_scim_read_one(json_t **out, const oks_scim_attr_t *attr, const js
     return NULL;
 }
 
+/* One primary value at most (RFC 7643 2.4), whatever a client says: the last. */
+static void keep_one_primary(json_t *list)
+{
+    bool found = false;
+    for (size_t k = json_array_size(list); k-- > 0;) {
+        json_t *each = json_array_get(list, k);
+        if (!json_is_true(json_object_get(each, "primary"))) continue;
+        if (found) json_object_set_new(each, "primary", json_false());
+        found = true;
+    }
+}
+
 static oks_err_t *read_many(json_t **out, const oks_scim_attr_t *attr, const json_t *in, apr_pool_t *pool)
 {
     size_t i, limit = strcmp(attr->name, "members") == 0 ? OKS_SCIM_MEMBERS_MAX : OKS_SCIM_VALUES_MAX;
@@ -51,6 +63,7 @@ static oks_err_t *read_many(json_t **out, const oks_scim_attr_t *attr, const jso
         if (!err && one && (!json_is_object(one) || json_object_size(one))) json_array_append_new(list, one);
         else json_decref(err ? NULL : one);
     }
+    keep_one_primary(list);
     *out = !err && json_array_size(list) ? list : NULL;
     if (!*out) json_decref(list);
     return err;

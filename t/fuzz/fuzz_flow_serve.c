@@ -71,6 +71,7 @@ static void make_orgs(apr_pool_t *pool)
         orgs[i].session = (oks_session_limits_t){ .lifetime = apr_time_from_sec(8 * 3600), .idle = apr_time_from_sec(3600) };
         orgs[i].skew = apr_time_from_sec(120);
         orgs[i].scim_tokens = tokens;
+        orgs[i].scim_body_max = OKS_SCIM_BODY_DEFAULT;
         orgs[i].local_providers = locals;
         orgs[i].break_glass = accounts;
         oks_flow_name_cookies(&orgs[i], flow.vhost, pool);

@@ -552,6 +552,12 @@ def test_filters(site, scim):
         'name.familyName eq "x\\"; DROP TABLE users; --"': set(),
     }.items():
         assert found(text) == wanted, text
+    for text, wanted in {  # RFC 7644 3.4.2.2: a chronological comparison, whatever the time zone
+        'eq "{}+00:00"': True, 'eq "{}-00:00"': True, 'eq "{}"': True, 'eq "{}.000Z"': True, 'ge "{}+14:00"': True, 'lt "{}-14:00"': True, 'lt "{}+14:00"': False,
+        'gt "{}-00:01"': False, 'gt "{}+00:01"': True, 'eq "{}+0:00"': False, 'eq "{}+00:60"': False, 'eq "{}+"': False, 'eq "{}+00:00Z"': False,
+    }.items():
+        created = scim.get(f"/Users/{ann}").json()["meta"]["created"].removesuffix("Z")
+        assert (found("userName co \".ann\" and meta.created " + text.format(created)) == {ann}) is wanted, text
     assert scim.find(f'emails.value eq "{mark}@home.example"')[0]["id"] == ann, "an address beside the one in the index"
     assert scim.find(f'id eq "{bob}"')[0]["id"] == bob and scim.find('id eq "nobody"') == []
 
@@ -639,6 +645,19 @@ def test_patches(scim, operations, wanted):
         for part in [ENTERPRISE, *filter(None, name[len(ENTERPRISE):].split("."))] if name.startswith(ENTERPRISE) else name.split("."):
             have = (have[int(part)] if int(part) < len(have) else None) if isinstance(have, list) else have.get(part) if have else None
         assert have == value, (name, have, body)
+
+
+def test_one_value_is_primary(scim):
+    """RFC 7643 2.4: at most one; of several the last."""
+    two = [{"value": "a@acme.example", "primary": True}, {"value": "b@acme.example", "primary": True}, {"value": "c@acme.example"}]
+
+    def primary(answer):
+        return [each["value"] for each in answer.json()["emails"] if each.get("primary")]
+    path = f"/Users/{scim.make(emails=two)['id']}"
+    assert primary(scim.get(path)) == ["b@acme.example"]
+    assert primary(scim.patch(path, {"op": "replace", "path": "emails", "value": two[1::-1]})) == ["a@acme.example"]
+    assert primary(scim.call("PUT", path, {"userName": scim.get(path).json()["userName"], "emails": two})) == ["b@acme.example"]
+    assert len(primary(scim.patch(path, {"op": "replace", "path": "emails[value pr].primary", "value": True}))) == 1
 
 
 # ---- Many at once ----

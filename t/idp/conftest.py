@@ -1,5 +1,4 @@
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -7,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "httpd"))
 import harness  # noqa: E402
+import npm  # noqa: E402
 from keycloak import Keycloak  # noqa: E402
 
 CONF = """
@@ -82,14 +82,7 @@ def headers(browser, path="/headers.json"):
             for name, value in answer.json() if name.startswith("X-Remote-")}
 
 
-@pytest.fixture(scope="session")
-def npm():
+@pytest.fixture(scope="session", name="npm")
+def npm_packages():
     """A directory with the packages of package.json and our programs beside them."""
-    place = harness.ROOT / "build/npm"
-    place.mkdir(parents=True, exist_ok=True)
-    here = pathlib.Path(__file__).parent
-    for file in (*here.glob("*.mjs"), here / "package.json"):
-        shutil.copy(file, place)
-    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=place, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return place
+    return npm.installed()
