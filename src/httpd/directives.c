@@ -810,6 +810,12 @@ const command_rec oks_httpd_commands[] = {
 
 /* ---- A file of OktaSSOOrgDir: what could stand in <OktaSSOOrg NAME>, read as httpd reads .htaccess ---- */
 
+/* httpd would write its own variables there; also where the line goes on between the two characters. */
+static bool has_variable(oks_span_t line)
+{
+    return line.len > 1 && (memmem(line.ptr, line.len, "${", 2) || !memcmp(line.ptr + line.len - 2, "$\\", 2));
+}
+
 /* Before httpd's own reader sees it: some of its directives act while they are read. */
 static const char *check_lines(oks_span_t text, apr_pool_t *pool)
 {
@@ -824,6 +830,8 @@ static const char *check_lines(oks_span_t text, apr_pool_t *pool)
         else if (strncasecmp(word, "<" XML_SECTION ">", sizeof "<" XML_SECTION ">" - 1) == 0) in_xml = true;
         else if (!continued && *word && *word != '#' && strncasecmp(word, "OktaSSO", 7) != 0)
             return apr_psprintf(pool, "line %d: only OktaSSO... settings of the organization can stand here", number);
+        else if (has_variable(line))
+            return apr_psprintf(pool, "line %d: ${...} cannot stand here", number);
         continued = goes_on && !in_xml;
     }
     return NULL;

@@ -166,13 +166,17 @@ static void contest(oks_orgdir_t *dir, const oks_org_entry_t *entry, apr_pool_t 
     }
 }
 
-/* Who may write a file here may not yet run commands as httpd; and nobody waits for one while the lock is held. */
+/* Who may write a file here may not yet run commands as httpd, nor read what httpd may read: a secret goes to the token endpoint
+ * that the same file names. */
 static const char *check_secret(const oks_setting_t *setting, apr_pool_t *pool)
 {
+    static const char *const elsewhere[] = { "exec:", "file:", "env:" };
     const oks_client_conf_t *secret = setting->value;
-    if (!setting->text || strncmp(secret->source, "exec:", 5) != 0) return NULL;
-    return apr_psprintf(pool, "%s: OktaSSOClientSecret: no command is run for a file of OktaSSOOrgDir: take file:PATH or env:NAME",
-                        setting->where);
+    for (apr_size_t i = 0; setting->text && i < sizeof elsewhere / sizeof elsewhere[0]; i++)
+        if (strncmp(secret->source, elsewhere[i], strlen(elsewhere[i])) == 0)
+            return apr_psprintf(pool, "%s: OktaSSOClientSecret: in a file of OktaSSOOrgDir the secret stands there itself, without "
+                                "%s", setting->where, elsewhere[i]);
+    return NULL;
 }
 
 static const char *read_org(oks_org_entry_t **entry, oks_orgdir_t *dir, file_t *file, batch_t *batch, apr_pool_t *scratch)

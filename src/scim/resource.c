@@ -89,7 +89,8 @@ static oks_err_t *read_object(json_t **out, const oks_scim_attr_t *attrs, const 
     json_object_foreach((json_t *)(uintptr_t)in, key, value) {
         const oks_scim_attr_t *attr = oks_scim_find(attrs, oks_span_z(key));
         if (!attr || (attr->flags & (OKS_SCIM_READ_ONLY | OKS_SCIM_NEVER))) continue;
-        err = oks_scim_read_value(&read, attr, value, pool);
+        err = json_object_get(made, attr->name) ? invalid(attr, "it is there twice", pool) : NULL; /* in two spellings */
+        if (!err) err = oks_scim_read_value(&read, attr, value, pool);
         if (err) break;
         if (read) json_object_set_new(made, attr->name, read);
     }

@@ -141,8 +141,12 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     ("#" * 600_000, "is longer than"),
     ("<OktaSSOIdPMetadataXML>\nLoadModule\n", "lacks its"),
     ('OktaSSOIdPMetadata "/nonexistent"', "cannot be read"),
-    ('OktaSSOIdPIssuer "https://acme.okta.com"\nOktaSSOClientID c1\nOktaSSOClientSecret "exec:touch {dir}/ran"', "no command is run"),
-], ids=range(15))
+    ('OktaSSOIdPIssuer "https://acme.okta.com"\nOktaSSOClientID c1\nOktaSSOClientSecret "exec:touch {dir}/ran"', "the secret stands there itself"),
+    ('OktaSSOClientID c1\nOktaSSOClientSecret "file:/etc/passwd"', "the secret stands there itself"),
+    ('OktaSSOClientID c1\nOktaSSOClientSecret "env:PATH"', "the secret stands there itself"),
+    ('OktaSSOSPEntityID "urn:${PATH}"', "line 1: ${...} cannot stand here"),
+    ('OktaSSOSPEntityID \\\n"urn:$\\\n{PATH}"', "cannot stand here"),
+], ids=range(19))
 def test_what_a_file_may_not_say(httpd, okta, text, said):
     site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
     good, told = site.server.configtest()
