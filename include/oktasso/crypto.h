@@ -36,6 +36,9 @@ apr_ssize_t oks_unseal_into(unsigned char *out, apr_size_t size, const oks_keyri
 oks_err_t *oks_unseal(oks_span_t *plain, const oks_keyring_t *ring, oks_span_t aad, oks_span_t text, apr_pool_t *pool)
     OKS_MUST_USE;
 
+/* Was it sealed with the first key, so that it needs no other one? */
+bool oks_seal_is_current(const oks_keyring_t *ring, oks_span_t text);
+
 /* ---- X.509 as a key container (OKTA.md B.1.2): neither chain, name nor signature of a certificate is judged - */
 
 typedef struct oks_cert_t {

@@ -43,8 +43,7 @@ static const char usage[] =
 
 static int fail(const oks_err_t *err, apr_pool_t *pool)
 {
-    const oks_reason_info_t *info = oks_reason_info(err->reason);
-    fprintf(stderr, "oktassoctl: %s\n%s\n", oks_err_text(err, pool), info->operator_text);
+    fprintf(stderr, "oktassoctl: %s\n", oks_err_text(err, pool));
     return FAILED;
 }
 
@@ -66,6 +65,11 @@ static int new_token(const call_t *call)
     const char *token = apr_pstrcat(call->pool, TOKEN_PREFIX, secret, NULL);
     oks_sha256(digest, oks_span_z(token));
     err = oks_directory_token_add(call->directory, call->org, digest, &wanted, apr_time_now(), call->pool);
+    if (err && err->reason == OKS_R_DIRECTORY_USER_UNKNOWN) {
+        fprintf(stderr, "oktassoctl: %s has no user %s in the directory (%s)\n", call->org, call->owner,
+                oks_reason_info(err->reason)->code);
+        return FAILED;
+    }
     if (err) return fail(err, call->pool);
     puts(token);
     if (fflush(stdout) != 0) {
@@ -149,6 +153,7 @@ static int run(const command_t *command, call_t *call, const char *spec)
 
 static const apr_getopt_option_t options[] = {
     { "directory", 'd', true, NULL }, { "label", 'l', true, NULL }, { "owner", 'o', true, NULL }, { "help", 'h', false, NULL },
+    { "version", 'V', false, NULL },
     { NULL, 0, false, NULL }
 };
 
@@ -184,6 +189,7 @@ int main(int argc, const char *const *argv, const char *const *env)
         case 'd': spec = value; break;
         case 'l': call.label = value; break;
         case 'o': call.owner = value; break;
+        case 'V': puts("oktassoctl " OKS_VERSION); return DONE;
         default: fputs(usage, stdout); return DONE;
         }
     }
@@ -191,6 +197,7 @@ int main(int argc, const char *const *argv, const char *const *env)
     const char *const *words = (const char *const *)reader->argv + reader->ind;
     const command_t *command = find_command(argc - reader->ind, words);
     if (!command) return misuse("no such command, or not with so many words", usage);
+    if (spec && *spec == '/') spec = apr_pstrcat(call.pool, SQLITE, spec, NULL); /* a path alone can be nothing else */
     call.org = words[2];
     call.id = command->operands == 2 ? words[3] : NULL;
     if (!oks_org_name_ok(oks_span_z(call.org))) return misuse("no organization name: 1 to 63 of a-z, 0-9 and -", "");

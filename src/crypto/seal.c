@@ -199,3 +199,15 @@ oks_err_t *oks_unseal(oks_span_t *plain, const oks_keyring_t *ring, oks_span_t a
     *plain = oks_span((char *)out, (apr_size_t)len);
     return NULL;
 }
+
+bool oks_seal_is_current(const oks_keyring_t *ring, oks_span_t text)
+{
+    oks_span_t message;
+    apr_pool_t *own;
+    bool current = false;
+    if (apr_pool_create(&own, NULL) != APR_SUCCESS) return false;
+    if (!oks_base64url_decode(&message, text, own))
+        current = message.len > HEAD_LEN && memcmp(message.ptr + 1, ring->keys[0].id, ID_LEN) == 0;
+    apr_pool_destroy(own);
+    return current;
+}

@@ -66,7 +66,8 @@ oks_err_t *oks_directory_open(oks_directory_t **directory, const char *spec, int
     while (made->dialect->scheme && (!colon || strlen(made->dialect->scheme) != (apr_size_t)(colon - spec) ||
                                      strncmp(made->dialect->scheme, spec, (apr_size_t)(colon - spec)) != 0))
         made->dialect++;
-    if (!made->dialect->scheme) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "no such kind of directory: %s", spec);
+    if (!made->dialect->scheme) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "no such kind of directory: %s: "
+                                              "sqlite3:/PATH or pgsql:CONNINFO is wanted", spec);
     made->pool = pool;
     made->params = apr_pstrdup(pool, colon + 1);
     made->counters = counters;
@@ -139,8 +140,9 @@ static oks_err_t *connect_one(oks_conn_t **conn, oks_directory_t *directory, boo
     apr_status_t status = apr_dbd_open_ex(directory->driver, own, directory->params, &made->handle, &message);
     oks_err_t *err = NULL;
     if (status != APR_SUCCESS) {
-        err = oks_err_from(pool, OKS_R_DIRECTORY_UNAVAILABLE, status, NULL, "%s",
-                           message ? apr_pstrdup(pool, message) : "cannot open");
+        const bool is_file = directory->dialect->is_file; /* conninfo may hold a password */
+        err = oks_err_from(pool, OKS_R_DIRECTORY_UNAVAILABLE, status, NULL, "%s%s%s", is_file ? directory->params : "",
+                           is_file ? ": " : "", message ? apr_pstrdup(pool, message) : "cannot open");
     } else {
         apr_pool_cleanup_register(own, made, close_handle, apr_pool_cleanup_null);
         err = set_up(made, pool);

@@ -66,6 +66,13 @@ typedef struct login_work_t {
     bool user_changed;
 } login_work_t;
 
+/* Whom a refusal is about, for the log. */
+static const char *who(const login_work_t *work, apr_pool_t *pool)
+{
+    const oks_profile_t *profile = work->login->profile;
+    return oks_log_escape(oks_span_z(*profile->email ? profile->email : profile->subject), OKS_EMAIL_MAX, pool);
+}
+
 typedef struct found_t {
     bool present, active, same; /* same: nothing of the profile would change */
     bool deleted;               /* what SCIM has left of somebody: gives way to who was pushed since */
@@ -99,7 +106,8 @@ static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *con
     found->deleted = oks_conn_number(conn, row, OKS_C_USER_DELETED) != 0;
     OKS_TRY(oks_conn_id(&found->id, conn, row, OKS_C_USER_ID, pool));
     while ((row = oks_conn_row(conn, results, pool)) != NULL)
-        if (!oks_conn_number(conn, row, OKS_C_USER_DELETED)) return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, NULL);
+        if (!oks_conn_number(conn, row, OKS_C_USER_DELETED))
+            return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", who(work, pool));
     return NULL;
 }
 
@@ -109,7 +117,7 @@ static oks_err_t *create_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     const oks_profile_t *p = login->profile;
     const char *now = oks_directory_number(login->now, pool);
     int rows;
-    if (login->provisioning != OKS_PROVISIONING_JIT) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    if (login->provisioning != OKS_PROVISIONING_JIT) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, "%s", who(work, pool));
     work->user = login->new_user;
     OKS_TRY(oks_conn_query(&rows, conn, OKS_S_USER_INSERT,
                            OKS_ARGS(p->subject, work->subject_key, p->email, work->email_key, p->first_name, p->last_name,
@@ -154,7 +162,7 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
             continue;
         }
         if (found->present && memcmp(&next.id, &found->id, sizeof next.id) != 0)
-            return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, NULL);
+            return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", who(work, pool));
         *found = next;
     }
     if (!found->present && ngone) *found = gone[0];
@@ -168,7 +176,8 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     found_t found;
     OKS_TRY(find_user(&found, work, conn, pool));
     if (!found.present) return create_user(work, conn, pool);
-    if (!found.active) return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, NULL); /* nothing resurrects (SECURITY.md 33) */
+    if (!found.active) /* nothing resurrects (SECURITY.md 33) */
+        return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, "%s", who(work, pool));
     work->user = found.id;
     return found.same || work->login->keep_profile ? NULL : update_user(work, conn, pool);
 }

@@ -88,12 +88,12 @@ static oks_err_t *write_keys(const char **sealed, const oks_flow_t *flow, const 
     return oks_seal(sealed, flow->keys, oks_span_z(document_key(flow, pool)), oks_span_z(text), pool);
 }
 
-static oks_err_t *read_keys(keyset_t *set, const oks_flow_t *flow, oks_span_t sealed, apr_pool_t *keep, apr_pool_t *pool)
+static oks_err_t *read_keys(keyset_t *set, const oks_flow_t *flow, const oks_document_t *kept, apr_pool_t *keep, apr_pool_t *pool)
 {
     oks_span_t text;
     json_t *document, *keys, *each;
     size_t i;
-    OKS_TRY(oks_unseal(&text, flow->keys, oks_span_z(document_key(flow, pool)), sealed, pool));
+    OKS_TRY(oks_flow_open_kept(&text, flow, document_key(flow, pool), kept, pool));
     OKS_TRY(oks_json_parse(&document, text, KEYS_TEXT_MAX, pool));
     keys = json_object_get(document, "keys");
     set->count = 0;
@@ -134,7 +134,7 @@ static oks_err_t *load_keys(keyset_t *set, const oks_flow_t *flow, apr_time_t no
     OKS_TRY(oks_directory_document(&document, flow->directory, key, pool));
     if (document && set->text && oks_span_eq_z(document->content, set->text) && set->since[set->count - 1] + KEY_LIFETIME > now)
         return NULL;
-    if (document) OKS_TRY(read_keys(set, flow, document->content, keep, pool));
+    if (document) OKS_TRY(read_keys(set, flow, document, keep, pool));
     OKS_TRY(rotate(&changed, set, now, pool));
     if (changed) {
         OKS_TRY(write_keys(&sealed, flow, set, pool));
@@ -142,7 +142,7 @@ static oks_err_t *load_keys(keyset_t *set, const oks_flow_t *flow, apr_time_t no
         OKS_TRY((document ? oks_directory_document_put : oks_directory_document_keep)(flow->directory, key, &next, pool));
         OKS_TRY(oks_directory_document(&document, flow->directory, key, pool)); /* of several that made one, one has won */
         if (!document) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "the keys that were just written");
-        OKS_TRY(read_keys(set, flow, document->content, keep, pool));
+        OKS_TRY(read_keys(set, flow, document, keep, pool));
     }
     set->text = oks_span_dup(document->content, keep);
     return NULL;

@@ -286,6 +286,9 @@ oks_err_t *oks_flow_serve_pem(oks_answer_t **answer, const oks_flow_t *flow, con
 bool oks_flow_domain_allowed(const oks_org_t *org, oks_span_t email);
 /* "First Last", or the one that is there. */
 const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool);
+/* kept.c: opens what we keep sealed in `document`, and seals it anew when session.keys was rolled over. flow.keys.gone */
+oks_err_t *oks_flow_open_kept(oks_span_t *plain, const oks_flow_t *flow, const char *key, const oks_document_t *document,
+                              apr_pool_t *pool) OKS_MUST_USE;
 /* scimtoken.c: scim.token.*, directory.database.unavailable */
 oks_err_t *oks_flow_scim_authorize(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                                    apr_pool_t *pool) OKS_MUST_USE;

@@ -127,13 +127,19 @@ static const char *link_button(const char *url, const char *label, apr_pool_t *p
     return apr_pstrcat(pool, "<p><a class=\"button\" href=\"", oks_html_escape(url, pool), "\">", label, "</a></p>\n", NULL);
 }
 
-static const char *who_text(oks_who_t who)
+static const char *who_text(oks_who_t who, int status)
 {
     switch (who) {
     case OKS_WHO_OKTA_ADMIN: return "If this goes on, the administrator of your organization's identity provider can help.";
     case OKS_WHO_SERVER_ADMIN: return "The administrator of this server can help.";
-    default: return "You can try again.";
+    default: return status == 401 || status == 404 || status == 405 ? "" : "You can try again.";
     }
+}
+
+static const char *again_label(oks_reason_t reason)
+{
+    return reason == OKS_R_HTTPD_REQUEST_DENIED ? "Sign out"
+         : reason == OKS_R_FLOW_SESSION_NONE || reason == OKS_R_FLOW_ORG_UNKNOWN ? "Sign in" : "Sign in again";
 }
 
 static const char *title_of(int status)
@@ -148,8 +154,8 @@ const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t 
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     const char *title = err->reason == OKS_R_HTTPD_REQUEST_DENIED ? "You may not see this page" : title_of(info->http_status);
     const char *content = apr_pstrcat(
-        pool, "<p>", oks_html_escape(info->visitor, pool), "</p>\n<p class=\"who\">", who_text(info->who), "</p>\n",
-        link_button(again_url, "Sign in again", pool), "<dl>",
+        pool, "<p>", oks_html_escape(info->visitor, pool), "</p>\n<p class=\"who\">", who_text(info->who, info->http_status),
+        "</p>\n", link_button(again_url, again_label(err->reason), pool), "<dl>",
         err->reason == OKS_R_FLOW_ATTRIBUTE_MISSING ? apr_pstrcat(pool, "<dt>Missing</dt><dd>", oks_html_escape(err->detail, pool),
                                                                   "</dd>", NULL) : "", "<dt>Reason</dt><dd>", info->code,
         "</dd><dt>Request</dt><dd>", oks_html_escape(request->id, pool), "</dd><dt>Time</dt><dd>",

@@ -168,7 +168,7 @@ static oks_err_t *check_email(const oks_profile_t *profile, const oks_org_t *org
     }
     if (!oks_email_ok(email)) return oks_err(pool, OKS_R_FLOW_EMAIL_MALFORMED, NULL);
     if (oks_flow_domain_allowed(org, email)) return NULL;
-    return oks_err(pool, OKS_R_FLOW_EMAIL_DOMAIN, "domain \"%s\"", oks_span_dup(oks_email_domain(email), pool));
+    return oks_err(pool, OKS_R_FLOW_EMAIL_DOMAIN, "\"%s\"", oks_span_dup(email, pool));
 }
 
 oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const oks_identity_t *identity,

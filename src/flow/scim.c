@@ -21,7 +21,8 @@ typedef struct scim_t {
     const char *id;             /* of one resource; NULL: all of them */
     const char *base;           /* URL up to /v2 */
     bool made;                  /* just now: it is in no group */
-    const char *user;           /* whom a write is about, for the log */
+    const char *user;           /* whom a write is about, for the log, */
+    const char *event;          /* and what came of it, where that is more than a change */
     apr_array_header_t *params; /* of the query; of a search, of its body */
     apr_pool_t *pool;
 } scim_t;
@@ -456,8 +457,10 @@ static oks_err_t *edit_user(oks_user_row_t *row, void *baton, apr_pool_t *pool)
     } else {
         OKS_TRY(oks_scim_read(&resource, &oks_scim_user, edit->body, pool));
     }
+    const bool was_active = row->active;
     OKS_TRY(fill_user(row, edit->s, resource));
     edit->s->user = row->user_name;
+    edit->s->event = was_active == row->active ? NULL : row->active ? "scim.activate" : "scim.deactivate";
     return NULL;
 }
 
@@ -546,7 +549,8 @@ static oks_err_t *serve_write(oks_answer_t **answer, scim_t *s)
         version = err ? 0 : row->version;
     }
     OKS_TRY(as_scim(err, s->pool));
-    *answer = show(s, s->made ? 201 : 200, s->made ? "scim.create" : edit.patch ? "scim.patch" : "scim.replace", resource, version);
+    const char *event = s->made ? "scim.create" : s->event ? s->event : edit.patch ? "scim.patch" : "scim.replace";
+    *answer = show(s, s->made ? 201 : 200, event, resource, version);
     return NULL;
 }
 

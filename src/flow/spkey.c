@@ -30,7 +30,7 @@ static oks_err_t *read_made(const oks_keypair_t **pair, const oks_flow_t *flow, 
     *pair = NULL;
     OKS_TRY(oks_directory_document(&document, flow->directory, key, pool));
     if (!document) return NULL;
-    OKS_TRY(oks_unseal(&pem, flow->keys, oks_span_z(key), document->content, pool));
+    OKS_TRY(oks_flow_open_kept(&pem, flow, key, document, pool));
     OKS_TRY(oks_keypair_parse(&read, pem, pem, pool));
     *pair = read;
     return NULL;

@@ -30,7 +30,6 @@ static apr_file_t *open_one(server_rec *s, const char *target, apr_pool_t *pool)
 int oks_httpd_open_logs(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
 {
     apr_hash_t *opened = apr_hash_make(ptemp);
-    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK; /* httpd reads its configuration twice */
     for (server_rec *s = main_server; s; s = s->next) {
         oks_server_conf_t *conf = oks_httpd_server_conf(s);
         if (!conf->audit_target) continue;

@@ -27,7 +27,9 @@ int oks_httpd_refuse(request_rec *r, const char *org, const oks_err_t *err)
     oks_request_t value;
     oks_httpd_value(&value, r);
     oks_httpd_value_rest(&value, r);
-    oks_answer_t *answer = oks_flow_refuse(&value, err, NULL, r->pool);
+    const bool denied = org && err->reason == OKS_R_HTTPD_REQUEST_DENIED; /* perhaps somebody else may */
+    const char *leave = denied ? apr_pstrcat(r->pool, oks_httpd_server_conf(r->server)->path, "/logout/", org, NULL) : NULL;
+    oks_answer_t *answer = oks_flow_refuse(&value, err, leave, r->pool);
     answer->org = org;
     if (oks_httpd_note(r)->pass) answer->user = r->user;
     return oks_httpd_send(r, answer, value.id);

@@ -164,8 +164,9 @@ static const char *complete_local(oks_org_entry_t *entry, const oks_org_conf_t *
                             "OktaSSOLocalProvider file", conf->set[OKS_SET_BREAK_GLASS].where);
     for (const char *const *name = org->local_providers; name && *name; name++)
         if (!ap_lookup_provider(AUTHN_PROVIDER_GROUP, *name, AUTHN_PROVIDER_VERSION))
-            return apr_psprintf(pool, "%s: OktaSSOLocalProvider: httpd has no authentication provider \"%s\": load its module "
-                                "(mod_authn_%s)", conf->set[OKS_SET_LOCAL_PROVIDER].where, *name, *name);
+            return apr_psprintf(pool, "%s: OktaSSOLocalProvider: httpd has no authentication provider \"%s\": is it "
+                                "misspelled (file, dbm, dbd, ldap, socache), or its module not loaded?",
+                                conf->set[OKS_SET_LOCAL_PROVIDER].where, *name);
     return NULL;
 }
 

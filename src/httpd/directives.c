@@ -99,6 +99,9 @@ static const char *check_section(const ap_directive_t *first, apr_pool_t *pool)
     for (const ap_directive_t *child = first; child; child = child->next) {
         const command_rec *row = oks_httpd_commands;
         while (row->name && strcasecmp(row->name, child->directive) != 0) row++;
+        if (!row->name && strncasecmp(child->directive, "OktaSSO", 7) == 0)
+            return apr_psprintf(pool, "%s (line %d): there is no such directive: perhaps misspelled", child->directive,
+                                child->line_num);
         if (!row->name || !(row->req_override & ACCESS_CONF) || strcasecmp(child->directive, "OktaSSOOrg") == 0)
             return apr_psprintf(pool, "%s cannot stand in <OktaSSOOrg> (line %d): only OktaSSO... settings of the "
                                 "organization can", child->directive, child->line_num);
@@ -272,7 +275,8 @@ static const char *set_algorithms(cmd_parms *cmd, void *dir, int argc, char *con
         unsigned saml = oks_saml_algorithm(argv[i]), jws = oks_jws_algorithm(oks_span_z(argv[i]));
         if (!saml && !jws)
             return apr_psprintf(cmd->pool, "OktaSSOAlgorithms \"%s\" is not known: write some of rsa-sha256, rsa-sha384, "
-                                "rsa-sha512, ecdsa-sha256, ecdsa-sha384, ecdsa-sha512, rsa-sha1; of OpenID Connect RS256, PS256, "
+                                "rsa-sha512, ecdsa-sha256, ecdsa-sha384, ecdsa-sha512, sha256-rsa-MGF1, sha384-rsa-MGF1, "
+                                "sha512-rsa-MGF1, rsa-sha1; of OpenID Connect RS256, PS256, "
                                 "ES256 and so on", argv[i]);
         set->saml |= saml;
         set->jws |= jws;
@@ -618,8 +622,19 @@ static const char *set_state_dir(cmd_parms *cmd, void *dir, const char *path)
     return only_main(cmd);
 }
 
+/* Is there a folder for the file? Whoever runs configtest may not see into it: that is no error. */
+static const char *check_folder(const cmd_parms *cmd, const char *path)
+{
+    apr_finfo_t info;
+    const char *folder = ap_make_dirstr_parent(cmd->temp_pool, path);
+    if (!APR_STATUS_IS_ENOENT(apr_stat(&info, folder, APR_FINFO_TYPE, cmd->temp_pool))) return NULL;
+    return apr_psprintf(cmd->pool, "%s: there is no directory %s", cmd->cmd->name, folder);
+}
+
 static const char *set_directory(cmd_parms *cmd, void *dir, const char *spec)
 {
+    const char *error = strncmp(spec, "sqlite3:/", 9) == 0 ? check_folder(cmd, spec + 8) : NULL;
+    if (error) return error;
     if (strncmp(spec, "sqlite3:/", 9) != 0 && strncmp(spec, "pgsql:", 6) != 0)
         return "OktaSSODirectory takes sqlite3:/ABSOLUTE/PATH or pgsql:CONNINFO, such as "
                "\"pgsql:host=db.example.com dbname=oktasso\"";
@@ -631,6 +646,9 @@ static const char *set_keys(cmd_parms *cmd, void *dir, const char *source)
 {
     if (strncmp(source, "file:", 5) != 0 && strncmp(source, "exec:", 5) != 0)
         return "OktaSSOKeys takes file:PATH or exec:COMMAND";
+    apr_finfo_t info;
+    if (source[0] == 'f' && APR_STATUS_IS_ENOENT(apr_stat(&info, source + 5, APR_FINFO_TYPE, cmd->temp_pool)))
+        return apr_psprintf(cmd->pool, "OktaSSOKeys: there is no file %s: make it by openssl rand -hex 32", source + 5);
     oks_httpd_server_conf(cmd->server)->keys = source;
     return only_main(cmd);
 }
@@ -719,6 +737,8 @@ static const char *set_audit_log(cmd_parms *cmd, void *dir, const char *target)
     const bool piped = *target == '|';
     target = piped ? target : ap_server_root_relative(cmd->pool, target);
     if (!target || !target[piped]) return "OktaSSOAuditLog takes a file or \"|COMMAND\"";
+    const char *error = piped ? NULL : check_folder(cmd, target);
+    if (error) return error;
     oks_httpd_server_conf(cmd->server)->audit_target = target;
     return NULL;
 }

@@ -37,7 +37,11 @@ static oks_err_t *system_error(apr_pool_t *pool, const char *what, const char *p
 /* Belongs to the user that children run as: SQLite makes files beside the database. */
 static oks_err_t *make_state_dir(const char *path, apr_pool_t *pool)
 {
-    apr_status_t status = apr_dir_make_recursive(path, APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE, pool);
+    const apr_fileperms_t own = APR_FPROT_UREAD | APR_FPROT_UWRITE | APR_FPROT_UEXECUTE;
+    const char *parent = ap_make_dirstr_parent(pool, path); /* which httpd's User passes through */
+    apr_status_t status = apr_dir_make_recursive(parent, own | APR_FPROT_GREAD | APR_FPROT_GEXECUTE | APR_FPROT_WREAD |
+                                                 APR_FPROT_WEXECUTE, pool);
+    if (status == APR_SUCCESS) status = apr_dir_make_recursive(path, own, pool);
     if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "the state directory %s", path);
     if (geteuid() == 0 && chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
         return system_error(pool, "chown", path);
@@ -131,20 +135,20 @@ static oks_err_t *warn_of_lock_out(server_rec *main_server, oks_directory_t *dir
 }
 
 /* Opens, migrates and closes: nothing of the database crosses fork(). */
-static oks_err_t *migrate(server_rec *s, const char *spec, oks_counters_t *counters, apr_pool_t *ptemp)
+static oks_err_t *migrate(server_rec *s, const char *spec, oks_counters_t *counters, bool warn, apr_pool_t *ptemp)
 {
     apr_pool_t *own;
     oks_directory_t *directory;
     apr_pool_create(&own, ptemp);
     oks_err_t *err = oks_directory_open(&directory, spec, 1, counters, own);
     if (!err) err = oks_directory_migrate(directory, own);
-    if (!err) err = warn_of_lock_out(s, directory, own);
+    if (!err && warn) err = warn_of_lock_out(s, directory, own);
     if (err) err = oks_err(ptemp, err->reason, "%s", oks_err_text(err, ptemp));
     apr_pool_destroy(own);
     return err;
 }
 
-static oks_err_t *start(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
+static oks_err_t *start(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp, bool first)
 {
     const oks_server_conf_t *conf = oks_httpd_server_conf(s);
     oks_runtime_t *runtime = &oks_httpd_runtime;
@@ -159,16 +163,17 @@ static oks_err_t *start(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
     OKS_TRY(share_memory(runtime, s->process->pool, ptemp));
     if (strncmp(runtime->directory_spec, SQLITE, sizeof SQLITE - 1) == 0)
         OKS_TRY(make_database(runtime->directory_spec + sizeof SQLITE - 1, ptemp));
-    OKS_TRY(migrate(s, runtime->directory_spec, runtime->counters, ptemp));
-    return oks_net_init(pconf);
+    OKS_TRY(migrate(s, runtime->directory_spec, runtime->counters, !first, ptemp));
+    return first ? NULL : oks_net_init(pconf);
 }
 
 int oks_httpd_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
-    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) return OK; /* httpd reads its configuration twice */
-    oks_err_t *err = start(s, pconf, ptemp);
+    /* httpd reads its configuration twice. What is wrong is told the first time, while it still has a terminal. */
+    const bool first = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+    oks_err_t *err = start(s, pconf, ptemp, first);
     if (err) return fail(s, "cannot start", err, ptemp);
-    return oks_httpd_watchdog_start(s, pconf);
+    return first ? OK : oks_httpd_watchdog_start(s, pconf);
 }
 
 /* ---- Children ---- */

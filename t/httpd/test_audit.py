@@ -56,14 +56,16 @@ def test_a_virtual_host_has_its_own_and_a_program_may_read(httpd):
 
 
 def test_configtest(httpd):
-    for line, said in (("OktaSSOAuditLog", "takes one argument"), ('OktaSSOAuditLog "|"', "takes a file or")):
+    for line, said in (("OktaSSOAuditLog", "takes one argument"), ('OktaSSOAuditLog "|"', "takes a file or"),
+                       ("OktaSSOAuditLog /nowhere/audit.log", "there is no directory /nowhere/")):
         good, text = httpd(line + "\n", start=False).configtest()
         assert not good and said in text, text
 
 
 def test_a_log_that_cannot_be_opened_keeps_httpd_from_starting(httpd):
-    server = httpd("OktaSSOAuditLog /nowhere/audit.log\n" + CONF, start=False)
+    server = httpd('OktaSSOAuditLog "{dir}/htdocs"\n' + CONF, start=False)
     server.expect("OKS0040", "AH00019")
-    server.process = subprocess.Popen([harness.HTTPD, "-f", str(server.file), "-D", "FOREGROUND"], env=harness.environment(), stderr=subprocess.DEVNULL)
-    assert server.process.wait(harness.DEADLINE) != 0
-    assert "OKS0040: OktaSSOAuditLog /nowhere/audit.log cannot be opened" in server.log.read_text()
+    done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, text=True, timeout=60, env=harness.environment())
+    assert done.returncode != 0, "told while there is a terminal"
+    said = done.stderr + (server.log.read_text() if server.log.exists() else "")
+    assert f"OKS0040: OktaSSOAuditLog {server.dir}/htdocs cannot be opened" in said

@@ -61,6 +61,9 @@ WRONG = {
     "OktaSSOBaseURL": ("OktaSSOBaseURL http://app.example.com\n", "must be https"),
     "OktaSSOBaseURL path": ("OktaSSOBaseURL https://app.example.com/\n", "scheme, host and port alone"),
     "OktaSSOStateDir in a virtual host": ("<VirtualHost 127.0.0.1:1>\nOktaSSOStateDir /tmp\n</VirtualHost>\n", "belongs into the server config"),
+    "OktaSSODirectory nowhere": ("OktaSSODirectory sqlite3:/nowhere/x.db\n", "there is no directory /nowhere/"),
+    "OktaSSOKeys nowhere": ("OktaSSOKeys file:/nowhere/keys\n", "there is no file /nowhere/keys"),
+    "a misspelled directive in a section": ("<OktaSSOOrg acme>\nOktaSSOEmailDomains acme.com\n</OktaSSOOrg>\n", "perhaps misspelled"),
     "OktaSSODirectory": ("OktaSSODirectory mysql:x\n", "sqlite3:/ABSOLUTE/PATH"),
     "OktaSSOKeys": ("OktaSSOKeys secret\n", "file:PATH or exec:COMMAND"),
     "a setting twice": ("OktaSSOClockSkew 1m\nOktaSSOClockSkew 2m\n", "keep one of them"),
@@ -178,3 +181,27 @@ def test_metadata_from_a_file(httpd, okta):
     server.start()
     assert server.login()[1].status == 303
     assert oct((server.state / "session.keys").stat().st_mode)[-3:] == "600"
+
+
+def test_a_state_directory_comes_with_its_parents(httpd):
+    """Which httpd's User passes through."""
+    server = httpd(ORG + LOCATION, start=False)
+    server.file.write_text(server.file.read_text().replace(f'OktaSSOStateDir "{server.state}"', f'OktaSSOStateDir "{server.dir}/some/where/state"'))
+    server.start()
+    server.expect(r"flow\.idp\.unavailable")
+    server.wait_for_metadata()
+    browser, answer = server.login()
+    assert answer.status == 303 and headers(browser)
+    assert (server.dir / "some/where/state").stat().st_mode & 0o777 == 0o700 and (server.dir / "some").stat().st_mode & 0o777 == 0o755
+
+
+def test_what_keeps_httpd_from_starting_is_told_at_once(httpd):
+    """Before it leaves the terminal, with an exit status."""
+    import subprocess
+    server = httpd(ORG + LOCATION, start=False)
+    server.expect("OKS0020", "AH00020", "AH00016")
+    (server.dir / "broken.keys").write_text("no key\n")
+    server.configure(f'OktaSSOKeys "file:{server.dir}/broken.keys"\n' + ORG + LOCATION)
+    done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, timeout=60, env=harness.environment())
+    assert done.returncode != 0 and not (server.dir / "pid").exists()
+    assert "OKS0020: cannot start: " in server.log.read_text()

@@ -32,6 +32,7 @@ def files(tmp_path_factory):
                         place / certificate], check=True, capture_output=True)
     (place / "acme.secret").write_text("secret\n")
     (place / "users").write_text("")
+    (place / "session.keys").write_text("ab" * 32 + "\n")
     (place / "page.html").write_text("<!DOCTYPE html>\n<body>{{content}}")
     (place / "orgs").mkdir()
     (place / "orgs/acme.conf").write_text(METADATA)
@@ -42,7 +43,7 @@ def wrapped(block, files):
     text = re.sub(r"(?m)^ {4}", "", block).replace("/etc/apache2/", f"{files}/").replace("/srv/oktasso", str(files))
     text = re.sub(r"(?m)^LoadModule .*\n|^# .*\n", "", text).replace("0oa1...", "0oa1").replace("modules/", "")
     if text.lstrip().startswith(("<OktaSSOOrg ", "<Location", "<VirtualHost")):
-        outer = "" if "OktaSSOOrg acme" in text else METADATA.join(("<OktaSSOOrg acme>\n", "</OktaSSOOrg>\n"))
+        outer = "" if re.search("OktaSSOIdP|<OktaSSOOrg acme", text) else METADATA.join(("<OktaSSOOrg acme>\n", "</OktaSSOOrg>\n"))
         return outer + text
     if text.lstrip().startswith(SERVER):
         return text if "OktaSSOOrgDir" not in text else text.split("\n\n")[0]

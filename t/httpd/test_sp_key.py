@@ -1,6 +1,7 @@
 """Signed AuthnRequests, our own key, and URLs as other systems have them."""
 
 import base64
+import os
 import re
 import subprocess
 import urllib.parse
@@ -11,6 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from conftest import GUARDED
 from cryptography.hazmat.primitives.asymmetric import padding
 from harness import post_fields
 
@@ -196,3 +198,31 @@ def test_pem_by_parameter(shared_signing):
 @pytest.fixture
 def shared_signing(httpd, okta):
     return serve(httpd, okta, "OktaSSOSignRequests On\n")
+
+
+# ---- session.keys ----
+
+def roll(server, keep):
+    """A new key first; of the old ones the first `keep`."""
+    file = server.state / "session.keys"
+    file.write_text("\n".join([os.urandom(32).hex(), *file.read_text().split()[:keep]]) + "\n")
+    server.stop()
+    server.start()
+    server.wait_for_metadata()
+
+
+def test_keys_that_were_made_here_follow_a_rollover_of_session_keys(httpd):
+    server = httpd(GUARDED.replace("    Require", "    OktaSSOAssertionHeader X-Remote-Assertion\n    Require") + 'ProxyPass "/" "http://127.0.0.1:{backend}/"\n')
+    browser, _ = server.login()
+    assert browser.get("/headers.json").status == 200
+    before, keys = pem(server), server.browser().get("/sso/okta/jwks").json()
+    roll(server, 1)
+    assert browser.get("/headers.json").status == 200, "a session of before"
+    assert pem(server) == before and server.browser().get("/sso/okta/jwks").json() == keys
+    roll(server, 1)  # the first one is gone now
+    assert pem(server) == before and server.browser().get("/sso/okta/jwks").json() == keys, "they were sealed anew in time"
+    roll(server, 0)
+    server.expect(r"flow\.keys\.gone")
+    answer = server.browser().get("/sso/okta/pem/acme")
+    assert (answer.status, answer.reason) == (503, "flow.keys.gone"), "no new key in its place: it could be that of an attacker's directory"
+    assert any("flow.keys.gone: sp-key:" in line for line in server.verdicts())

@@ -112,7 +112,7 @@ def test_httpd_writes_on_after_it(httpd):
     (("scim-token", "new", "acme", "globex"), 2, "no such command"), (("scim-token", "new", "acme", "--colour", "red"), 2, "an option"),
     (("scim-token", "new", "acme", "--label"), 2, "an option"), (("scim-token", "new", "Acme_Corp"), 2, "no organization name"),
     (("scim-token", "new", "acme", "--label", "a\nb"), 2, "a label is text"), (("scim-token", "new", "acme", "--label", "x" * 65), 2, "a label is text"),
-    (("scim-token", "new", "acme", "--owner", "nobody"), 1, "directory.user.unknown: nobody"),
+    (("scim-token", "new", "acme", "--owner", "nobody"), 1, "acme has no user nobody in the directory (directory.user.unknown)"),
     (("scim-token", "revoke", "acme", "0123456789ab"), 1, "acme has no token 0123456789ab"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else None)
 def test_what_it_refuses(site, words, code, said):
@@ -122,7 +122,8 @@ def test_what_it_refuses(site, words, code, said):
 
 
 def test_help_and_other_directories(site, tmp_path):
-    assert "usage: oktassoctl" in run(site, "--help").stdout
+    assert "usage: oktassoctl" in run(site, "--help").stdout and run(site, "--version").stdout.startswith("oktassoctl ")
+    assert run(site, "scim-token", "list", "acme", spec=f"{site.state}/directory.db").stdout.startswith("ID"), "a path alone"
     absent = run(site, "scim-token", "list", "acme", spec=f"sqlite3:{tmp_path}/none.db", code=1)
     assert "No such file" in absent.stderr and "--directory" in absent.stderr and not list(tmp_path.iterdir())
     assert "no such kind of directory" in run(site, "scim-token", "list", "acme", spec="mysql:x", code=1).stderr

@@ -121,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
     def page(self):
         user, name = self.one("X-Remote-User"), self.one("X-Remote-Name")
         org = self.one("X-Remote-Org") or self.server.org
-        leave = f"/sso/okta/logout/{urllib.parse.quote(org)}?return=/"
+        leave = f"/sso/okta/logout/{urllib.parse.quote(org)}"
         rows = "".join(f"<tr><th>{label}<br><code>{header}</code></th><td>{self.cell(header)}</td></tr>"
                        for header, label in ROWS)
         raw = "".join(f"<tr><th><code>{html.escape(name)}</code></th><td><code>{html.escape(value)}</code></td></tr>"
