@@ -195,6 +195,8 @@ oks_err_t *oks_directory_groups_of(apr_array_header_t **pairs, oks_directory_t *
 
 /* ---- SCIM tokens that oktassoctl makes ---------------------------------------------------------------------------- */
 
+#define OKS_TOKEN_PREFIX "oktasso_scim_" /* of each: scanners for secrets know one, and so do we */
+#define OKS_TOKEN_USED_AGAIN apr_time_from_sec(60) /* so exact is a token's last use */
 #define OKS_TOKEN_ID_LEN 12 /* digits of a token's name: the first ones of its SHA-256 in hexadecimal */
 
 typedef struct oks_scim_token_t {
@@ -206,10 +208,12 @@ typedef struct oks_scim_token_t {
     apr_time_t last_used;     /* to the minute; 0: never */
 } oks_scim_token_t;
 
-/* Is it the SHA-256 (OKS_SHA256_LEN bytes) of a token of the organization? Notes that it was used; where that cannot be written the
- * answer stands. */
-oks_err_t *oks_directory_token_known(bool *known, oks_directory_t *directory, const char *org, const unsigned char *digest,
-                                     apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+/* Is it the SHA-256 (OKS_SHA256_LEN bytes) of a token of the organization? *stale: its last use is OKS_TOKEN_USED_AGAIN ago. */
+oks_err_t *oks_directory_token_known(bool *known, bool *stale, oks_directory_t *directory, const char *org,
+                                     const unsigned char *digest, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+/* Notes that it was used: a write, which may wait for others. */
+oks_err_t *oks_directory_token_used(oks_directory_t *directory, const unsigned char *digest, apr_time_t now,
+                                    apr_pool_t *pool) OKS_MUST_USE;
 /* Of `token`, label and owner count. directory.user.unknown: no such owner. */
 oks_err_t *oks_directory_token_add(oks_directory_t *directory, const char *org, const unsigned char *digest,
                                    const oks_scim_token_t *token, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;

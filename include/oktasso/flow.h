@@ -266,21 +266,30 @@ typedef struct oks_answer_t {
     const char *event;         /* what was decided, for the log: "login.start", "login.done", "logout", … */
     const char *org;           /* or NULL */
     const char *user;          /* or NULL */
+    const char *group;         /* of SCIM, that was written; or NULL */
+    const char *token;         /* of SCIM: the id of the caller's; or NULL */
 } oks_answer_t;
 
-/* Any URL under OktaSSOPath. Always an answer. */
+/* Any URL under OktaSSOPath; of SCIM only what oks_flow_scim_admits() has admitted. Always an answer. */
 oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool);
 
 /* Is it one of SCIM's, whose answers are all SCIM's JSON? */
 bool oks_flow_is_scim(const char *local_path);
-/* May who asks speak for the organization? Before the body is read: it may be large. *org, NULL when there is none of that name, is
- * there whatever comes back. scim.token.*, scim.sso.absent, flow.org.unknown, directory.database.unavailable */
-oks_err_t *oks_flow_scim_admits(const oks_org_t **org, const oks_flow_t *flow, const oks_request_t *request,
+/* May who asks speak for the organization? Before the body is read: it may be large. Both are set whatever comes back, to NULL
+ * where it is not known. scim.token.*, scim.sso.absent, flow.org.unknown, directory.database.unavailable */
+typedef struct oks_scim_caller_t {
+    const oks_org_t *org;
+    const char *token;         /* its id, as oktassoctl shows it */
+} oks_scim_caller_t;
+oks_err_t *oks_flow_scim_admits(oks_scim_caller_t *caller, const oks_flow_t *flow, const oks_request_t *request,
                                 apr_pool_t *pool) OKS_MUST_USE;
 /* Where errors of httpd itself lead, and their answer; the log has httpd's own line. */
 #define OKS_FLOW_SCIM_ERROR "/scim-error"
 oks_answer_t *oks_flow_scim_error(int status, apr_pool_t *pool);
-oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, const oks_org_t *org, apr_pool_t *pool); /* org may be NULL */
+oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, const oks_scim_caller_t *caller, apr_pool_t *pool);
+/* SCIM, of an admitted caller. */
+oks_answer_t *oks_flow_serve_scim(const oks_flow_t *flow, const oks_scim_caller_t *caller, const oks_request_t *request,
+                                  apr_pool_t *pool);
 
 /* What an audit log says of a decision, as one line of JSON without its end. */
 typedef struct oks_audit_t {

@@ -6,7 +6,9 @@
 
 #include "oktasso/base.h"
 
-#define OKS_JSON_DEPTH_MAX 32 /* nested arrays and objects */
+#define OKS_JSON_DEPTH_MAX 32            /* nested arrays and objects */
+#define OKS_JSON_CONTAINERS_MAX 250000   /* of them in all: each takes some hundred bytes */
+#define OKS_JSON_VALUES_MAX 1000000      /* and what stands in them */
 
 /* Once per process. From then on it ends where memory for JSON does, as APR's pools end it: jansson would leave out what does not
  * fit, and half a resource would be written. */

@@ -71,6 +71,11 @@ json_t *oks_scim_list(json_t *resources, int64_t total, int64_t start);
 
 /* ---- Resources --------------------------------------------------------------------------------------------------- */
 
+/* Attribute names are the same in any case (RFC 7643 2.1): an object that has one twice is refused, however deep, so that nobody
+ * understands it otherwise than we do. scim.body.malformed */
+oks_err_t *oks_scim_check_names(const json_t *json, apr_pool_t *pool) OKS_MUST_USE;
+/* The member of that name, in any case; or NULL. */
+json_t *oks_scim_member(const json_t *object, const char *name);
 /* A client's resource in its one canonical form: names as the schema spells them, values of the schema's type ("False" is false:
  * Entra), nothing that we do not know or that is ours to say. In `pool`. scim.value.invalid, scim.body.malformed. */
 oks_err_t *oks_scim_read(json_t **resource, const oks_scim_kind_t *kind, json_t *in, apr_pool_t *pool) OKS_MUST_USE;

@@ -24,19 +24,24 @@ static apr_status_t release(void *json)
     return APR_SUCCESS;
 }
 
-/* Brackets outside strings. */
-static bool is_shallow(oks_span_t text)
+/* Before it takes many times its size in memory. What is too much, or NULL. */
+static const char *too_much(oks_span_t text)
 {
-    int depth = 0;
+    int depth = 0, containers = 0, values = 0;
     bool in_string = false;
     for (apr_size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (in_string && c == '\\') i++;
         else if (c == '"') in_string = !in_string;
-        else if (!in_string && (c == '[' || c == '{') && ++depth > OKS_JSON_DEPTH_MAX) return false;
-        else if (!in_string && (c == ']' || c == '}')) depth--;
+        else if (in_string) continue;
+        else if (c == '[' || c == '{') depth++, containers++;
+        else if (c == ']' || c == '}') depth--;
+        else if (c == ',') values++;
+        if (depth > OKS_JSON_DEPTH_MAX) return "levels";
+        if (containers > OKS_JSON_CONTAINERS_MAX) return "arrays and objects";
+        if (values > OKS_JSON_VALUES_MAX) return "values";
     }
-    return true;
+    return NULL;
 }
 
 oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_pool_t *pool)
@@ -44,7 +49,8 @@ oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_
     json_error_t error;
     if (text.len > max) return oks_err(pool, OKS_R_BASE_JSON_TOO_LARGE, "more than %" APR_SIZE_T_FMT " bytes", max);
     if (!oks_utf8_ok(text)) return oks_err(pool, OKS_R_BASE_JSON_MALFORMED, "not UTF-8");
-    if (!is_shallow(text)) return oks_err(pool, OKS_R_BASE_JSON_TOO_LARGE, "more than %d levels", OKS_JSON_DEPTH_MAX);
+    const char *excess = too_much(text);
+    if (excess) return oks_err(pool, OKS_R_BASE_JSON_TOO_LARGE, "too many %s", excess);
     json_t *json = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &error);
     if (!json) return oks_err(pool, OKS_R_BASE_JSON_MALFORMED, "%s", oks_log_escape(oks_span_z(error.text), 120, pool));
     apr_pool_cleanup_register(pool, json, release, apr_pool_cleanup_null);

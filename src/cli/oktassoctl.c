@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <apr_file_info.h>
 #include <apr_general.h>
 #include <apr_getopt.h>
@@ -14,7 +18,6 @@
 
 #define SQLITE "sqlite3:"
 #define TOKEN_BYTES 32
-#define TOKEN_PREFIX "oktasso_scim_" /* so that scanners for secrets know one */
 #define LABEL_MAX 64                 /* bytes */
 #define OWNER_SHOWN 80               /* bytes */
 #define DIRECTORY_VARIABLE "OKTASSO_DIRECTORY"
@@ -62,11 +65,11 @@ static int new_token(const call_t *call)
     oks_err_t *err = oks_random_bytes(bytes, sizeof bytes, call->pool);
     if (err) return fail(err, call->pool);
     const char *secret = oks_base64url_encode(oks_span((char *)bytes, sizeof bytes), call->pool);
-    const char *token = apr_pstrcat(call->pool, TOKEN_PREFIX, secret, NULL);
+    const char *token = apr_pstrcat(call->pool, OKS_TOKEN_PREFIX, secret, NULL);
     oks_sha256(digest, oks_span_z(token));
     err = oks_directory_token_add(call->directory, call->org, digest, &wanted, apr_time_now(), call->pool);
     if (err && err->reason == OKS_R_DIRECTORY_USER_UNKNOWN) {
-        fprintf(stderr, "oktassoctl: %s has no user %s in the directory (%s)\n", call->org, call->owner,
+        fprintf(stderr, "oktassoctl: %s has no active user %s in the directory (%s)\n", call->org, call->owner,
                 oks_reason_info(err->reason)->code);
         return FAILED;
     }
@@ -95,7 +98,8 @@ static int list_tokens(const call_t *call)
     for (int i = 0; i < tokens->nelts; i++) {
         const oks_scim_token_t *token = &APR_ARRAY_IDX(tokens, i, oks_scim_token_t);
         printf("%s  %-20s  %-20s  %-24s  %s%s\n", token->id, day(token->created, call->pool), day(token->last_used, call->pool),
-               token->label, token->owner ? oks_log_escape(oks_span_z(token->owner), OWNER_SHOWN, call->pool) : "-",
+               oks_log_escape(oks_span_z(token->label), LABEL_MAX, call->pool),
+               token->owner ? oks_log_escape(oks_span_z(token->owner), OWNER_SHOWN, call->pool) : "-",
                token->owner_inactive ? " (inactive: the token has ended)" : "");
     }
     return DONE;
@@ -141,10 +145,23 @@ static bool is_there(const char *spec, apr_pool_t *pool)
     return false;
 }
 
+/* Root becomes the owner of the database's directory, who may have put anything there. */
+static bool become_owner(const char *spec, apr_pool_t *pool)
+{
+    struct stat info;
+    if (geteuid() != 0 || strncmp(spec, SQLITE, sizeof SQLITE - 1) != 0) return true;
+    const char *folder = apr_pstrcat(pool, spec + sizeof SQLITE - 1, NULL), *slash = strrchr(folder, '/');
+    folder = slash ? apr_pstrmemdup(pool, folder, (apr_size_t)(slash - folder) + 1) : ".";
+    if (stat(folder, &info) != 0 || info.st_uid == 0) return true;
+    if (setgroups(0, NULL) == 0 && setgid(info.st_gid) == 0 && setuid(info.st_uid) == 0) return true;
+    fprintf(stderr, "oktassoctl: cannot become the owner of %s: %s\n", folder, strerror(errno));
+    return false;
+}
+
 static int run(const command_t *command, call_t *call, const char *spec)
 {
     oks_counters_t *counters = apr_pcalloc(call->pool, sizeof *counters); /* nobody looks at ours: servers read the change log */
-    if (!is_there(spec, call->pool)) return FAILED;
+    if (!become_owner(spec, call->pool) || !is_there(spec, call->pool)) return FAILED;
     oks_err_t *err = oks_directory_open(&call->directory, spec, 1, counters, call->pool);
     return err ? fail(err, call->pool) : command->run(call);
 }

@@ -10,7 +10,7 @@
 #include "oktasso/crypto.h"
 
 #define CONNECTIONS_MAX 64
-#define WAIT_MAX apr_time_from_sec(3) /* for a free connection */
+#define WAIT_MAX apr_time_from_sec(3) /* for a free connection, and for one's turn to write */
 
 struct oks_conn_t {
     oks_directory_t *directory;
@@ -78,7 +78,7 @@ oks_err_t *oks_directory_open(oks_directory_t **directory, const char *spec, int
         return oks_err_from(pool, OKS_R_DIRECTORY_UNAVAILABLE, status, NULL, "apr_dbd has no driver %s (on Debian: "
                             "libaprutil1-dbd-%s)", made->dialect->scheme, made->dialect->scheme);
     status = apr_thread_mutex_create(&made->lock, APR_THREAD_MUTEX_DEFAULT, pool);
-    if (status == APR_SUCCESS) status = apr_thread_mutex_create(&made->writer, APR_THREAD_MUTEX_DEFAULT, pool);
+    if (status == APR_SUCCESS) status = apr_thread_mutex_create(&made->writer, APR_THREAD_MUTEX_TIMED, pool);
     if (status == APR_SUCCESS) status = apr_thread_cond_create(&made->freed, pool);
     if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "locks");
     /* Before the drivers' own cleanups: those belong to a pool further up. */
@@ -116,7 +116,8 @@ static oks_err_t *set_up(oks_conn_t *conn, apr_pool_t *pool)
 static oks_err_t *prepare(oks_conn_t *conn, apr_pool_t *pool)
 {
     int version;
-    OKS_TRY(oks_conn_version(&version, conn, pool));
+    oks_err_t *err = oks_conn_version(&version, conn, pool); /* there is no such table: nothing was ever started on it */
+    if (err) return oks_err_from(pool, err->reason, APR_SUCCESS, err, "schema version 0, wanted %d", OKS_SCHEMA_VERSION);
     if (version != OKS_SCHEMA_VERSION)
         return oks_err(pool, version > OKS_SCHEMA_VERSION ? OKS_R_DIRECTORY_SCHEMA_NEWER : OKS_R_DIRECTORY_UNAVAILABLE,
                        "schema version %d, wanted %d", version, OKS_SCHEMA_VERSION);
@@ -245,7 +246,8 @@ static oks_err_t *write_once(bool *begun, oks_directory_t *directory, oks_work_f
     oks_conn_t *conn;
     bool alone = directory->dialect->one_writer;
     /* The lock first: the connection that wrote last is the next one to write, and knows the pages still. */
-    if (alone) apr_thread_mutex_lock(directory->writer);
+    if (alone && apr_thread_mutex_timedlock(directory->writer, WAIT_MAX) != APR_SUCCESS)
+        return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "others have been writing for too long");
     oks_err_t *err = take(&conn, directory, pool);
     if (!err) {
         err = in_transaction(begun, conn, work, baton, pool);

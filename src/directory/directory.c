@@ -13,7 +13,6 @@
 oks_err_t *oks_conn_version(int *version, oks_conn_t *conn, apr_pool_t *pool)
 {
     const char *value;
-    OKS_TRY(oks_conn_run(conn, oks_directory_meta_table, pool));
     OKS_TRY(oks_conn_value(&value, conn, oks_directory_version_sql, pool));
     *version = value ? atoi(value) : 0;
     return NULL;
@@ -23,6 +22,7 @@ static oks_err_t *migrate(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     int version;
     if (oks_conn_dialect(conn)->migrate_lock) OKS_TRY(oks_conn_run(conn, oks_conn_dialect(conn)->migrate_lock, pool));
+    OKS_TRY(oks_conn_run(conn, oks_directory_meta_table, pool));
     OKS_TRY(oks_conn_version(&version, conn, pool));
     if (version > OKS_SCHEMA_VERSION)
         return oks_err(pool, OKS_R_DIRECTORY_SCHEMA_NEWER, "schema version %d, known %d", version, OKS_SCHEMA_VERSION);
@@ -39,12 +39,24 @@ oks_err_t *oks_directory_migrate(oks_directory_t *directory, apr_pool_t *pool)
 /* ---- The change log ---- */
 
 /* Session and user ids are their own key; a document's is a hash. */
-oks_err_t *oks_change_log(oks_conn_t *conn, oks_change_t kind, const char *key, apr_pool_t *pool)
+oks_err_t *oks_change_log_all(oks_conn_t *conn, oks_change_t kind, const apr_array_header_t *keys, apr_pool_t *pool)
 {
     static const char *const names[] = { "session", "user", "document" };
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGE_NEXT, NULL, 0, pool));
-    return oks_conn_query(NULL, conn, OKS_S_CHANGE_INSERT,
-                          OKS_ARGS(names[kind], key, oks_directory_number(apr_time_now(), pool)), pool);
+    const char *now = oks_directory_number(apr_time_now(), pool);
+    if (!keys->nelts) return NULL;
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGE_NEXT, OKS_ARGS(oks_directory_number(keys->nelts, pool)), pool));
+    for (int i = 0; i < keys->nelts; i++)
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGE_INSERT,
+                               OKS_ARGS(oks_directory_number(i, pool), names[kind], APR_ARRAY_IDX(keys, i, const char *), now),
+                               pool));
+    return NULL;
+}
+
+oks_err_t *oks_change_log(oks_conn_t *conn, oks_change_t kind, const char *key, apr_pool_t *pool)
+{
+    apr_array_header_t *one = apr_array_make(pool, 1, sizeof key);
+    APR_ARRAY_PUSH(one, const char *) = key;
+    return oks_change_log_all(conn, kind, one, pool);
 }
 
 const char *oks_document_hash(const char *key, apr_pool_t *pool)

@@ -163,6 +163,8 @@ typedef enum oks_change_t { OKS_CHANGE_SESSION, OKS_CHANGE_USER, OKS_CHANGE_DOCU
 
 /* In the transaction of the change itself. `key` is hex whose first digits tell the counter. */
 oks_err_t *oks_change_log(oks_conn_t *conn, oks_change_t kind, const char *key, apr_pool_t *pool) OKS_MUST_USE;
+/* The same of many (const char *) at once: PostgreSQL gets slower with each update of one row in a transaction. */
+oks_err_t *oks_change_log_all(oks_conn_t *conn, oks_change_t kind, const apr_array_header_t *keys, apr_pool_t *pool) OKS_MUST_USE;
 const char *oks_document_hash(const char *key, apr_pool_t *pool);
 
 /* ---- Profiles as text ------------------------------------------------------------------------------------------ */

@@ -247,11 +247,18 @@ typedef struct group_work_t {
     apr_hash_t *touched; /* ids of users whose groups are others now */
 } group_work_t;
 
-static oks_err_t *touch_user(oks_conn_t *conn, group_work_t *work, const char *user, apr_pool_t *pool)
+static void touch_user(group_work_t *work, const char *user)
 {
-    if (apr_hash_get(work->touched, user, APR_HASH_KEY_STRING)) return NULL;
     apr_hash_set(work->touched, user, APR_HASH_KEY_STRING, user);
-    return oks_change_log(conn, OKS_CHANGE_USER, user, pool);
+}
+
+/* Once, when all is done. */
+static oks_err_t *log_touched(oks_conn_t *conn, const group_work_t *work, apr_pool_t *pool)
+{
+    apr_array_header_t *users = apr_array_make(pool, (int)apr_hash_count(work->touched) + 1, sizeof(const char *));
+    for (apr_hash_index_t *i = apr_hash_first(pool, work->touched); i; i = apr_hash_next(i))
+        APR_ARRAY_PUSH(users, const char *) = apr_hash_this_key(i);
+    return oks_change_log_all(conn, OKS_CHANGE_USER, users, pool);
 }
 
 static oks_err_t *put_member(oks_conn_t *conn, group_work_t *work, const char *user, bool add, apr_pool_t *pool)
@@ -259,7 +266,8 @@ static oks_err_t *put_member(oks_conn_t *conn, group_work_t *work, const char *u
     int rows;
     if (add) OKS_TRY(oks_conn_query(&rows, conn, OKS_S_MEMBER_INSERT, OKS_ARGS(work->row->id, user, work->org), pool));
     else OKS_TRY(oks_conn_query(&rows, conn, OKS_S_MEMBER_DELETE, OKS_ARGS(work->row->id, user), pool));
-    return rows ? touch_user(conn, work, user, pool) : NULL;
+    if (rows) touch_user(work, user);
+    return NULL;
 }
 
 static oks_err_t *pairs_of(apr_array_header_t **pairs, oks_conn_t *conn, oks_statement_t statement, const char *key,
@@ -315,7 +323,7 @@ static oks_err_t *touch_members(oks_conn_t *conn, group_work_t *work, apr_pool_t
 {
     apr_array_header_t *now;
     OKS_TRY(pairs_of(&now, conn, OKS_S_MEMBERS_OF_GROUP, work->row->id, pool));
-    for (int i = 0; i < now->nelts; i++) OKS_TRY(touch_user(conn, work, ((const char **)now->elts)[2 * i], pool));
+    for (int i = 0; i < now->nelts; i++) touch_user(work, ((const char **)now->elts)[2 * i]);
     return NULL;
 }
 
@@ -436,7 +444,8 @@ static oks_err_t *edit_group(oks_conn_t *conn, void *baton, apr_pool_t *pool)
             work->row->resource);
     if (!changed && !work->row->members->nelts) return NULL;
     OKS_TRY(write_group(conn, work, &before, pool));
-    return change_members(conn, work, pool);
+    OKS_TRY(change_members(conn, work, pool));
+    return log_touched(conn, work, pool);
 }
 
 oks_err_t *oks_directory_group_edit(oks_group_row_t **row, oks_directory_t *directory, const char *org, const char *id,
@@ -457,6 +466,7 @@ static oks_err_t *delete_group(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     if (!work->row) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
     OKS_TRY(work->edit(work->row, work->baton, pool));
     OKS_TRY(touch_members(conn, work, pool));
+    OKS_TRY(log_touched(conn, work, pool));
     return oks_conn_query(NULL, conn, OKS_S_GROUP_DELETE, OKS_ARGS(work->key, work->org), pool);
 }
 

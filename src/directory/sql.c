@@ -48,9 +48,9 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
 
     /* One row hands out the numbers, and stays locked until the commit: so numbers are without gaps, and become
      * visible in their order. A database's own sequences promise neither. */
-    [OKS_S_CHANGE_NEXT] = "UPDATE change_head SET seq = seq + 1",
+    [OKS_S_CHANGE_NEXT] = "UPDATE change_head SET seq = seq + %lld",
     [OKS_S_CHANGE_INSERT] =
-        "INSERT INTO changes (seq, kind, hash, at) SELECT seq, %s, %s, %lld FROM change_head",
+        "INSERT INTO changes (seq, kind, hash, at) SELECT seq - %lld, %s, %s, %lld FROM change_head",
     [OKS_S_CHANGE_HEAD] = "SELECT seq FROM change_head",
     [OKS_S_CHANGES_BETWEEN] = "SELECT hash FROM changes WHERE seq > %lld AND seq <= %lld",
 
@@ -108,7 +108,7 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         "SELECT t.last_used FROM scim_tokens t LEFT JOIN users u ON u.id = t.owner"
         " WHERE t.hash = %s AND t.org = %s AND (t.owner IS NULL OR u.active = 1)",
     [OKS_S_TOKEN_USED] = "UPDATE scim_tokens SET last_used = %lld WHERE hash = %s",
-    [OKS_S_TOKEN_OWNER] = "SELECT id FROM users WHERE org = %s AND user_name_key = %s AND deleted = 0",
+    [OKS_S_TOKEN_OWNER] = "SELECT id FROM users WHERE org = %s AND user_name_key = %s AND deleted = 0 AND active = 1",
     [OKS_S_TOKEN_INSERT] =
         "INSERT INTO scim_tokens (hash, org, label, owner, created, last_used) VALUES (%s, %s, %s, %s, %lld, 0)",
     [OKS_S_TOKENS_OF_ORG] =
@@ -260,6 +260,7 @@ static const char *const sqlite3_on_open[] = {
 const oks_dialect_t oks_directory_dialects[] = {
     {.scheme = "sqlite3", .begin = "BEGIN IMMEDIATE", .on_open = sqlite3_on_open, .is_file = true, .one_writer = true},
     /* One writer at a time here, too: what is looked at before a write stays so until the commit. */
-    {.scheme = "pgsql", .begin = "BEGIN; SELECT pg_advisory_xact_lock(7301491)", .is_file = false, .one_writer = true},
+    {.scheme = "pgsql", .begin = "BEGIN; SET LOCAL lock_timeout = '3s'; SELECT pg_advisory_xact_lock(7301491)", .is_file = false,
+     .one_writer = true},
     {.scheme = NULL}
 };

@@ -4,7 +4,6 @@
 #include "directory_private.h"
 #include "oktasso/crypto.h"
 
-#define USED_AGAIN apr_time_from_sec(60) /* last use is written once in that time: a read stays a read */
 #define HASH_COLUMN 0                    /* of OKS_S_TOKENS_OF_ORG */
 
 typedef struct token_work_t {
@@ -37,17 +36,20 @@ static oks_err_t *note_use(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     return oks_conn_query(NULL, conn, OKS_S_TOKEN_USED, OKS_ARGS(oks_directory_number(work->now, pool), work->hash), pool);
 }
 
-oks_err_t *oks_directory_token_known(bool *known, oks_directory_t *directory, const char *org, const unsigned char *digest,
-                                     apr_time_t now, apr_pool_t *pool)
+oks_err_t *oks_directory_token_known(bool *known, bool *stale, oks_directory_t *directory, const char *org,
+                                     const unsigned char *digest, apr_time_t now, apr_pool_t *pool)
 {
-    token_work_t work = { .org = org, .hash = hash_of(digest, pool), .now = now };
+    token_work_t work = { .org = org, .hash = hash_of(digest, pool) };
     OKS_TRY(oks_directory_read(directory, read_token, &work, pool));
     *known = work.found;
-    if (!work.found || now - work.last_used < USED_AGAIN) return NULL;
-    /* Who may read goes on reading where nothing can be written: a full disk, a database that another one writes to. */
-    const oks_err_t *unnoted = oks_directory_write(directory, note_use, &work, pool);
-    (void)unnoted;
+    *stale = work.found && now - work.last_used >= OKS_TOKEN_USED_AGAIN;
     return NULL;
+}
+
+oks_err_t *oks_directory_token_used(oks_directory_t *directory, const unsigned char *digest, apr_time_t now, apr_pool_t *pool)
+{
+    token_work_t work = { .hash = hash_of(digest, pool), .now = now };
+    return oks_directory_write(directory, note_use, &work, pool);
 }
 
 static oks_err_t *add_token(oks_conn_t *conn, void *baton, apr_pool_t *pool)

@@ -1,12 +1,18 @@
 /* A decision as a line of the audit log. */
+#include <string.h>
+
+#include <apr_strings.h>
+
 #include "flow_private.h"
+
+#define VALUE_MAX 254 /* bytes: so a whole line goes through a pipe at once */
 
 /* Whatever somebody sent must not keep a line from being written. */
 static void add(json_t *object, const char *name, const char *value, apr_pool_t *pool)
 {
     if (!value || !*value) return;
-    json_t *text = json_string(value);
-    json_object_set_new(object, name, text ? text : json_string(oks_log_escape(oks_span_z(value), OKS_FLOW_FIELD_MAX, pool)));
+    json_t *text = strlen(value) <= VALUE_MAX ? json_string(value) : NULL;
+    json_object_set_new(object, name, text ? text : json_string(oks_log_escape(oks_span_z(value), VALUE_MAX, pool)));
 }
 
 const char *oks_flow_audit_line(const oks_answer_t *answer, const oks_audit_t *facts, apr_pool_t *pool)
@@ -17,6 +23,8 @@ const char *oks_flow_audit_line(const oks_answer_t *answer, const oks_audit_t *f
     json_object_set_new(line, "status", json_integer(answer->status));
     add(line, "org", answer->org, pool);
     add(line, "user", answer->user, pool);
+    add(line, "group", answer->group, pool);
+    add(line, "token", answer->token, pool);
     if (answer->err) {
         add(line, "reason", oks_reason_info(answer->err->reason)->code, pool);
         add(line, "detail", answer->err->detail, pool);
@@ -24,5 +32,9 @@ const char *oks_flow_audit_line(const oks_answer_t *answer, const oks_audit_t *f
     add(line, "client", facts->client, pool);
     add(line, "server", facts->server, pool);
     add(line, "request", facts->request, pool);
-    return oks_json_text(line, pool);
+    char *text = json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII); /* no character that a terminal or a viewer acts upon */
+    const char *copy = apr_pstrdup(pool, text ? text : "{}");
+    free(text);
+    json_decref(line);
+    return copy;
 }

@@ -289,10 +289,9 @@ const char *oks_flow_full_name(const char *first_name, const char *last_name, ap
 /* kept.c: opens what we keep sealed in `document`, and seals it anew when session.keys was rolled over. flow.keys.gone */
 oks_err_t *oks_flow_open_kept(oks_span_t *plain, const oks_flow_t *flow, const char *key, const oks_document_t *document,
                               apr_pool_t *pool) OKS_MUST_USE;
-/* scimtoken.c: scim.token.*, directory.database.unavailable */
-oks_err_t *oks_flow_scim_authorize(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+/* scimtoken.c: scim.token.*, directory.database.unavailable. *id: of the token, as oktassoctl shows it */
+oks_err_t *oks_flow_scim_authorize(const char **id, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                                    apr_pool_t *pool) OKS_MUST_USE;
-oks_answer_t *oks_flow_serve_scim(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool);
 oks_err_t *oks_flow_serve_jwks(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,

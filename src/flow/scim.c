@@ -12,16 +12,20 @@
 #define SCIM_LEN (sizeof SCIM - 1)
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
+#define PIECE 100                    /* resources that are in memory as rows at a time */
+#define LIST_BYTES_MAX (16 * 1024 * 1024) /* of one answer, about: it may have fewer than were asked for (RFC 7644 3.4.2.4) */
+#define MEMBER_BYTES 200             /* of one member, about */
 
 typedef struct scim_t {
     const oks_flow_t *flow;
-    const oks_org_t *org;
+    const oks_scim_caller_t *caller;
+    const oks_org_t *org;       /* the caller's */
     const oks_request_t *request;
     const oks_scim_kind_t *kind;
     const char *id;             /* of one resource; NULL: all of them */
     const char *base;           /* URL up to /v2 */
     bool made;                  /* just now: it is in no group */
-    const char *user;           /* whom a write is about, for the log, */
+    const char *user, *group;   /* whom a write is about, for the log, */
     const char *event;          /* and what came of it, where that is more than a change */
     apr_array_header_t *params; /* of the query; of a search, of its body */
     apr_pool_t *pool;
@@ -61,7 +65,7 @@ oks_answer_t *oks_flow_scim_error(int status, apr_pool_t *pool)
     return answer;
 }
 
-oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, const oks_org_t *org, apr_pool_t *pool)
+oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, const oks_scim_caller_t *caller, apr_pool_t *pool)
 {
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     oks_answer_t *answer = oks_flow_answer(info->http_status, "scim.refused", pool);
@@ -73,7 +77,8 @@ oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, const oks_org_t *org, a
     if (scim_type(err->reason)) json_object_set_new(body, "scimType", json_string(scim_type(err->reason)));
     set_body(answer, body, pool);
     answer->err = err;
-    answer->org = org ? org->name : NULL;
+    answer->org = caller->org ? caller->org->name : NULL;
+    answer->token = caller->token;
     if (info->http_status == 401) apr_table_setn(answer->headers, "WWW-Authenticate", "Bearer realm=\"SCIM\"");
     return answer;
 }
@@ -259,12 +264,15 @@ static oks_err_t *look_at_all(json_t *list, const scim_t *s, const oks_scim_filt
 {
     apr_array_header_t *rows;
     int64_t total = 0;
-    for (int64_t start = 0; start == 0 || start < total; start += PAGE_MAX) {
-        OKS_TRY(page_of(&rows, &total, s, start, PAGE_MAX));
+    scim_t piece = *s;
+    apr_pool_create(&piece.pool, s->pool);
+    for (int64_t start = 0; start == 0 || start < total; start += PIECE) {
+        apr_pool_clear(piece.pool);
+        OKS_TRY(page_of(&rows, &total, &piece, start, PIECE));
         if (total > OKS_SCIM_SCAN_MAX)
             return oks_err(s->pool, OKS_R_SCIM_FILTER_TOO_MANY, "%" APR_INT64_T_FMT " of at most %d", (apr_int64_t)total,
                            OKS_SCIM_SCAN_MAX);
-        for (int i = 0; i < rows->nelts; i++) OKS_TRY(add_row(list, s, APR_ARRAY_IDX(rows, i, const void *), filter));
+        for (int i = 0; i < rows->nelts; i++) OKS_TRY(add_row(list, &piece, APR_ARRAY_IDX(rows, i, const void *), filter));
     }
     return NULL;
 }
@@ -308,20 +316,44 @@ static void project_all(json_t *list, const scim_t *s, size_t first)
         oks_scim_project(json_array_get(list, i), s->kind, param(s, "attributes"), param(s, "excludedAttributes"), s->pool);
 }
 
+/* Piece by piece, until there are enough of them, or bytes. */
+static oks_err_t *add_page(int64_t *total, json_t *list, const scim_t *s, const range_t *range)
+{
+    apr_array_header_t *rows;
+    apr_size_t bytes = 0;
+    int64_t at = 0;
+    scim_t piece = *s;
+    apr_pool_create(&piece.pool, s->pool);
+    do {
+        int64_t count = range->count - at < PIECE ? range->count - at : PIECE;
+        apr_pool_clear(piece.pool);
+        OKS_TRY(page_of(&rows, total, &piece, range->start + at, (int)count));
+        for (int i = 0; i < rows->nelts; i++) {
+            const void *row = APR_ARRAY_IDX(rows, i, const void *);
+            if (bytes > LIST_BYTES_MAX) return NULL;
+            OKS_TRY(add_row(list, &piece, row, NULL));
+            const json_t *members = json_object_get(json_array_get(list, json_array_size(list) - 1), "members");
+            const char *stored_text = s->kind == &oks_scim_user ? ((const oks_user_row_t *)row)->resource
+                                                                : ((const oks_group_row_t *)row)->resource;
+            bytes += strlen(stored_text) + json_array_size(members) * MEMBER_BYTES;
+        }
+        at += rows->nelts;
+    } while (rows->nelts == PIECE && at < range->count);
+    return NULL;
+}
+
 static oks_err_t *serve_list(oks_answer_t **answer, const scim_t *s)
 {
     const range_t range = range_of(s);
     oks_span_t filter = param(s, "filter");
     json_t *list = oks_json_own(json_array(), s->pool);
-    apr_array_header_t *rows;
     int64_t total;
     if (filter.len || param(s, "sortBy").len) {
         OKS_TRY(select_matching(list, s, filter));
         total = (int64_t)json_array_size(list);
         slice(list, range.start, range.count);
     } else {
-        OKS_TRY(page_of(&rows, &total, s, range.start, (int)range.count));
-        for (int k = 0; k < rows->nelts; k++) OKS_TRY(add_row(list, s, APR_ARRAY_IDX(rows, k, const void *), NULL));
+        OKS_TRY(add_page(&total, list, s, &range));
     }
     project_all(list, s, 0);
     show_list(answer, s, list, total, range.start);
@@ -497,13 +529,15 @@ static oks_err_t *edit_group(oks_group_row_t *row, void *baton, apr_pool_t *pool
     } else {
         OKS_TRY(oks_scim_read(&resource, &oks_scim_group, edit->body, pool));
         /* RFC 7644 3.5.1: what a PUT does not name may be cleared; members that nobody speaks of stay, as Okta wants it. */
-        if (json_object_get(edit->body, "members")) {
-            OKS_TRY(oks_scim_member_ids(&ids, json_object_get(edit->body, "members"), pool));
+        const json_t *said = oks_scim_member(edit->body, "members");
+        if (said) {
+            OKS_TRY(oks_scim_member_ids(&ids, said, pool));
             note_members(row, OKS_MEMBERS_REPLACE, ids);
         }
         json_object_del(resource, "members");
     }
     row->display_name = apr_pstrdup(pool, oks_json_string(resource, "displayName"));
+    edit->s->group = row->display_name;
     return text_of(&row->resource, resource, pool);
 }
 
@@ -524,7 +558,8 @@ static oks_err_t *read_json(json_t **body, const scim_t *s)
     media = oks_span_trim(media);
     if (!oks_span_case_eq_z(media, OKS_SCIM_MEDIA_TYPE) && !oks_span_case_eq_z(media, "application/json"))
         return oks_err(s->pool, OKS_R_SCIM_BODY_TYPE, "\"%s\"", oks_log_escape(oks_span_z(type), 60, s->pool));
-    return oks_json_parse(body, s->request->body, s->org->scim_body_max, s->pool);
+    OKS_TRY(oks_json_parse(body, s->request->body, s->org->scim_body_max, s->pool));
+    return oks_scim_check_names(*body, s->pool);
 }
 
 static oks_err_t *serve_write(oks_answer_t **answer, scim_t *s)
@@ -588,6 +623,7 @@ static oks_err_t *may_delete_user(oks_user_row_t *row, void *s, apr_pool_t *pool
 
 static oks_err_t *may_delete_group(oks_group_row_t *row, void *s, apr_pool_t *pool)
 {
+    ((scim_t *)s)->group = row->display_name;
     return check_version(s, row->version);
 }
 
@@ -605,15 +641,15 @@ static oks_err_t *serve_delete(oks_answer_t **answer, scim_t *s)
 /* ---- Who may ask ---- */
 
 /* Users are pushed so that they can sign in: none is made before anybody can. Who is there can be deactivated at any time. */
-static oks_err_t *check_connection(const scim_t *s)
+static oks_err_t *check_connection(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, apr_pool_t *pool)
 {
     const oks_saml_idp_t *idp;
     oks_provider_t at;
-    if (strcmp(s->request->method, "POST") != 0) return NULL;
-    oks_err_t *err = s->org->oidc ? oks_flow_provider(&at, s->flow, s->org, s->request->now, s->pool)
-                                  : oks_flow_idp(&idp, s->flow, s->org, s->request->now, s->pool);
+    if (strcmp(request->method, "POST") != 0) return NULL;
+    oks_err_t *err = org->oidc ? oks_flow_provider(&at, flow, org, request->now, pool)
+                               : oks_flow_idp(&idp, flow, org, request->now, pool);
     if (!err || err->reason == OKS_R_DIRECTORY_UNAVAILABLE) return err;
-    return oks_err_from(s->pool, OKS_R_SCIM_SSO_ABSENT, APR_SUCCESS, err, NULL);
+    return oks_err_from(pool, OKS_R_SCIM_SSO_ABSENT, APR_SUCCESS, err, NULL);
 }
 
 /* ---- Finding what to do ---- */
@@ -624,7 +660,7 @@ static oks_err_t *allow(const scim_t *s, const char *methods, oks_answer_t **ans
     while (oks_span_next(&word, &rest, ','))
         if (oks_span_eq_z(oks_span_trim(word), s->request->method)) return NULL;
     oks_err_t *err = oks_err(s->pool, OKS_R_SCIM_METHOD_REFUSED, "%s", methods);
-    *answer = oks_flow_scim_refuse(err, s->org, s->pool);
+    *answer = oks_flow_scim_refuse(err, s->caller, s->pool);
     apr_table_setn((*answer)->headers, "Allow", methods);
     return err;
 }
@@ -666,7 +702,7 @@ static oks_err_t *serve_search(oks_answer_t **answer, scim_t *s)
     const char *query = "";
     OKS_TRY(read_json(&body, s));
     for (apr_size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        json_t *value = json_object_get(body, names[i]);
+        json_t *value = oks_scim_member(body, names[i]);
         const char *text = json_is_string(value) ? json_string_value(value) : "";
         if (json_is_integer(value)) text = apr_psprintf(s->pool, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
         if (json_is_array(value)) OKS_TRY(join(&text, value, s->pool));
@@ -712,30 +748,22 @@ static oks_err_t *serve_endpoint(oks_answer_t **answer, scim_t *s, oks_span_t en
     return serve_document(answer, s, (schemas ? oks_scim_schemas : oks_scim_resource_types)(s->base, s->id));
 }
 
-/* The organization of "{org}/v2/Users/{id}", of which the rest stays, when who asks may speak for it. */
-static oks_err_t *enter(scim_t *s, oks_span_t *path)
+oks_err_t *oks_flow_scim_admits(oks_scim_caller_t *caller, const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool)
 {
-    oks_span_t org = oks_span(NULL, 0);
-    oks_span_next(&org, path, '/');
-    OKS_TRY(oks_flow_find_org(&s->org, s->flow, org, s->pool));
-    if (s->org->scim_off) return oks_err(s->pool, OKS_R_FLOW_ORG_UNKNOWN, "OktaSSOSCIM Off");
-    OKS_TRY(oks_flow_scim_authorize(s->flow, s->org, s->request, s->pool));
-    return check_connection(s);
+    oks_span_t org = oks_span(NULL, 0), path = oks_span_z(request->local_path + SCIM_LEN);
+    *caller = (oks_scim_caller_t){ NULL, NULL };
+    oks_span_next(&org, &path, '/');
+    OKS_TRY(oks_flow_find_org(&caller->org, flow, org, pool));
+    if (caller->org->scim_off) return oks_err(pool, OKS_R_FLOW_ORG_UNKNOWN, "OktaSSOSCIM Off");
+    OKS_TRY(oks_flow_scim_authorize(&caller->token, flow, caller->org, request, pool));
+    return check_connection(flow, caller->org, request, pool);
 }
 
-oks_err_t *oks_flow_scim_admits(const oks_org_t **org, const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool)
-{
-    scim_t s = { .flow = flow, .request = request, .pool = pool };
-    oks_span_t path = oks_span_z(request->local_path + SCIM_LEN);
-    oks_err_t *err = enter(&s, &path);
-    *org = s.org;
-    return err;
-}
-
+/* "{org}/v2/Users/{id}" */
 static oks_err_t *dispatch(oks_answer_t **answer, scim_t *s, oks_span_t path)
 {
-    oks_span_t version = oks_span(NULL, 0), endpoint = version;
-    OKS_TRY(enter(s, &path));
+    oks_span_t org = oks_span(NULL, 0), version = org, endpoint = org;
+    oks_span_next(&org, &path, '/');
     oks_span_next(&version, &path, '/');
     oks_span_next(&endpoint, &path, '/');
     if (!oks_span_eq_z(version, "v2") || memchr(path.ptr ? path.ptr : "", '/', path.len)) return oks_err(s->pool,
@@ -751,13 +779,16 @@ bool oks_flow_is_scim(const char *local_path)
     return strncmp(local_path, SCIM, SCIM_LEN) == 0;
 }
 
-oks_answer_t *oks_flow_serve_scim(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool)
+oks_answer_t *oks_flow_serve_scim(const oks_flow_t *flow, const oks_scim_caller_t *caller, const oks_request_t *request,
+                                  apr_pool_t *pool)
 {
     oks_answer_t *answer = NULL;
-    scim_t s = { .flow = flow, .request = request, .pool = pool };
+    scim_t s = { .flow = flow, .caller = caller, .org = caller->org, .request = request, .pool = pool };
     oks_err_t *err = dispatch(&answer, &s, oks_span_z(request->local_path + SCIM_LEN));
-    if (err && !answer) answer = oks_flow_scim_refuse(err, s.org, pool);
-    if (s.org) answer->org = s.org->name;
+    if (err && !answer) answer = oks_flow_scim_refuse(err, caller, pool);
+    answer->org = s.org->name;
+    answer->token = caller->token;
     answer->user = s.user;
+    answer->group = s.group;
     return answer;
 }

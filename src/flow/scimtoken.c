@@ -17,16 +17,31 @@ static bool is_configured(const oks_org_t *org, const unsigned char *digest)
     return known;
 }
 
-/* Looked for by its hash: how long that takes tells nothing of the token. */
-static oks_err_t *is_known(bool *known, const oks_flow_t *flow, const oks_org_t *org, oks_span_t token, apr_time_t now,
-                           apr_pool_t *pool)
+/* One attempt a minute, of all children: a read stays a read, also where nothing can be written (a full disk, others who write). */
+static void note_use(const oks_flow_t *flow, const unsigned char *digest, const char *id, apr_time_t now, apr_pool_t *pool)
 {
+    if (!oks_limiter_take(flow->limiter, apr_pstrcat(pool, "used\n", id, NULL), 1, OKS_TOKEN_USED_AGAIN, now)) return;
+    const oks_err_t *unnoted = oks_directory_token_used(flow->directory, digest, now, pool);
+    (void)unnoted;
+}
+
+/* Looked for by its hash: how long that takes tells nothing of the token. What does not look like one of oktassoctl's is not asked
+ * of the directory. */
+static oks_err_t *is_known(bool *known, const char **id, const oks_flow_t *flow, const oks_org_t *org, oks_span_t token,
+                           apr_time_t now, apr_pool_t *pool)
+{
+    static const char prefix[] = OKS_TOKEN_PREFIX;
     unsigned char digest[OKS_SHA256_LEN];
+    bool stale = false;
     *known = false;
     if (!token.len) return NULL;
     oks_sha256(digest, token);
     *known = is_configured(org, digest);
-    return *known ? NULL : oks_directory_token_known(known, flow->directory, org->name, digest, now, pool);
+    if (!*known && token.len > sizeof prefix - 1 && memcmp(token.ptr, prefix, sizeof prefix - 1) == 0)
+        OKS_TRY(oks_directory_token_known(known, &stale, flow->directory, org->name, digest, now, pool));
+    *id = apr_pstrmemdup(pool, oks_hex_encode(oks_span((const char *)digest, sizeof digest), pool), OKS_TOKEN_ID_LEN);
+    if (stale) note_use(flow, digest, *id, now, pool);
+    return NULL;
 }
 
 /* RFC 6750 2.1; or, where the organization says so, the bare token. NULL when there is none. */
@@ -36,12 +51,13 @@ static const char *token_of(const oks_org_t *org, const char *header)
     return org->scim_bare_token && *header && !strchr(header, ' ') ? header : NULL;
 }
 
-oks_err_t *oks_flow_scim_authorize(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, apr_pool_t *pool)
+oks_err_t *oks_flow_scim_authorize(const char **id, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                                   apr_pool_t *pool)
 {
     const char *limit = apr_pstrcat(pool, "scim\n", org->name, "\n", request->client, NULL);
     const char *token = token_of(org, request->authorization);
     bool known = false;
-    if (token) OKS_TRY(is_known(&known, flow, org, oks_span_trim(oks_span_z(token)), request->now, pool));
+    if (token) OKS_TRY(is_known(&known, id, flow, org, oks_span_trim(oks_span_z(token)), request->now, pool));
     if (known) return NULL; /* whatever others have guessed */
     if (!oks_limiter_allows(flow->limiter, limit, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, request->now))
         return oks_err(pool, OKS_R_SCIM_TOKEN_LIMITED, NULL);

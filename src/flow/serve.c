@@ -185,7 +185,6 @@ oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *reques
     oks_answer_t *answer = NULL;
     const route_t *route = NULL;
     const oks_org_t *org = NULL;
-    if (oks_flow_is_scim(request->local_path)) return oks_flow_serve_scim(flow, request, pool);
     oks_err_t *err = dispatch(&answer, &route, &org, flow, request, pool);
     if (!err) return answer;
     bool sign_in = org && (route->serve == oks_flow_serve_acs || route->serve == oks_flow_serve_callback ||

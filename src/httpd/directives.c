@@ -830,10 +830,15 @@ const command_rec oks_httpd_commands[] = {
 
 /* ---- A file of OktaSSOOrgDir: what could stand in <OktaSSOOrg NAME>, read as httpd reads .htaccess ---- */
 
-/* httpd would write its own variables there; also where the line goes on between the two characters. */
-static bool has_variable(oks_span_t line)
+/* httpd would write its own variables there; also where a line goes on between the two characters. */
+static bool has_variable(oks_span_t text)
 {
-    return line.len > 1 && (memmem(line.ptr, line.len, "${", 2) || !memcmp(line.ptr + line.len - 2, "$\\", 2));
+    char before = '\0';
+    for (apr_size_t i = 0; i < text.len; i++) {
+        if (before == '$' && text.ptr[i] == '{') return true;
+        if (!strchr("\\\r\n", text.ptr[i])) before = text.ptr[i];
+    }
+    return false;
 }
 
 /* Before httpd's own reader sees it: some of its directives act while they are read. */
@@ -842,6 +847,7 @@ static const char *check_lines(oks_span_t text, apr_pool_t *pool)
     oks_span_t line;
     bool continued = false, in_xml = false;
     if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
+    if (has_variable(text)) return "${...} cannot stand here";
     for (int number = 1; oks_span_next(&line, &text, '\n'); number++) {
         bool goes_on = line.len && line.ptr[line.len - 1] == '\\';
         line = oks_span_trim(line);
@@ -850,8 +856,6 @@ static const char *check_lines(oks_span_t text, apr_pool_t *pool)
         else if (strncasecmp(word, "<" XML_SECTION ">", sizeof "<" XML_SECTION ">" - 1) == 0) in_xml = true;
         else if (!continued && *word && *word != '#' && strncasecmp(word, "OktaSSO", 7) != 0)
             return apr_psprintf(pool, "line %d: only OktaSSO... settings of the organization can stand here", number);
-        else if (has_variable(line))
-            return apr_psprintf(pool, "line %d: ${...} cannot stand here", number);
         continued = goes_on && !in_xml;
     }
     return NULL;

@@ -65,6 +65,10 @@ const oks_org_t *oks_httpd_bypassed(request_rec *r);
 void oks_httpd_register_authz(apr_pool_t *pool);
 
 /* runtime.c */
+/* From here to oks_httpd_as_root(), as httpd's User: what this User owns, or may have put there, is not for root to open. True when
+ * there is something to go back to. */
+bool oks_httpd_as_user(void);
+void oks_httpd_as_root(bool lowered);
 int oks_httpd_post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 void oks_httpd_child_init(apr_pool_t *pchild, server_rec *s);
 /* OktaSSOCertificateOverlap */

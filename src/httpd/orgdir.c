@@ -412,7 +412,9 @@ static void tell(oks_orgdir_t *dir)
 
 const char *oks_orgdir_start(oks_orgdir_t *dir, bool strict, apr_pool_t *pool)
 {
+    const bool lowered = oks_httpd_as_user(); /* as children will read them, and no more */
     scan(dir, false, pool);
+    oks_httpd_as_root(lowered);
     if (strict && dir->gone) return apr_psprintf(pool, "OktaSSOOrgDir: the directory %s cannot be read", dir->path);
     for (apr_hash_index_t *i = apr_hash_first(pool, dir->files); i; i = apr_hash_next(i)) {
         file_t *file = apr_hash_this_val(i);

@@ -229,14 +229,15 @@ int oks_httpd_handle(request_rec *r)
     oks_httpd_value_rest(&value, r);
     value.local_path = note->own;
     const bool scim = oks_flow_is_scim(note->own);
-    const oks_org_t *org = NULL;
-    if (scim) err = oks_flow_scim_admits(&org, flow, &value, r->pool);
-    if (!err && (strcmp(r->method, "POST") == 0 || scim))
-        err = read_body(&value.body, r, org ? org->scim_body_max : OKS_FLOW_FORM_MAX);
-    const oks_answer_t *answer = !err ? oks_flow_serve(flow, &value, r->pool)
-                               : scim ? oks_flow_scim_refuse(err, org, r->pool) : oks_flow_refuse(&value, err, NULL, r->pool);
+    const bool reads = scim || strcmp(r->method, "POST") == 0;
+    oks_scim_caller_t caller;
+    if (scim) err = oks_flow_scim_admits(&caller, flow, &value, r->pool);
+    if (!err && reads) err = read_body(&value.body, r, scim ? caller.org->scim_body_max : OKS_FLOW_FORM_MAX);
+    const oks_answer_t *answer = scim ? err ? oks_flow_scim_refuse(err, &caller, r->pool)
+                                            : oks_flow_serve_scim(flow, &caller, &value, r->pool)
+                               : err ? oks_flow_refuse(&value, err, NULL, r->pool) : oks_flow_serve(flow, &value, r->pool);
     /* httpd would read the rest of the body before it lets the answer go, for as long as a slow client takes. */
-    if (err && ap_request_has_body(r)) r->connection->keepalive = AP_CONN_CLOSE;
+    if ((err || !reads) && ap_request_has_body(r)) r->connection->keepalive = AP_CONN_CLOSE;
     int status = oks_httpd_send(r, answer, value.id);
     return status == DONE ? OK : status;
 }

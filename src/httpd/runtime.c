@@ -34,6 +34,18 @@ static oks_err_t *system_error(apr_pool_t *pool, const char *what, const char *p
     return oks_err_from(pool, OKS_R_INTERNAL, APR_FROM_OS_ERROR(errno), NULL, "%s %s", what, path);
 }
 
+bool oks_httpd_as_user(void)
+{
+    if (geteuid() != 0 || ap_unixd_config.user_id == 0) return false;
+    if (setegid(ap_unixd_config.group_id) == 0 && seteuid(ap_unixd_config.user_id) == 0) return true;
+    abort(); /* half of it would be worse than none */
+}
+
+void oks_httpd_as_root(bool lowered)
+{
+    if (lowered && (seteuid(0) != 0 || setegid(getgid()) != 0)) abort();
+}
+
 /* Belongs to the user that children run as: SQLite makes files beside the database. */
 static oks_err_t *make_state_dir(const char *path, apr_pool_t *pool)
 {
@@ -55,9 +67,16 @@ static oks_err_t *make_database(const char *path, apr_pool_t *pool)
                                         APR_FPROT_UREAD | APR_FPROT_UWRITE, pool);
     if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "the database %s", path);
     apr_file_close(file);
-    if (geteuid() == 0 && chown(path, ap_unixd_config.user_id, ap_unixd_config.group_id) != 0)
-        return system_error(pool, "chown", path);
     return NULL;
+}
+
+/* Our own key file lies where httpd's User may have put another one in its place: a link, or something that never ends. */
+static oks_err_t *check_keys(const char *path, apr_pool_t *pool)
+{
+    struct stat info;
+    if (lstat(path, &info) != 0) return system_error(pool, "the key file", path);
+    if (S_ISREG(info.st_mode) && info.st_uid == geteuid()) return NULL;
+    return oks_err(pool, OKS_R_CRYPTO_KEYS_MALFORMED, "%s: no file of the user that starts httpd", path);
 }
 
 /* Made at the first start, 0600: exclusively, so that two servers starting at once end up with one file. */
@@ -159,11 +178,14 @@ static oks_err_t *start(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp, boo
                                               : apr_pstrcat(pconf, SQLITE, state_dir, "/directory.db", NULL);
     OKS_TRY(make_state_dir(state_dir, ptemp));
     if (!conf->keys) OKS_TRY(make_keys(keys + 5, ptemp));
+    if (!conf->keys) OKS_TRY(check_keys(keys + 5, ptemp));
     OKS_TRY(read_keys(&runtime->keys, keys, pconf, ptemp));
     OKS_TRY(share_memory(runtime, s->process->pool, ptemp));
-    if (strncmp(runtime->directory_spec, SQLITE, sizeof SQLITE - 1) == 0)
-        OKS_TRY(make_database(runtime->directory_spec + sizeof SQLITE - 1, ptemp));
-    OKS_TRY(migrate(s, runtime->directory_spec, runtime->counters, !first, ptemp));
+    const bool is_file = strncmp(runtime->directory_spec, SQLITE, sizeof SQLITE - 1) == 0, lowered = oks_httpd_as_user();
+    oks_err_t *err = is_file ? make_database(runtime->directory_spec + sizeof SQLITE - 1, ptemp) : NULL;
+    if (!err) err = migrate(s, runtime->directory_spec, runtime->counters, !first, ptemp);
+    oks_httpd_as_root(lowered);
+    if (err) return err;
     return first ? NULL : oks_net_init(pconf);
 }
 

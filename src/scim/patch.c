@@ -341,8 +341,8 @@ static oks_err_t *apply_path(const patch_t *patch, op_t op, oks_span_t path, con
 static oks_err_t *operate(const patch_t *patch, const json_t *operation)
 {
     static const char *const words[] = { "add", "replace", "remove" };
-    oks_span_t word = oks_span_z(oks_json_string(operation, "op"));
-    const json_t *path = json_object_get(operation, "path"), *value = json_object_get(operation, "value");
+    oks_span_t word = oks_span_z(json_string_value(oks_scim_member(operation, "op")));
+    const json_t *path = oks_scim_member(operation, "path"), *value = oks_scim_member(operation, "value");
     int op = 0;
     while (op < 3 && !oks_span_case_eq_z(word, words[op])) op++;
     if (op == 3) return oks_err(patch->pool, OKS_R_SCIM_BODY_MALFORMED, "op is one of add, replace, remove");
@@ -355,11 +355,8 @@ static oks_err_t *operate(const patch_t *patch, const json_t *operation)
 
 static oks_err_t *run(patch_t *patch, const json_t *message)
 {
-    json_t *operations = NULL, *each;
-    const char *key;
+    json_t *operations = oks_scim_member(message, "Operations"), *each;
     size_t i;
-    json_object_foreach((json_t *)(uintptr_t)message, key, each)
-        if (strcasecmp(key, "Operations") == 0) operations = each;
     if (!json_is_array(operations) || !json_array_size(operations) || json_array_size(operations) > OKS_SCIM_OPERATIONS_MAX)
         return oks_err(patch->pool, OKS_R_SCIM_BODY_MALFORMED, "Operations: 1 to %d are wanted", OKS_SCIM_OPERATIONS_MAX);
     patch->work = apr_pcalloc(patch->pool, sizeof *patch->work);

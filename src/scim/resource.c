@@ -1,6 +1,8 @@
 /* Resources: from what clients send to the one form in which they are kept, and out again. */
 #include <string.h>
 
+#include <apr_hash.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "scim_private.h"
@@ -89,8 +91,7 @@ static oks_err_t *read_object(json_t **out, const oks_scim_attr_t *attrs, const 
     json_object_foreach((json_t *)(uintptr_t)in, key, value) {
         const oks_scim_attr_t *attr = oks_scim_find(attrs, oks_span_z(key));
         if (!attr || (attr->flags & (OKS_SCIM_READ_ONLY | OKS_SCIM_NEVER))) continue;
-        err = json_object_get(made, attr->name) ? invalid(attr, "it is there twice", pool) : NULL; /* in two spellings */
-        if (!err) err = oks_scim_read_value(&read, attr, value, pool);
+        err = oks_scim_read_value(&read, attr, value, pool);
         if (err) break;
         if (read) json_object_set_new(made, attr->name, read);
     }
@@ -120,11 +121,39 @@ static oks_err_t *check_required(const oks_scim_kind_t *kind, const json_t *reso
     return NULL;
 }
 
+oks_err_t *oks_scim_check_names(const json_t *json, apr_pool_t *pool)
+{
+    const char *key;
+    json_t *each;
+    size_t i;
+    apr_hash_t *seen = json_is_object(json) ? apr_hash_make(pool) : NULL;
+    json_object_foreach((json_t *)(uintptr_t)json, key, each) {
+        char *lower = apr_pstrdup(pool, key);
+        for (char *p = lower; *p; p++) *p = (char)apr_tolower(*p);
+        if (apr_hash_get(seen, lower, APR_HASH_KEY_STRING))
+            return oks_err(pool, OKS_R_SCIM_BODY_MALFORMED, "\"%s\" is there twice", oks_log_escape(oks_span_z(key), 60, pool));
+        apr_hash_set(seen, lower, APR_HASH_KEY_STRING, lower);
+        OKS_TRY(oks_scim_check_names(each, pool));
+    }
+    json_array_foreach((json_t *)(uintptr_t)json, i, each)
+        if (!json_is_string(each)) OKS_TRY(oks_scim_check_names(each, pool));
+    return NULL;
+}
+
+json_t *oks_scim_member(const json_t *object, const char *name)
+{
+    const char *key;
+    json_t *each;
+    json_object_foreach((json_t *)(uintptr_t)object, key, each)
+        if (strcasecmp(key, name) == 0) return each;
+    return NULL;
+}
+
 oks_err_t *oks_scim_read(json_t **resource, const oks_scim_kind_t *kind, json_t *in, apr_pool_t *pool)
 {
     json_t *made, *value, *extension;
     const char *key;
-    OKS_TRY(check_schemas(kind, json_object_get(in, "schemas"), pool));
+    OKS_TRY(check_schemas(kind, oks_scim_member(in, "schemas"), pool));
     OKS_TRY(read_object(&made, kind->attrs, in, pool));
     oks_json_own(made, pool);
     json_object_foreach(in, key, value) {

@@ -1,11 +1,12 @@
 """OktaSSOAuditLog: what was decided, as lines of JSON."""
 
+import hashlib
 import json
 import re
 import subprocess
 
 import harness
-from test_scim import AMELIA, CONF, Scim
+from test_scim import AMELIA, CONF, TOKEN, Scim
 
 
 def lines(path):
@@ -31,8 +32,18 @@ def test_every_decision_is_a_line(httpd):
     assert (created["event"], created["user"], deleted["event"], deleted["user"]) == ("scim.create", "ada@acme.example", "scim.delete", "ada@acme.example")
     assert (refused["event"], refused["reason"], refused["status"], refused["org"]) == ("scim.refused", "scim.token.wrong", 401, "acme")
     assert "guessed-token" not in log.read_text()
-    Scim(server).make(userName='a"\n\\,ü@acme.example')
-    assert lines(log)[-1]["user"] == 'a"\n\\,ü@acme.example', "one line, whatever the name is"
+    assert created["token"] == hashlib.sha256(TOKEN.encode()).hexdigest()[:12], "which token did it"
+    Scim(server).make_group("Admins")
+    assert (lines(log)[-1]["event"], lines(log)[-1]["group"]) == ("scim.create", "Admins")
+    user = Scim(server).make()["id"]
+    for active, event in ((False, "scim.deactivate"), (True, "scim.activate")):
+        Scim(server).patch(f"/Users/{user}", {"op": "replace", "value": {"active": active}})
+        assert lines(log)[-1]["event"] == event
+    Scim(server).make(userName='a"\n\\,ü\x9b\u202e@acme.example')
+    assert lines(log)[-1]["user"] == 'a"\n\\,ü\x9b\u202e@acme.example', "one line, whatever the name is"
+    assert all(32 <= byte < 127 for byte in log.read_bytes().replace(b"\n", b"")), "and nothing that a terminal acts upon"
+    Scim(server).make(userName="\u0001" * 7000)
+    assert len(log.read_bytes().splitlines()[-1]) < 4096, "a pipe takes it at once"
     assert len(lines(log)) == len(server.verdicts())
     assert log.stat().st_mode & 0o007 == 0, "it names people: not for everybody"
 

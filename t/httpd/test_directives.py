@@ -164,13 +164,13 @@ def test_session_limits(httpd):
 @pytest.mark.skipif("libtsan" in os.environ.get("OKTASSO_PRELOAD", ""), reason="ThreadSanitizer in /bin/sh of exec: ends it")
 def test_keys_and_directory_from_elsewhere(httpd, tmp_path):
     key = "ab" * 32
-    server = httpd(f"OktaSSOKeys \"exec:echo {key}\"\nOktaSSODirectory sqlite3:{{dir}}/elsewhere.db\n" + ORG + LOCATION, start=False)
+    server = httpd(f"OktaSSOKeys \"exec:echo {key}\"\nOktaSSODirectory sqlite3:{{dir}}/state/elsewhere.db\n" + ORG + LOCATION, start=False)
     os.chmod(server.dir, 0o777)  # SQLite makes files beside the database
     server.expect("flow.idp.unavailable")
     server.start()
     server.wait_for_metadata()
     assert server.login()[1].status == 303
-    assert (server.dir / "elsewhere.db").stat().st_size > 0 and not (server.state / "session.keys").exists()
+    assert (server.state / "elsewhere.db").stat().st_size > 0 and not (server.state / "session.keys").exists()
 
 
 def test_metadata_from_a_file(httpd, okta):

@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -65,7 +66,9 @@ def whole(server):
 def names(server):
     found, start = set(), 1
     while True:
-        page = Scim(server).get(f"/Users?count=1000&startIndex={start}&attributes=userName").json()
+        answer = Scim(server).get(f"/Users?count=1000&startIndex={start}&attributes=userName")
+        assert answer.status == 200, (answer.text, server.verdicts()[-1])
+        page = answer.json()
         found |= {each["userName"] for each in page["Resources"]}
         start += 1000
         if start > page["totalResults"]:
@@ -158,6 +161,22 @@ def test_a_database_that_another_program_holds(faulty):
     assert create(server, "held@acme.example").status == 201
 
 
+def test_who_waits_to_write_is_answered(faulty):
+    """However many wait for their turn: in a few seconds, not one after the other."""
+    server = faulty("StartServers 1\n" + CONF)
+    other = sqlite3.connect(server.state / "directory.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda i: create(server, f"w{i}@acme.example"), range(12)))
+    assert time.monotonic() - began < 15
+    for answer in answers:
+        refused_for_now(answer)
+    other.execute("ROLLBACK")
+    other.close()
+    assert create(server, "w@acme.example").status == 201
+
+
 def test_a_database_that_is_read_only(faulty):
     server = faulty()
     browser, _ = server.login(user=AMELIA)
@@ -221,6 +240,7 @@ def test_a_broken_database(faulty, how):
     for left in server.state.glob("directory.db*"):
         left.unlink()
     shutil.copy(server.dir / "backup.db", server.state / "directory.db")
+    shutil.chown(server.state / "directory.db", server.state.stat().st_uid, server.state.stat().st_gid)
     server.start()
     server.wait_for_metadata()
     assert browser.get("/headers.json").status == 200 and len(names(server)) >= 200

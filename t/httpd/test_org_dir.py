@@ -144,9 +144,10 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     ('OktaSSOIdPIssuer "https://acme.okta.com"\nOktaSSOClientID c1\nOktaSSOClientSecret "exec:touch {dir}/ran"', "the secret stands there itself"),
     ('OktaSSOClientID c1\nOktaSSOClientSecret "file:/etc/passwd"', "the secret stands there itself"),
     ('OktaSSOClientID c1\nOktaSSOClientSecret "env:PATH"', "the secret stands there itself"),
-    ('OktaSSOSPEntityID "urn:${PATH}"', "line 1: ${...} cannot stand here"),
+    ('OktaSSOSPEntityID "urn:${PATH}"', "${...} cannot stand here"),
     ('OktaSSOSPEntityID \\\n"urn:$\\\n{PATH}"', "cannot stand here"),
-], ids=range(19))
+    ('# a comment \\\n<OktaSSOIdPMetadataXML>\nOktaSSOSPEntityID "urn:${PATH}"', "cannot stand here"),
+], ids=range(20))
 def test_what_a_file_may_not_say(httpd, okta, text, said):
     site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
     good, told = site.server.configtest()

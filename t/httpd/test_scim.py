@@ -744,3 +744,43 @@ def test_what_was_acknowledged_is_there_after_kills(httpd):
         assert not member or user in members
     listed = [each["id"] for start in range(1, 3000, 1000) for each in scim.get(f"/Users?startIndex={start}&count=1000").json()["Resources"]]
     assert len(listed) == len(set(listed)) and {user for user, *_ in told} <= set(listed)
+
+
+# ---- Names in any case ----
+
+@pytest.mark.parametrize("method, path, raw", [
+    ("POST", "/Users", '{"userName":"good@acme.example","USERNAME":"evil@acme.example"}'),
+    ("POST", "/Users", '{"userName":"g@acme.example","active":false,"Active":true}'),
+    ("POST", "/Users", '{"userName":"g@acme.example","name":{"givenName":"a","GivenName":"b"}}'),
+    ("POST", "/Users", '{"userName":"g@acme.example","emails":[{"value":"a@acme.example","VALUE":"b@acme.example"}]}'),
+    ("PATCH", "/Users/{id}", '{"Operations":[{"op":"replace","path":"active","value":false}],"operations":[{"op":"add","path":"title","value":"x"}]}'),
+    ("PATCH", "/Users/{id}", '{"Operations":[{"op":"replace","value":{"active":false,"ACTIVE":true}}]}'),
+    ("PATCH", "/Users/{id}", '{"Operations":[{"op":"replace","path":"active","value":false,"Value":true}]}'),
+    ("POST", "/Users/.search", '{"filter":"title pr","FILTER":"userName pr"}'),
+])
+def test_a_name_is_there_once(site, scim, method, path, raw):
+    user = scim.make()
+    refused(site, scim.call(method, path.replace("{id}", user["id"]), raw=raw), 400, "scim.body.malformed", "invalidSyntax")
+    assert scim.get(f"/Users/{user['id']}").json()["active"] is True
+
+
+def test_names_are_the_same_in_any_case(scim):
+    user = scim.make()
+    group = scim.make_group(members=[user["id"]])
+    assert scim.call("PUT", f"/Groups/{group['id']}", {"displayName": group["displayName"], "Members": []}).status == 200
+    assert scim.members(group["id"]) == []
+    assert scim.call("PATCH", f"/Users/{user['id']}", {"OPERATIONS": [{"OP": "replace", "Path": "active", "VALUE": False}]}).json()["active"] is False
+
+
+def test_a_list_has_a_limit_of_bytes(httpd):
+    """Fewer than were asked for, and how many there are: a client goes on from there (RFC 7644 3.4.2.4)."""
+    server = httpd(CONF)
+    server.expect("OKS0030", r"flow\.idp\.unavailable")
+    scim = Scim(server)
+    for i in range(90):
+        scim.make(userName=f"big{i:02d}@acme.example", emails=[], roles=[{"value": str(k) + "x" * 8000} for k in range(25)])
+    first = scim.get("/Users?count=1000").json()
+    assert first["totalResults"] == 90 and 70 < first["itemsPerPage"] < 90
+    rest = scim.get(f"/Users?count=1000&startIndex={first['itemsPerPage'] + 1}").json()
+    assert first["itemsPerPage"] + rest["itemsPerPage"] == 90
+    assert len(scim.find('userName sw "big8"')) == 10

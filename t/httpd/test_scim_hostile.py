@@ -94,7 +94,9 @@ def test_bombs(quiet, scim):
         ('{"userName":"w@acme.example","emails":[' + '{"value":"a@acme.example"},' * 100000 + "{}]}", 400),
         ('{"members":[' + '{"value":"x"},' * 150000 + '{"value":"x"}],"displayName":"bomb"}', 400),
         ('{"x":' + "[" * 100000 + "]" * 100000 + "}", 413),
-        ('{"x":[' + "[]," * 500000 + "[]]}", 400),
+        ('{"x":[' + "[]," * 500000 + "[]]}", 413),
+        ('{"userName":"many@acme.example","x":[' + "{}," * 260000 + "{}]}", 413),
+        ('{"userName":"many@acme.example","x":[' + "0," * 1100000 + "0]}", 413),
         ('{"userName":"' + "\\u0041" * 200000 + '"}', 400),
     ):
         answer = scim.call("POST", "/Groups" if "members" in raw[:20] else "/Users", raw=raw)

@@ -1,8 +1,12 @@
 """SCIM tokens that oktassoctl makes, beside those of the configuration; and the forms in which they come."""
 
+import concurrent.futures
+import contextlib
 import os
 import re
+import sqlite3
 import subprocess
+import time
 
 import pytest
 
@@ -93,6 +97,32 @@ def test_a_token_ends_with_its_owner(site):
     refused(site, scim.get("/Users"), 401, "scim.token.wrong")
 
 
+def test_an_owner_is_somebody_who_is_there(site):
+    owner = Scim(site).make(userName="gone@acme.example", active=False)
+    assert "no active user gone@acme.example" in run(site, "scim-token", "new", "acme", "--owner", "gone@acme.example", code=1).stderr
+    Scim(site).call("DELETE", f"/Users/{owner['id']}")
+
+
+def test_a_label_in_the_database_is_shown_escaped(site):
+    new(site, "--label", "plain")
+    with contextlib.closing(sqlite3.connect(site.state / "directory.db")) as database, database:
+        database.execute("UPDATE scim_tokens SET label = 'a' || char(27) || ']0;x' || char(10) || 'b'")
+    assert "\x1b" not in run(site, "scim-token", "list", "acme").stdout and len(tokens(site)) == 1
+
+
+def test_reading_waits_for_no_writer(site):
+    """The last use is noted once a minute, and where it cannot be, reading goes on."""
+    scim = Scim(site, token=new(site))
+    with contextlib.closing(sqlite3.connect(site.state / "directory.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with concurrent.futures.ThreadPoolExecutor(10) as threads:
+            assert list(threads.map(lambda _: scim.get("/Users?count=1").status, range(10))) == [200] * 10
+            began = time.monotonic()
+            assert list(threads.map(lambda _: scim.get("/Users?count=1").status, range(10))) == [200] * 10
+            assert time.monotonic() - began < 2, "one of them has tried, and no other does"
+        other.execute("ROLLBACK")
+
+
 def test_httpd_writes_on_after_it(httpd):
     """Run by root while nobody has the database open: the files that SQLite makes beside it are httpd's all the same."""
     server = httpd(CONF, start=False)
@@ -112,7 +142,7 @@ def test_httpd_writes_on_after_it(httpd):
     (("scim-token", "new", "acme", "globex"), 2, "no such command"), (("scim-token", "new", "acme", "--colour", "red"), 2, "an option"),
     (("scim-token", "new", "acme", "--label"), 2, "an option"), (("scim-token", "new", "Acme_Corp"), 2, "no organization name"),
     (("scim-token", "new", "acme", "--label", "a\nb"), 2, "a label is text"), (("scim-token", "new", "acme", "--label", "x" * 65), 2, "a label is text"),
-    (("scim-token", "new", "acme", "--owner", "nobody"), 1, "acme has no user nobody in the directory (directory.user.unknown)"),
+    (("scim-token", "new", "acme", "--owner", "nobody"), 1, "acme has no active user nobody in the directory (directory.user.unknown)"),
     (("scim-token", "revoke", "acme", "0123456789ab"), 1, "acme has no token 0123456789ab"),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else None)
 def test_what_it_refuses(site, words, code, said):

@@ -215,8 +215,10 @@ static oks_err_t *check(const char *cookie)
 
 static const oks_answer_t *scim(const char *method, const char *path, const char *body)
 {
+    oks_scim_caller_t caller;
     oks_request_t request = request_of(method, apr_pstrcat(pool, "/scim/acme/v2", path, NULL), OKS_SCIM_MEDIA_TYPE, body);
-    return oks_flow_serve(&flow, &request, pool);
+    oks_err_t *err = oks_flow_scim_admits(&caller, &flow, &request, pool);
+    return err ? oks_flow_scim_refuse(err, &caller, pool) : oks_flow_serve_scim(&flow, &caller, &request, pool);
 }
 
 /* How many users a filter finds. */
