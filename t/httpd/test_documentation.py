@@ -1,7 +1,10 @@
 """The examples of conf.d/reference.md and README.md are configurations that httpd takes."""
 
+import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 
 import harness
 import pytest
@@ -24,9 +27,10 @@ EXAMPLES = blocks("conf.d/reference.md") + blocks("README.md")
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """What the examples name."""
-    place = tmp_path_factory.mktemp("documentation")
+def files():
+    """What the examples name, where httpd's User may read it."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="oktasso-test-"))
+    place.chmod(0o755)
     for key, certificate in (("sp.key", "sp.crt"), ("client.pem", "ca.pem"), ("other.key", "okta-acme.cert")):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=t", "-keyout", place / key, "-out",
                         place / certificate], check=True, capture_output=True)
@@ -36,7 +40,8 @@ def files(tmp_path_factory):
     (place / "page.html").write_text("<!DOCTYPE html>\n<body>{{content}}")
     (place / "orgs").mkdir()
     (place / "orgs/acme.conf").write_text(METADATA)
-    return place
+    yield place
+    shutil.rmtree(place)
 
 
 def wrapped(block, files):
