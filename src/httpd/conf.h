@@ -184,7 +184,10 @@ const oks_org_t *oks_httpd_find_domain(void *orgs, oks_span_t domain, apr_pool_t
 const oks_org_t *oks_httpd_find_requiring(const oks_server_conf_t *conf, apr_pool_t *pool);
 /* complete.c: of a section's settings, laid over the virtual host's defaults. What is wrong, or NULL. */
 const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, oks_org_conf_t *conf, apr_pool_t *pool);
-/* directives.c: the settings of an organization's own file, into `section`, whose values live in `keep`. What is wrong, or NULL. */
+/* directives.c: do only settings of an organization stand there? What is wrong, or NULL. */
+const char *oks_httpd_check_section(const ap_directive_t *first, apr_pool_t *pool);
+#define OKS_XML_SECTION "OktaSSOIdPMetadataXML"
+/* orgfile.c: the settings of an organization's own file, into `section`, whose values live in `keep`. What is wrong, or NULL. */
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch);
 /* domains.c: whose domain it is, of a table like conf->domains. */

@@ -94,7 +94,7 @@ static const char *set_org(cmd_parms *cmd, void *dir_, const char *name)
 }
 
 /* Only settings of the organization: not of the server, and not httpd's own. */
-static const char *check_section(const ap_directive_t *first, apr_pool_t *pool)
+const char *oks_httpd_check_section(const ap_directive_t *first, apr_pool_t *pool)
 {
     for (const ap_directive_t *child = first; child; child = child->next) {
         const command_rec *row = oks_httpd_commands;
@@ -123,7 +123,7 @@ static const char *open_org(cmd_parms *cmd, void *dir, const char *args)
     oks_org_conf_t *known = apr_hash_get(conf->sections, name, APR_HASH_KEY_STRING);
     if (known)
         return apr_psprintf(cmd->pool, "<OktaSSOOrg %s> is defined here and at %s: merge the two sections", name, known->where);
-    if ((error = check_section(cmd->directive->first_child, cmd->pool))) return error;
+    if ((error = oks_httpd_check_section(cmd->directive->first_child, cmd->pool))) return error;
     oks_org_conf_t *section = apr_pcalloc(cmd->pool, sizeof *section);
     section->name = name;
     section->where = where(cmd);
@@ -181,7 +181,6 @@ static const char *set_scope(cmd_parms *cmd, void *dir, int argc, char *const ar
     return store(cmd, dir, OKS_SET_SCOPE, scope);
 }
 
-#define XML_SECTION "OktaSSOIdPMetadataXML"
 #define XML_DIRECTIVE "OktaSSOIdPMetadataText" /* what the section becomes; nobody writes it */
 
 /* Read while the file is read, since httpd would take the tags for sections: one directive with the whole text stands in
@@ -192,17 +191,17 @@ static const char *read_metadata_xml(cmd_parms *cmd, void *tree, const char *arg
     struct ap_varbuf line, text;
     bool closed = false;
     int start = (int)cmd->config_file->line_number;
-    if (strcmp(args, ">") != 0) return "<" XML_SECTION "> takes no argument";
+    if (strcmp(args, ">") != 0) return "<" OKS_XML_SECTION "> takes no argument";
     ap_varbuf_init(cmd->temp_pool, &line, 1024);
     ap_varbuf_init(cmd->temp_pool, &text, 4096);
     while (!closed && ap_varbuf_cfg_getline(&line, cmd->config_file, OKS_SAML_METADATA_MAX) == APR_SUCCESS) {
-        closed = strcasecmp(line.buf, "</" XML_SECTION ">") == 0;
+        closed = strcasecmp(line.buf, "</" OKS_XML_SECTION ">") == 0;
         if (closed) break;
         ap_varbuf_strcat(&text, line.buf);
         ap_varbuf_strcat(&text, "\n");
-        if (text.strlen > OKS_SAML_METADATA_MAX) return "<" XML_SECTION "> is longer than metadata may be: name a file instead";
+        if (text.strlen > OKS_SAML_METADATA_MAX) return "<" OKS_XML_SECTION "> is longer than metadata may be: name a file instead";
     }
-    if (!closed) return "<" XML_SECTION "> lacks its </" XML_SECTION ">";
+    if (!closed) return "<" OKS_XML_SECTION "> lacks its </" OKS_XML_SECTION ">";
     *made = apr_pcalloc(cmd->pool, sizeof **made);
     (*made)->directive = XML_DIRECTIVE;
     (*made)->args = ap_varbuf_pdup(cmd->pool, &text, NULL, 0, NULL, 0, NULL);
@@ -785,7 +784,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOOrg", set_org, NULL, ORG, "the organization that guards this Location; *: any"),
     AP_INIT_TAKE1("OktaSSOIdPMetadata", set_metadata, NULL, ORG, "URL or file of the IdP's metadata"),
     AP_INIT_RAW_ARGS("<OktaSSOIdPMetadataXML", read_metadata_xml, NULL, ORG | EXEC_ON_READ, "the IdP's metadata, pasted"),
-    AP_INIT_RAW_ARGS(XML_DIRECTIVE, set_metadata_xml, NULL, ORG, "internal: the text of <" XML_SECTION ">"),
+    AP_INIT_RAW_ARGS(XML_DIRECTIVE, set_metadata_xml, NULL, ORG, "internal: the text of <" OKS_XML_SECTION ">"),
     AP_INIT_TAKE1("OktaSSOIdPSignOnURL", set_sign_on_url, NULL, ORG, "the IdP's single sign-on URL, without metadata"),
     AP_INIT_TAKE1("OktaSSOIdPIssuer", set_issuer, NULL, ORG, "the IdP's entity ID, without metadata"),
     AP_INIT_TAKE_ARGV("OktaSSOIdPCertificate", set_certificates, NULL, ORG, "the IdP's signing certificates, without metadata"),
@@ -827,72 +826,3 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE_ARGV("OktaSSOEmailDomain", set_email_domains, NULL, ORG, "the organization's email domains"),
     { .name = NULL }
 };
-
-/* ---- A file of OktaSSOOrgDir: what could stand in <OktaSSOOrg NAME>, read as httpd reads .htaccess ---- */
-
-/* httpd would write its own variables there; also where a line goes on between the two characters. */
-static bool has_variable(oks_span_t text)
-{
-    char before = '\0';
-    for (apr_size_t i = 0; i < text.len; i++) {
-        if (before == '$' && text.ptr[i] == '{') return true;
-        if (!strchr("\\\r\n", text.ptr[i])) before = text.ptr[i];
-    }
-    return false;
-}
-
-/* Before httpd's own reader sees it: some of its directives act while they are read. */
-static const char *check_lines(oks_span_t text, apr_pool_t *pool)
-{
-    oks_span_t line;
-    bool continued = false, in_xml = false;
-    if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
-    if (has_variable(text)) return "${...} cannot stand here";
-    for (int number = 1; oks_span_next(&line, &text, '\n'); number++) {
-        bool goes_on = line.len && line.ptr[line.len - 1] == '\\';
-        line = oks_span_trim(line);
-        const char *word = apr_pstrmemdup(pool, line.ptr ? line.ptr : "", line.len < 24 ? line.len : 24);
-        if (in_xml) in_xml = strncasecmp(word, "</" XML_SECTION ">", sizeof "</" XML_SECTION ">" - 1) != 0;
-        else if (strncasecmp(word, "<" XML_SECTION ">", sizeof "<" XML_SECTION ">" - 1) == 0) in_xml = true;
-        else if (!continued && *word && *word != '#' && strncasecmp(word, "OktaSSO", 7) != 0)
-            return apr_psprintf(pool, "line %d: only OktaSSO... settings of the organization can stand here", number);
-        continued = goes_on && !in_xml;
-    }
-    return NULL;
-}
-
-static apr_status_t next_char(char *c, void *text_)
-{
-    oks_span_t *text = text_;
-    if (!text->len) return APR_EOF;
-    *c = *text->ptr;
-    text->ptr++, text->len--;
-    return APR_SUCCESS;
-}
-
-static apr_status_t next_line(void *buffer, apr_size_t size, void *text)
-{
-    char *out = buffer, *end = out + size - 1;
-    if (!((oks_span_t *)text)->len) return APR_EOF;
-    while (out < end && next_char(out, text) == APR_SUCCESS)
-        if (*out++ == '\n') break;
-    *out = '\0';
-    return APR_SUCCESS;
-}
-
-const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
-                                apr_pool_t *keep, apr_pool_t *scratch)
-{
-    ap_directive_t *tree = NULL;
-    const char *error = check_lines(text, scratch);
-    if (error) return error;
-    cmd_parms parms = { .override = ACCESS_CONF, .limited = -1, .pool = keep, .temp_pool = scratch, .server = conf->server };
-    parms.config_file = ap_pcfg_open_custom(scratch, path, &text, next_char, next_line, NULL);
-    error = ap_build_config(&parms, scratch, scratch, &tree);
-    if (error) return apr_psprintf(scratch, "line %d: %s", (int)parms.config_file->line_number, error);
-    if ((error = check_section(tree, scratch))) return error;
-    conf->open_section = section;
-    error = tree ? ap_walk_config(tree, &parms, conf->server->lookup_defaults) : NULL;
-    conf->open_section = NULL;
-    return error ? apr_psprintf(scratch, "line %d: %s", parms.err_directive ? parms.err_directive->line_num : 0, error) : NULL;
-}

@@ -183,6 +183,23 @@ def test_token_answers(kept, change, reason):
         assert browser.session_cookie("globex")
 
 
+def test_a_provider_that_comes_and_goes(kept):
+    """Whatever it answers in between: sessions go on, a login is whole or refused with its reason, and the next good answer signs in."""
+    server, provider = kept
+    seated, _ = log_in(server, provider)
+    moods = [(None, None), (lambda t: (500, "<html>"), "oidc.error.unavailable"), (lambda t: oidc.Cut("{"), "net.unreachable"),
+             (lambda t: "garbage", "oidc.answer.malformed"), (lambda t: (429, {"error": "slow_down"}), "oidc.error.limited")]
+    for change, reason in moods * 3:
+        provider.change.clear()
+        if change:
+            provider.change["token"] = change
+        browser, answer = log_in(server, provider)
+        if reason:
+            refused(server, answer, reason)
+        assert bool(browser.session_cookie("globex")) == (reason is None)
+        assert seated.get("/headers.json").status == 200
+
+
 def test_a_silent_token_endpoint_holds_no_worker_for_long_and_nobody_else(both, provider, other):
     server = both("2s")
     server.expect(r"net\.timeout", r"net\.busy")
