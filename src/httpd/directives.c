@@ -621,19 +621,8 @@ static const char *set_state_dir(cmd_parms *cmd, void *dir, const char *path)
     return only_main(cmd);
 }
 
-/* Is there a folder for the file? Whoever runs configtest may not see into it: that is no error. */
-static const char *check_folder(const cmd_parms *cmd, const char *path)
-{
-    apr_finfo_t info;
-    const char *folder = ap_make_dirstr_parent(cmd->temp_pool, path);
-    if (!APR_STATUS_IS_ENOENT(apr_stat(&info, folder, APR_FINFO_TYPE, cmd->temp_pool))) return NULL;
-    return apr_psprintf(cmd->pool, "%s: there is no directory %s", cmd->cmd->name, folder);
-}
-
 static const char *set_directory(cmd_parms *cmd, void *dir, const char *spec)
 {
-    const char *error = strncmp(spec, "sqlite3:/", 9) == 0 ? check_folder(cmd, spec + 8) : NULL;
-    if (error) return error;
     if (strncmp(spec, "sqlite3:/", 9) != 0 && strncmp(spec, "pgsql:", 6) != 0)
         return "OktaSSODirectory takes sqlite3:/ABSOLUTE/PATH or pgsql:CONNINFO, such as "
                "\"pgsql:host=db.example.com dbname=oktasso\"";
@@ -729,6 +718,15 @@ static const char *set_org_dir(cmd_parms *cmd, void *dir, const char *path)
 {
     oks_httpd_server_conf(cmd->server)->org_dir = ap_server_root_relative(cmd->pool, path);
     return NULL;
+}
+
+/* Is there a folder for the file? Whoever runs configtest may not see into it: that is no error. */
+static const char *check_folder(const cmd_parms *cmd, const char *path)
+{
+    apr_finfo_t info;
+    const char *folder = ap_make_dirstr_parent(cmd->temp_pool, path);
+    if (!APR_STATUS_IS_ENOENT(apr_stat(&info, folder, APR_FINFO_TYPE, cmd->temp_pool))) return NULL;
+    return apr_psprintf(cmd->pool, "%s: there is no directory %s", cmd->cmd->name, folder);
 }
 
 static const char *set_audit_log(cmd_parms *cmd, void *dir, const char *target)

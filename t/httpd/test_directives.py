@@ -61,7 +61,6 @@ WRONG = {
     "OktaSSOBaseURL": ("OktaSSOBaseURL http://app.example.com\n", "must be https"),
     "OktaSSOBaseURL path": ("OktaSSOBaseURL https://app.example.com/\n", "scheme, host and port alone"),
     "OktaSSOStateDir in a virtual host": ("<VirtualHost 127.0.0.1:1>\nOktaSSOStateDir /tmp\n</VirtualHost>\n", "belongs into the server config"),
-    "OktaSSODirectory nowhere": ("OktaSSODirectory sqlite3:/nowhere/x.db\n", "there is no directory /nowhere/"),
     "OktaSSOKeys nowhere": ("OktaSSOKeys file:/nowhere/keys\n", "there is no file /nowhere/keys"),
     "a misspelled directive in a section": ("<OktaSSOOrg acme>\nOktaSSOEmailDomains acme.com\n</OktaSSOOrg>\n", "perhaps misspelled"),
     "OktaSSODirectory": ("OktaSSODirectory mysql:x\n", "sqlite3:/ABSOLUTE/PATH"),
