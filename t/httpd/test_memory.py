@@ -92,6 +92,7 @@ def private(server):
 def test_a_child_does_not_grow(httpd, provider):
     """Many requests of each kind: after the first ones its memory stays what it is."""
     server = configured(httpd("", start=False), provider, "StartServers 1\nServerLimit 1\nMaxRequestWorkers 25\n")
+    server.expect("AH10159")  # httpd's word for so few workers
     server.start()
     for org in ("acme", "globex"):
         server.wait_for_metadata(org)

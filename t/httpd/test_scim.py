@@ -102,7 +102,7 @@ class Scim:
         return sorted(each["value"] for each in self.get(f"/Groups/{group}").json()["members"])
 
 
-@pytest.fixture(scope="module", params=["sqlite3", pytest.param("pgsql", marks=postgres.needed)])
+@pytest.fixture(scope="module", params=["sqlite3", pytest.param("pgsql", marks=[postgres.needed, postgres.once])])
 def shared(request, okta_dir, backend_port):
     """On each database: one schema, and the same answers."""
     import conftest

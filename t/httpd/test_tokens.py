@@ -191,7 +191,8 @@ def test_max_body(httpd):
     assert (answer.status, code_of(answer)) == (413, "flow.body.too_large"), "without a Content-Length, too"
     server.configure(CONF.replace("    OktaSSOIdP", "    OktaSSOSCIM On max-body=64K\n    OktaSSOIdP", 1) + "LimitRequestBody 1000\n")
     server.graceful()
-    assert scim.call("POST", "/Users", raw='{"userName": "a@acme.example"' + " " * 2000 + "}").status == 413, "httpd's own limit counts as well"
+    harness.wait_until(lambda: scim.call("POST", "/Users", raw='{"userName": "a@acme.example"' + " " * 2000 + "}").status == 413,
+                       "the new configuration, in which httpd's own limit counts as well")
 
 
 @pytest.mark.parametrize("line, said", [
