@@ -164,7 +164,7 @@ typedef enum oks_user_key_t { OKS_USER_ID, OKS_USER_NAME, OKS_USER_EXTERNAL_ID, 
 /* *row is NULL when there is none. */
 oks_err_t *oks_directory_user(oks_user_row_t **row, oks_directory_t *directory, const char *org, oks_user_key_t by, const char *key,
                               apr_pool_t *pool) OKS_MUST_USE;
-/* oks_user_row_t *, in the order in which they were made; `start` counts from 0. */
+/* oks_user_row_t *, in the order in which they were made; `start` counts from 0. total NULL: they are not counted. */
 oks_err_t *oks_directory_users(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
                                int64_t start, int count, apr_pool_t *pool) OKS_MUST_USE;
 /* Makes a user (id NULL) or changes one. directory.user.unknown; directory.user.conflict: the userName or the address is another

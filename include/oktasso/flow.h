@@ -270,7 +270,7 @@ typedef struct oks_answer_t {
     const char *token;         /* of SCIM: the id of the caller's; or NULL */
 } oks_answer_t;
 
-/* Any URL under OktaSSOPath; of SCIM only what oks_flow_scim_admits() has admitted. Always an answer. */
+/* Any URL under OktaSSOPath but SCIM's, which are oks_flow_serve_scim()'s. Always an answer. */
 oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool);
 
 /* Is it one of SCIM's, whose answers are all SCIM's JSON? */

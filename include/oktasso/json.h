@@ -20,7 +20,9 @@ oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_
 const char *oks_json_string(const json_t *object, const char *name);
 /* Gives the reference to `pool`, which lets go of it when it is cleared. */
 json_t *oks_json_own(json_t *json, apr_pool_t *pool);
-/* Compact text, in `pool`; takes the reference. */
+/* Compact text, in `pool`; takes the reference. NULL when memory is out. */
 const char *oks_json_text(json_t *json, apr_pool_t *pool);
+/* The same, with \uXXXX for whatever is not ASCII. */
+const char *oks_json_ascii(json_t *json, apr_pool_t *pool);
 
 #endif

@@ -70,11 +70,21 @@ const char *oks_json_string(const json_t *object, const char *name)
     return json_string_value(json_object_get(object, name));
 }
 
-const char *oks_json_text(json_t *json, apr_pool_t *pool)
+static const char *dump(json_t *json, size_t how, apr_pool_t *pool)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = json ? json_dumps(json, JSON_COMPACT | how) : NULL;
     const char *copy = text ? apr_pstrdup(pool, text) : NULL;
     free(text);
     json_decref(json);
     return copy;
+}
+
+const char *oks_json_text(json_t *json, apr_pool_t *pool)
+{
+    return dump(json, 0, pool);
+}
+
+const char *oks_json_ascii(json_t *json, apr_pool_t *pool)
+{
+    return dump(json, JSON_ENSURE_ASCII, pool);
 }

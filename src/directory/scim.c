@@ -113,7 +113,7 @@ oks_err_t *oks_directory_user(oks_user_row_t **row, oks_directory_t *directory, 
 typedef struct page_work_t {
     const char *org;
     oks_statement_t count_by, page_by;
-    int64_t start, total;
+    int64_t start, *total;
     int count;
     apr_array_header_t *rows;
 } page_work_t;
@@ -124,10 +124,12 @@ static oks_err_t *read_page(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     page_work_t *work = baton;
     oks_rows_t *results;
-    OKS_TRY(oks_conn_select(&results, conn, work->count_by, OKS_ARGS(work->org), pool));
-    for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) work->total = oks_conn_number(conn, row, 0);
+    if (work->total) {
+        OKS_TRY(oks_conn_select(&results, conn, work->count_by, OKS_ARGS(work->org), pool));
+        for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) *work->total = oks_conn_number(conn, row, 0);
+    }
     work->rows = apr_array_make(pool, 16, sizeof(void *));
-    if (!work->count || work->start >= work->total) return NULL;
+    if (!work->count || (work->total && work->start >= *work->total)) return NULL;
     OKS_TRY(oks_conn_select(&results, conn, work->page_by, OKS_ARGS(work->org, oks_directory_number(work->count, pool),
                                                                     oks_directory_number(work->start, pool)), pool));
     for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;)
@@ -138,9 +140,9 @@ static oks_err_t *read_page(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 
 static oks_err_t *page(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, page_work_t *work, apr_pool_t *pool)
 {
+    work->total = total;
     OKS_TRY(oks_directory_read(directory, read_page, work, pool));
     *rows = work->rows;
-    *total = work->total;
     return NULL;
 }
 

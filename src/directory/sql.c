@@ -114,7 +114,7 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_TOKENS_OF_ORG] =
         "SELECT t.hash, t.label, u.user_name, u.active, t.created, t.last_used"
         " FROM scim_tokens t LEFT JOIN users u ON u.id = t.owner WHERE t.org = %s ORDER BY t.created, t.hash",
-    [OKS_S_TOKEN_DELETE] = "DELETE FROM scim_tokens WHERE org = %s AND substr(hash, 1, 12) = %s",
+    [OKS_S_TOKEN_DELETE] = "DELETE FROM scim_tokens WHERE org = %s AND substr(hash, 1, " APR_STRINGIFY(OKS_TOKEN_ID_LEN) ") = %s",
 
     /* DELETE has no LIMIT in either dialect. */
     [OKS_S_SWEEP_SESSIONS] =

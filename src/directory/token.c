@@ -4,7 +4,7 @@
 #include "directory_private.h"
 #include "oktasso/crypto.h"
 
-#define HASH_COLUMN 0                    /* of OKS_S_TOKENS_OF_ORG */
+enum { C_HASH, C_LABEL, C_OWNER, C_OWNER_ACTIVE, C_CREATED, C_LAST_USED }; /* of OKS_S_TOKENS_OF_ORG */
 
 typedef struct token_work_t {
     const char *org, *hash;
@@ -83,12 +83,12 @@ static oks_err_t *list_tokens(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     work->list = apr_array_make(pool, 4, sizeof(oks_scim_token_t));
     for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
         oks_scim_token_t *token = apr_array_push(work->list);
-        token->id = apr_pstrmemdup(pool, oks_conn_text(conn, row, HASH_COLUMN), OKS_TOKEN_ID_LEN);
-        token->label = apr_pstrdup(pool, oks_conn_text(conn, row, 1));
-        token->owner = apr_pstrdup(pool, oks_conn_text_or_null(conn, row, 2));
-        token->owner_inactive = token->owner && oks_conn_number(conn, row, 3) == 0;
-        token->created = oks_conn_number(conn, row, 4);
-        token->last_used = oks_conn_number(conn, row, 5);
+        token->id = apr_pstrmemdup(pool, oks_conn_text(conn, row, C_HASH), OKS_TOKEN_ID_LEN);
+        token->label = apr_pstrdup(pool, oks_conn_text(conn, row, C_LABEL));
+        token->owner = apr_pstrdup(pool, oks_conn_text_or_null(conn, row, C_OWNER));
+        token->owner_inactive = token->owner && oks_conn_number(conn, row, C_OWNER_ACTIVE) == 0;
+        token->created = oks_conn_number(conn, row, C_CREATED);
+        token->last_used = oks_conn_number(conn, row, C_LAST_USED);
     }
     return NULL;
 }

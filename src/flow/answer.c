@@ -62,11 +62,8 @@ const char *oks_flow_json_refusal(const oks_request_t *request, const oks_err_t 
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     json_t *body = json_pack("{s:s, s:s, s:s}", "error", info->code, "message", info->visitor, "request_id", request->id);
     if (body && login_url) json_object_set_new(body, "login_url", json_string(login_url));
-    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-    const char *copy = text ? apr_pstrdup(pool, text) : "{\"error\":\"base.internal.error\"}";
-    free(text);
-    json_decref(body);
-    return copy;
+    const char *text = oks_json_ascii(body, pool);
+    return text ? text : "{\"error\":\"base.internal.error\"}";
 }
 
 oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err, const char *again_url, apr_pool_t *pool)

@@ -1,8 +1,6 @@
 /* A decision as a line of the audit log. */
 #include <string.h>
 
-#include <apr_strings.h>
-
 #include "flow_private.h"
 
 #define VALUE_MAX 254 /* bytes: so a whole line goes through a pipe at once */
@@ -32,9 +30,6 @@ const char *oks_flow_audit_line(const oks_answer_t *answer, const oks_audit_t *f
     add(line, "client", facts->client, pool);
     add(line, "server", facts->server, pool);
     add(line, "request", facts->request, pool);
-    char *text = json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII); /* no character that a terminal or a viewer acts upon */
-    const char *copy = apr_pstrdup(pool, text ? text : "{}");
-    free(text);
-    json_decref(line);
-    return copy;
+    const char *text = oks_json_ascii(line, pool); /* no character that a terminal or a viewer acts upon */
+    return text ? text : "{}";
 }

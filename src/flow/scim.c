@@ -268,7 +268,7 @@ static oks_err_t *look_at_all(json_t *list, const scim_t *s, const oks_scim_filt
     apr_pool_create(&piece.pool, s->pool);
     for (int64_t start = 0; start == 0 || start < total; start += PIECE) {
         apr_pool_clear(piece.pool);
-        OKS_TRY(page_of(&rows, &total, &piece, start, PIECE));
+        OKS_TRY(page_of(&rows, start ? NULL : &total, &piece, start, PIECE));
         if (total > OKS_SCIM_SCAN_MAX)
             return oks_err(s->pool, OKS_R_SCIM_FILTER_TOO_MANY, "%" APR_INT64_T_FMT " of at most %d", (apr_int64_t)total,
                            OKS_SCIM_SCAN_MAX);
@@ -327,7 +327,7 @@ static oks_err_t *add_page(int64_t *total, json_t *list, const scim_t *s, const 
     do {
         int64_t count = range->count - at < PIECE ? range->count - at : PIECE;
         apr_pool_clear(piece.pool);
-        OKS_TRY(page_of(&rows, total, &piece, range->start + at, (int)count));
+        OKS_TRY(page_of(&rows, at ? NULL : total, &piece, range->start + at, (int)count));
         for (int i = 0; i < rows->nelts; i++) {
             const void *row = APR_ARRAY_IDX(rows, i, const void *);
             if (bytes > LIST_BYTES_MAX) return NULL;

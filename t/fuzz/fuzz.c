@@ -83,3 +83,10 @@ oks_span_t fuzz_line(oks_span_t *rest)
     oks_span_next(&line, rest, '\n');
     return line;
 }
+
+void fuzz_endpoint(const char *text, apr_pool_t *pool)
+{
+    oks_url_t url;
+    if (!text) return;
+    HOLDS(!oks_url_parse(&url, oks_span_z(text), pool) && (!strcmp(url.scheme, "https") || oks_url_is_loopback(&url)));
+}

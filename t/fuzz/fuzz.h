@@ -21,6 +21,8 @@ _Noreturn void fuzz_violated(const char *file, int line, const char *condition);
 oks_span_t fuzz_vector(const char *path, apr_pool_t *pool);
 /* The first line of `rest` is cut off. */
 oks_span_t fuzz_line(oks_span_t *rest);
+/* An endpoint that was accepted, or NULL: https, or of this machine. */
+void fuzz_endpoint(const char *url, apr_pool_t *pool);
 /* What must not fail: the target's own preparations. */
 #define FUZZ_GOOD(call) fuzz_good((call), __FILE__, __LINE__)
 void fuzz_good(const oks_err_t *err, const char *file, int line);

@@ -18,10 +18,10 @@ typedef struct nodes_t {
     unsigned count, seed;
 } nodes_t;
 
-static unsigned draw(nodes_t *nodes, unsigned below)
+unsigned mutate_draw(unsigned *seed, unsigned below)
 {
-    nodes->seed = nodes->seed * 1103515245 + 12345;
-    return (nodes->seed >> 16) % below;
+    *seed = *seed * 1103515245 + 12345;
+    return (*seed >> 16) % below;
 }
 
 static void collect(nodes_t *nodes, xmlNode *node)
@@ -45,8 +45,8 @@ static void change_value(nodes_t *nodes, xmlNode *node)
 {
     char value[VALUE_MAX + 1];
     xmlAttr *attr = node->properties;
-    for (unsigned skip = draw(nodes, 4); attr && attr->next && skip; skip--) attr = attr->next;
-    bool in_text = !attr || draw(nodes, 2);
+    for (unsigned skip = mutate_draw(&nodes->seed, 4); attr && attr->next && skip; skip--) attr = attr->next;
+    bool in_text = !attr || mutate_draw(&nodes->seed, 2);
     xmlChar *now = in_text ? xmlNodeGetContent(node) : xmlNodeListGetString(node->doc, attr->children, 1);
     size_t len = now ? strlen((const char *)now) : 0;
     if (len > VALUE_MAX) len = VALUE_MAX;
@@ -65,9 +65,9 @@ static void change_value(nodes_t *nodes, xmlNode *node)
 /* Copies alone are put anywhere: they bring the namespaces that they need. */
 static void change_tree(nodes_t *nodes)
 {
-    xmlNode *one = nodes->all[draw(nodes, nodes->count)], *other = nodes->all[draw(nodes, nodes->count)];
+    xmlNode *one = nodes->all[mutate_draw(&nodes->seed, nodes->count)], *other = nodes->all[mutate_draw(&nodes->seed, nodes->count)];
     xmlNode *root = nodes->all[0];
-    unsigned way = draw(nodes, 5);
+    unsigned way = mutate_draw(&nodes->seed, 5);
     bool goes = (way == 2 || way == 3) && one != root && !is_within(other, one);
     if (way == 4) {
         change_value(nodes, one);
@@ -91,7 +91,7 @@ size_t mutate_xml(uint8_t *data, size_t size, size_t max, unsigned seed)
                                              XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING) : NULL;
     if (!doc) return LLVMFuzzerMutate(data, size, max);
     collect(&nodes, xmlDocGetRootElement(doc));
-    for (unsigned times = 1 + draw(&nodes, 2); times && nodes.count; times--) {
+    for (unsigned times = 1 + mutate_draw(&nodes.seed, 2); times && nodes.count; times--) {
         change_tree(&nodes);
         nodes.count = 0;
         collect(&nodes, xmlDocGetRootElement(doc));

@@ -19,12 +19,6 @@ typedef struct values_t {
     unsigned count, seed;
 } values_t;
 
-static unsigned draw(values_t *values, unsigned below)
-{
-    values->seed = values->seed * 1103515245 + 12345;
-    return (values->seed >> 16) % below;
-}
-
 static void collect(values_t *values, json_t *in)
 {
     const char *key;
@@ -74,9 +68,9 @@ static json_t *changed_text(const json_t *now)
 
 static void change(values_t *values)
 {
-    unsigned one = draw(values, values->count), other = draw(values, values->count);
+    unsigned one = mutate_draw(&values->seed, values->count), other = mutate_draw(&values->seed, values->count);
     json_t *copy = json_deep_copy(get(values, other));
-    switch (draw(values, 6)) {
+    switch (mutate_draw(&values->seed, 6)) {
     case 0: put(values, one, copy); return;
     case 1: put(values, one, NULL); break;
     case 2: put(values, one, changed_text(get(values, one))); break;
@@ -87,7 +81,7 @@ static void change(values_t *values)
         if (json_is_object(values->in[one]) && json_is_object(values->in[other]))
             json_object_set(values->in[one], values->key[other], copy);
         break;
-    default: put(values, one, draw(values, 2) ? json_boolean(draw(values, 2)) : draw(values, 2) ? json_null() : json_array());
+    default: put(values, one, mutate_draw(&values->seed, 2) ? json_boolean(mutate_draw(&values->seed, 2)) : mutate_draw(&values->seed, 2) ? json_null() : json_array());
     }
     json_decref(copy);
 }
@@ -98,7 +92,7 @@ size_t mutate_json(uint8_t *data, size_t size, size_t max, unsigned seed)
     if (!LLVMFuzzerMutate) return size;
     json_t *json = seed % 4 ? json_loadb((const char *)data, size, 0, NULL) : NULL;
     if (!json) return LLVMFuzzerMutate(data, size, max);
-    for (unsigned times = 1 + draw(&values, 3); times; times--) {
+    for (unsigned times = 1 + mutate_draw(&values.seed, 3); times; times--) {
         values.count = 0;
         collect(&values, json);
         if (values.count) change(&values);
