@@ -20,10 +20,11 @@ APLOG_USE_MODULE(oktasso);
 static const oks_session_limits_t default_limits = { .lifetime = 8 * 3600 * APR_USEC_PER_SEC, .idle = 3600 * APR_USEC_PER_SEC };
 static const apr_interval_time_t default_skew = 120 * APR_USEC_PER_SEC;
 
+/* In the order of a record's fields: so each is found at the first look. */
 static const struct { const char *header, *field; } default_headers[] = {
-    { "X-Remote-User", "user" },         { "X-Remote-Email", "email" },   { "X-Remote-FirstName", "firstName" },
-    { "X-Remote-LastName", "lastName" }, { "X-Remote-Name", "name" },     { "X-Remote-Groups", "groups" },
-    { "X-Remote-Role", "role" },         { "X-Remote-Org", "org" },
+    { "X-Remote-Email", "email" },   { "X-Remote-FirstName", "firstName" }, { "X-Remote-LastName", "lastName" },
+    { "X-Remote-Name", "name" },     { "X-Remote-Groups", "groups" },       { "X-Remote-Role", "role" },
+    { "X-Remote-Org", "org" },       { "X-Remote-User", "user" },
 };
 
 const char oks_httpd_signed_field[] = "the signed identity";

@@ -7,6 +7,7 @@
 
 #include <apr_general.h>
 #include <apr_strings.h>
+#include <apr_thread_proc.h>
 #include <cmocka.h>
 
 #include "oktasso/crypto.h"
@@ -40,9 +41,11 @@ static void what_is_sealed_opens(void **state)
     assert_null(oks_seal(&text, ring, aad, plain, pool));
     assert_null(oks_seal(&again, ring, aad, plain, pool));
     assert_string_not_equal(text, again); /* a fresh nonce each time */
-    for (int i = 0; i < 20; i++) /* kept contexts serve again and again */
+    for (int i = 0; i < 3; i++) { /* the second time it is known */
+        memset(out, 0, sizeof out);
         assert_int_equal(oks_unseal_into(out, sizeof out, ring, aad, oks_span_z(text)), 5);
-    assert_memory_equal(out, "hello", 5);
+        assert_memory_equal(out, "hello", 5);
+    }
     assert_null(oks_unseal(&opened, ring, aad, oks_span_z(text), pool));
     assert_true(oks_span_eq(opened, plain));
 }
@@ -53,7 +56,12 @@ static void anything_else_does_not(void **state)
     unsigned char out[64];
     oks_span_t aad = oks_span_z("purpose"), opened;
     assert_null(oks_seal(&text, ring, aad, oks_span_z("hello"), pool));
+    assert_int_equal(oks_unseal_into(out, sizeof out, ring, aad, oks_span_z(text)), 5); /* known from here on */
     assert_int_equal(oks_unseal_into(out, sizeof out, ring, oks_span_z("Purpose"), oks_span_z(text)), -1);
+    assert_int_equal(oks_unseal_into(out, sizeof out, ring, oks_span_z("purposes"), oks_span_z(text)), -1);
+    /* the same bytes, the border elsewhere */
+    const char *moved = apr_pstrcat(pool, "e", text, NULL);
+    assert_int_equal(oks_unseal_into(out, sizeof out, ring, oks_span_z("purpos"), oks_span_z(moved)), -1);
     assert_int_equal(oks_unseal_into(out, 4, ring, aad, oks_span_z(text)), -1); /* too small a buffer */
     for (size_t i = 0; i < strlen(text); i++) { /* SECURITY.md 11 */
         char *changed = apr_pstrdup(pool, text);
@@ -67,6 +75,66 @@ static void anything_else_does_not(void **state)
     REASON(oks_unseal(&opened, ring, aad, oks_span(big, 5000), pool), OKS_R_CRYPTO_SEAL_BROKEN);
     REASON(oks_unseal(&opened, ring, aad, oks_span_z("!"), pool), OKS_R_CRYPTO_SEAL_BROKEN);
     REASON(oks_unseal(&opened, ring, aad, oks_span(NULL, 0), pool), OKS_R_CRYPTO_SEAL_BROKEN);
+}
+
+static void what_is_known_is_of_one_ring(void **state)
+{
+    oks_keyring_t *both, *other;
+    const char *text;
+    unsigned char out[64];
+    oks_span_t aad = oks_span_z("x");
+    assert_null(oks_keyring_parse(&both, oks_span_z(KEY_B "\n" KEY_A), pool));
+    assert_null(oks_keyring_parse(&other, oks_span_z(KEY_B), pool));
+    assert_null(oks_seal(&text, ring, aad, oks_span_z("p"), pool));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(oks_unseal_into(out, sizeof out, both, aad, oks_span_z(text)), 1);
+        assert_int_equal(oks_unseal_into(out, sizeof out, other, aad, oks_span_z(text)), -1); /* its key is not there any more */
+    }
+}
+
+/* More than there are places, and some too large for one. */
+static void many_texts_open_each_to_its_own(void **state)
+{
+    enum { TEXTS = 20000 };
+    const char **texts = apr_palloc(pool, TEXTS * sizeof *texts);
+    unsigned char out[300];
+    oks_span_t aad = oks_span_z("x");
+    char plain[300] = "";
+    for (int i = 0; i < TEXTS; i++) {
+        memcpy(plain, &i, sizeof i);
+        assert_null(oks_seal(&texts[i], ring, aad, oks_span(plain, i % 100 ? sizeof i : sizeof plain), pool));
+    }
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < TEXTS; i++) {
+            memset(out, 0xff, sizeof out);
+            assert_int_equal(oks_unseal_into(out, sizeof out, ring, aad, oks_span_z(texts[i])), i % 100 ? sizeof i : sizeof plain);
+            assert_memory_equal(out, &i, sizeof i);
+        }
+}
+
+static void *APR_THREAD_FUNC open_often(apr_thread_t *thread, void *texts_)
+{
+    const char *const *texts = texts_;
+    unsigned char out[64];
+    for (int i = 0; i < 20000; i++)
+        if (oks_unseal_into(out, sizeof out, ring, oks_span_z("x"), oks_span_z(texts[i % 2])) != 1 || out[0] != "ab"[i % 2])
+            apr_thread_exit(thread, APR_EGENERAL);
+    apr_thread_exit(thread, APR_SUCCESS);
+    return NULL;
+}
+
+static void threads_open_at_the_same_time(void **state)
+{
+    const char *texts[2];
+    apr_thread_t *threads[4];
+    apr_status_t status;
+    assert_null(oks_seal(&texts[0], ring, oks_span_z("x"), oks_span_z("a"), pool));
+    assert_null(oks_seal(&texts[1], ring, oks_span_z("x"), oks_span_z("b"), pool));
+    for (int i = 0; i < 4; i++) assert_int_equal(apr_thread_create(&threads[i], NULL, open_often, texts, pool), APR_SUCCESS);
+    for (int i = 0; i < 4; i++) {
+        apr_thread_join(&status, threads[i]);
+        assert_int_equal(status, APR_SUCCESS);
+    }
 }
 
 static void the_first_key_seals_and_all_open(void **state)
@@ -191,6 +259,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_sealed_opens), cmocka_unit_test(anything_else_does_not),
+        cmocka_unit_test(what_is_known_is_of_one_ring),
+        cmocka_unit_test(many_texts_open_each_to_its_own),
+        cmocka_unit_test(threads_open_at_the_same_time),
         cmocka_unit_test(the_first_key_seals_and_all_open), cmocka_unit_test(key_files), cmocka_unit_test(secrets_compare),
         cmocka_unit_test(certificates), cmocka_unit_test(a_key_of_our_own), cmocka_unit_test(keys_that_are_no_good),
         cmocka_unit_test(files_of_certificates),
