@@ -74,12 +74,18 @@ void oks_httpd_child_init(apr_pool_t *pchild, server_rec *s);
 /* OktaSSOCertificateOverlap */
 apr_interval_time_t oks_httpd_certificate_overlap(const server_rec *main_server);
 const oks_flow_t *oks_httpd_flow(const request_rec *r); /* NULL: this child could not start */
+/* Shared by all children, of two generations, too, as the counters are: so a child that takes the background work over goes on
+ * where the one before it ended. */
+typedef struct oks_change_log_t {
+    _Atomic int64_t followed;    /* see oks_flow_t */
+    _Atomic int64_t sequence;    /* see oks_directory_follow() */
+} oks_change_log_t;
 typedef struct oks_runtime_t {
     const char *directory_spec;
     const oks_keyring_t *keys;
     oks_counters_t *counters;
     oks_limiter_t *limiter;
-    _Atomic int64_t *followed;   /* shared: see oks_flow_t */
+    oks_change_log_t *log;
     oks_directory_t *directory;  /* in children */
 } oks_runtime_t;
 extern oks_runtime_t oks_httpd_runtime; /* written at start and in child_init alone */
