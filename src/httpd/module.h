@@ -24,9 +24,11 @@ typedef struct oks_request_note_t {
 /* request.c */
 oks_request_note_t *oks_httpd_note(request_rec *r);
 int oks_httpd_read_request(request_rec *r);          /* post_read_request */
-int oks_httpd_translate(request_rec *r);             /* pre_translate_name, translate_name, map_to_storage */
+int oks_httpd_pre_translate(request_rec *r);         /* pre_translate_name, translate_name, map_to_storage */
+int oks_httpd_translate(request_rec *r);
 int oks_httpd_map_to_storage(request_rec *r);
-int oks_httpd_fixup(request_rec *r);
+int oks_httpd_fixup(request_rec *r);                 /* before and after other modules' fixups */
+int oks_httpd_fixup_own(request_rec *r);
 int oks_httpd_handle(request_rec *r);
 void oks_httpd_scrub(request_rec *r);
 void oks_httpd_apply(request_rec *r, const oks_request_note_t *note);
@@ -48,6 +50,7 @@ void oks_httpd_audit(request_rec *r, const oks_answer_t *answer, const char *id)
 /* auth.c */
 int oks_httpd_check_authn(request_rec *r);
 int oks_httpd_check_access(request_rec *r);
+int oks_httpd_forget_user(request_rec *r);           /* check_access_ex, before and after mod_authz_core's */
 int oks_httpd_check_access_ex(request_rec *r);
 int oks_httpd_check_authz(request_rec *r);
 /* The page of a refusal; org may be NULL. */
