@@ -106,10 +106,7 @@ static const apr_array_header_t *make_attributes(const apr_array_header_t *own, 
 
 static bool field_known(const oks_org_t *org, const char *field)
 {
-    if (oks_flow_field_is_builtin(field) || field == oks_httpd_signed_field) return true;
-    for (int i = 0; i < org->attributes->nelts; i++)
-        if (!strcmp(APR_ARRAY_IDX(org->attributes, i, oks_attribute_rule_t).field, field)) return true;
-    return false;
+    return oks_flow_field_is_builtin(field) || field == oks_httpd_signed_field || oks_flow_has_field(org, field);
 }
 
 static const char *check_fields(const oks_org_t *org, const apr_array_header_t *rows, apr_pool_t *pool)
@@ -412,13 +409,15 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
                      "or LoadModule watchdog_module modules/mod_watchdog.so");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    for (server_rec *s = main_server; s; s = s->next) {
-        const char *error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
+    const char *error = NULL;
+    for (server_rec *s = main_server; s && !error; s = s->next) {
+        error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
         if (!error) error = start_dir(oks_httpd_server_conf(s), pconf, ptemp);
-        if (error) {
-            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0011: %s", error);
-            return HTTP_INTERNAL_SERVER_ERROR;
-        }
+    }
+    if (!error) error = oks_httpd_check_required_names(main_server, pconf);
+    if (error) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0011: %s", error);
+        return HTTP_INTERNAL_SERVER_ERROR;
     }
     our_headers.closed = true;
     return OK;

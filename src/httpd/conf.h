@@ -150,6 +150,8 @@ oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 /* check_config: builds every virtual host's organizations; tells what is wrong with file, line and the mend. */
 /* complete.c: may `entry` go by its name in `conf`'s virtual host? The other ones share the directory. What is wrong, or NULL. */
 const char *oks_httpd_check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool);
+/* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */
+const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf);
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 /* oks_header_t: under which names the organization's fields go out. */
 const apr_array_header_t *oks_httpd_org_headers(const oks_org_t *org);
