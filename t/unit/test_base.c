@@ -1,7 +1,10 @@
 /* The room base: each promise of its header, and each refusal with its reason. */
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <sys/wait.h>
@@ -246,6 +249,38 @@ static void header_names(void **state)
     assert_false(oks_header_name_ok("") || oks_header_name_ok("a b") || oks_header_name_ok("a:b") || oks_header_name_ok("--"));
 }
 
+/* A Turkish locale, where I is the capital of another letter than i; false where none can be made. */
+static bool use_turkish(const char *folder)
+{
+    int status = system(apr_psprintf(pool, "localedef -i tr_TR -f ISO-8859-9 %s/tr_TR 2>/dev/null >&2", folder));
+    setenv("LOCPATH", folder, 1);
+    bool used = status != -1 && setlocale(LC_ALL, "tr_TR");
+    unsetenv("LOCPATH");
+    return used;
+}
+
+/* SECURITY.md 1: another module may call setlocale(), and a forged X-REMOTE-FIRSTNAME is ours all the same. */
+static void the_locale_changes_nothing(void **state)
+{
+    char folder[] = "/tmp/oktasso-locale-XXXXXX";
+    oks_url_t url;
+    assert_non_null(mkdtemp(folder));
+    bool turkish = use_turkish(folder);
+    int status = system(apr_psprintf(pool, "rm -rf %s", folder));
+    if (!turkish) skip();
+    const char *folded = oks_header_fold("X-REMOTE-FIRSTNAME\xfd", pool);
+    bool same = oks_span_case_eq_z(oks_span_z("IDP"), "idp"), strange = oks_email_ok(oks_span_z("a@\xfd.com"));
+    bool name = oks_header_name_ok("X-\xfd");
+    oks_err_t *err = oks_url_parse(&url, oks_span_z("HTTPS://IDP.example/"), pool);
+    const char *encoded = oks_url_encode("\xfd", pool);
+    setlocale(LC_ALL, "C");
+    assert_int_equal(status, 0);
+    assert_string_equal(folded, "xremotefirstname");
+    assert_true(same && !strange && !name && !err);
+    assert_string_equal(url.host, "idp.example");
+    assert_string_equal(encoded, "%FD");
+}
+
 static void a_process_without_memory_for_json_ends(void **state)
 {
     int status = 0;
@@ -267,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_process_without_memory_for_json_ends), cmocka_unit_test(base64), cmocka_unit_test(times), cmocka_unit_test(intervals),
         cmocka_unit_test(names_of_organizations_and_people), cmocka_unit_test(sanitizer), cmocka_unit_test(return_paths),
         cmocka_unit_test(urls), cmocka_unit_test(forms), cmocka_unit_test(cookies), cmocka_unit_test(header_names),
+        cmocka_unit_test(the_locale_changes_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
