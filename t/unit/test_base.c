@@ -249,6 +249,23 @@ static void header_names(void **state)
     assert_false(oks_header_name_ok("") || oks_header_name_ok("a b") || oks_header_name_ok("a:b") || oks_header_name_ok("--"));
 }
 
+/* SECURITY.md 34: a password or token at the place where the text stops making sense is nothing for a log. */
+static void what_json_cannot_be_is_told_without_quoting_it(void **state)
+{
+    static const struct { const char *text, *said; } cases[] = {
+        { "{\"a\":1,\n\"password\":\"hunter2 ", "premature end of input, line 2" }, { "{\"a\":\"hunter2\" \"hunter2\"}", "'}' expected, line 1" },
+        { "{\"token\":hunter2}", "invalid token, line 1" }, { "{\"a\":\"hunter2\\x\"}", "invalid escape, line 1" },
+        { "{\"hunter2\":1,\"hunter2\":2}", "duplicate object key, line 1" }, { "{\"a\":1} hunter2", "end of file expected, line 1" },
+        { "{\"hunter2\":\"\\u0000\"}", "u0000 is not allowed" }, { "[\"hunter2\"]", "not an object" },
+    };
+    json_t *json;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        oks_err_t *err = oks_json_parse(&json, oks_span_z(cases[i].text), 100, pool);
+        assert_true(err && err->reason == OKS_R_BASE_JSON_MALFORMED);
+        if (!strstr(err->detail, cases[i].said) || strstr(err->detail, "hunter2")) fail_msg("%s", err->detail);
+    }
+}
+
 /* A Turkish locale, where I is the capital of another letter than i; false where none can be made. */
 static bool use_turkish(const char *folder)
 {
@@ -259,7 +276,7 @@ static bool use_turkish(const char *folder)
     return used;
 }
 
-/* SECURITY.md 1: another module may call setlocale(), and a forged X-REMOTE-FIRSTNAME is ours all the same. */
+/* SECURITY.md 1: another module may call setlocale(), and what is scrubbed is the same. */
 static void the_locale_changes_nothing(void **state)
 {
     char folder[] = "/tmp/oktasso-locale-XXXXXX";
@@ -302,7 +319,7 @@ int main(void)
         cmocka_unit_test(a_process_without_memory_for_json_ends), cmocka_unit_test(base64), cmocka_unit_test(times), cmocka_unit_test(intervals),
         cmocka_unit_test(names_of_organizations_and_people), cmocka_unit_test(sanitizer), cmocka_unit_test(return_paths),
         cmocka_unit_test(urls), cmocka_unit_test(forms), cmocka_unit_test(cookies), cmocka_unit_test(header_names),
-        cmocka_unit_test(the_locale_changes_nothing),
+        cmocka_unit_test(the_locale_changes_nothing), cmocka_unit_test(what_json_cannot_be_is_told_without_quoting_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
