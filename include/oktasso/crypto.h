@@ -67,7 +67,8 @@ typedef struct oks_keypair_t {
 /* From PEM without a passphrase, and a certificate as for oks_cert_parse. crypto.key.malformed, crypto.cert.malformed,
  * crypto.key.weak. */
 oks_err_t *oks_keypair_parse(oks_keypair_t **pair, oks_span_t key, oks_span_t cert, apr_pool_t *pool) OKS_MUST_USE;
-/* A new RSA key and its self-signed certificate, both in one PEM text. Takes a tenth of a second. */
+/* A new RSA key and its self-signed certificate, valid for ten years from `now`, both in one PEM text in `pool`. `name` is ASCII;
+ * of a long one the certificate's common name has the first 64 characters. Takes a tenth of a second. base.internal.error. */
 oks_err_t *oks_keypair_make(const char **pem, const char *name, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 /* RSASSA-PKCS1-v1_5 with SHA-256. */
 oks_err_t *oks_sign_rsa_sha256(oks_span_t *signature, const oks_keypair_t *pair, oks_span_t message, apr_pool_t *pool)

@@ -149,6 +149,16 @@ static void a_key_of_our_own(void **state)
     REASON(oks_keypair_parse(&other, oks_span_z(pem), oks_span_z("no cert"), pool), OKS_R_CRYPTO_CERT_MALFORMED);
 }
 
+static void a_long_name_is_cut_to_what_a_certificate_holds(void **state)
+{
+    oks_keypair_t *pair;
+    char name[] = "mod_oktasso an-organization-of-sixty-three-characters-which-is-what-it-may-have";
+    const char *pem;
+    name[12 + 63] = '\0';
+    assert_null(oks_keypair_make(&pem, name, apr_time_now(), pool));
+    assert_null(oks_keypair_parse(&pair, oks_span_z(pem), oks_span_z(strstr(pem, "-----BEGIN CERTIFICATE-----")), pool));
+}
+
 static void keys_that_are_no_good(void **state)
 {
     oks_keypair_t *pair;
@@ -193,7 +203,7 @@ int main(void)
         cmocka_unit_test(what_is_sealed_opens), cmocka_unit_test(anything_else_does_not),
         cmocka_unit_test(the_first_key_seals_and_all_open), cmocka_unit_test(key_files), cmocka_unit_test(secrets_compare),
         cmocka_unit_test(certificates), cmocka_unit_test(a_key_of_our_own), cmocka_unit_test(keys_that_are_no_good),
-        cmocka_unit_test(files_of_certificates),
+        cmocka_unit_test(files_of_certificates), cmocka_unit_test(a_long_name_is_cut_to_what_a_certificate_holds),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
