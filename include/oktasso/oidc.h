@@ -10,6 +10,7 @@
 
 #define OKS_OIDC_DISCOVERY_MAX (256 * 1024) /* bytes of a discovery document */
 #define OKS_OIDC_ANSWER_MAX (256 * 1024)    /* bytes of a token, userinfo or PAR answer */
+#define OKS_OIDC_CLAIMS_MAX 1000            /* of an ID token, and of userinfo */
 #define OKS_OIDC_SECRET_LEN 43              /* characters of a state's nonce and of a PKCE verifier: 32 bytes in base64url */
 
 /* ---- The provider ---------------------------------------------------------------------------------------------- */
@@ -136,7 +137,7 @@ oks_err_t *oks_oidc_id_token_verify(oks_identity_t **identity, oks_span_t token,
                                     apr_pool_t *pool) OKS_MUST_USE;
 
 /* Adds what userinfo says and the identity does not have yet; its sub must be the identity's (OIDC Core 5.3.2). JSON, or a
- * signed JWT (application/jwt). Reasons: oidc.userinfo.*, crypto.jws.*, base.json.*. */
+ * signed JWT (application/jwt). Reasons: oidc.userinfo.*, oidc.error.limited, oidc.token.issuer, crypto.jws.*, base.json.*. */
 oks_err_t *oks_oidc_userinfo_merge(oks_identity_t *identity, int status, const char *content_type, oks_span_t body,
                                    const oks_oidc_expect_t *expect, apr_pool_t *pool) OKS_MUST_USE;
 

@@ -266,6 +266,52 @@ static void a_pushed_request(void **state)
     apr_pool_destroy(pool);
 }
 
+/* ---- Claims that no provider of ours sends, signed by a key that is known ---- */
+
+static void read_claims(oks_identity_t **identity, oks_err_t **err, const char *more)
+{
+    const char *pem, *jwk, *token;
+    oks_jws_key_t *key;
+    oks_jwks_t *keys;
+    const char *claims = apr_pstrcat(pool, "{\"iss\":\"https://acme.okta.com\",\"aud\":\"id\",\"nonce\":\"n\",\"iat\":1800000000,"
+                                     "\"exp\":1800000300,", more, "}", NULL);
+    GOOD(oks_jws_key_make(&pem, pool));
+    GOOD(oks_jws_key_parse(&key, oks_span_z(pem), NULL, pool));
+    GOOD(oks_jws_key_jwk(&jwk, key, pool));
+    GOOD(oks_jwks_parse(&keys, oks_span_z(apr_pstrcat(pool, "{\"keys\":[", jwk, "]}", NULL)), pool));
+    GOOD(oks_jws_sign(&token, key, NULL, oks_span_z(claims), pool));
+    oks_oidc_expect_t expect = { .provider = &provider, .keys = keys, .client_id = "id", .nonce = "n", .code = oks_span_z("c"),
+                                 .now = apr_time_from_sec(1800000000), .skew = apr_time_from_sec(120) };
+    *err = oks_oidc_id_token_verify(identity, oks_span_z(token), &expect, pool);
+}
+
+static const char *many_claims(int count)
+{
+    char *text = apr_palloc(pool, (apr_size_t)count * 16 + 1), *p = text;
+    for (int i = 0; i < count; i++) p += sprintf(p, ",\"%x\":1", i);
+    return text;
+}
+
+/* 28,000 of them in one answer of userinfo took seconds: each is looked for among those before it. */
+static void claims_have_a_number(void **state)
+{
+    oks_identity_t *identity;
+    oks_err_t *err;
+    apr_pool_create(&pool, global);
+    read_claims(&identity, &err, apr_pstrcat(pool, "\"sub\":\"a\"", many_claims(4000), NULL));
+    REASON(err, OKS_R_BASE_JSON_TOO_LARGE);
+    read_claims(&identity, &err, apr_pstrcat(pool, "\"sub\":\"a\"", many_claims(900), NULL));
+    GOOD(err);
+    int before = identity->attributes->nelts;
+    oks_oidc_expect_t expect = { .provider = &provider };
+    const char *body = apr_pstrcat(pool, "{\"sub\":\"a\",\"more\":1", many_claims(900), "}", NULL);
+    GOOD(oks_oidc_userinfo_merge(identity, 200, "application/json", oks_span_z(body), &expect, pool));
+    assert_int_equal(identity->attributes->nelts, before + 1);
+    body = apr_pstrcat(pool, "{\"sub\":\"a\"", many_claims(28000), "}", NULL);
+    REASON(oks_oidc_userinfo_merge(identity, 200, "application/json", oks_span_z(body), &expect, pool), OKS_R_BASE_JSON_TOO_LARGE);
+    apr_pool_destroy(pool);
+}
+
 static void where_discovery_is(void **state)
 {
     static const struct { const char *written, *url; } cases[] = {
@@ -316,7 +362,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_cases), cmocka_unit_test(a_changed_character_is_refused),
         cmocka_unit_test(our_tokens_verify_with_our_jwk), cmocka_unit_test(an_authorization_request_says_all),
-        cmocka_unit_test(a_client_says_who_it_is), cmocka_unit_test(a_pushed_request), cmocka_unit_test(where_discovery_is),
+        cmocka_unit_test(a_client_says_who_it_is), cmocka_unit_test(a_pushed_request), cmocka_unit_test(claims_have_a_number),
+        cmocka_unit_test(where_discovery_is),
     };
     return cmocka_run_group_tests_name("oidc vectors", tests, set_up, tear_down);
 }
