@@ -88,7 +88,9 @@ static oks_err_t *check_claims(apr_time_t *end, const json_t *claims, const char
     OKS_TRY(check_audience(claims, expect->client_id, pool));
     OKS_TRY(check_times(end, claims, expect, pool));
     if (!nonce || strcmp(nonce, expect->nonce) != 0) return oks_err(pool, OKS_R_OIDC_TOKEN_NONCE, nonce ? "another one" : "none");
-    if (!sub || !*sub || strlen(sub) > SUBJECT_MAX || *oks_value_sanitize(sub, pool) == '\0') return malformed("sub", pool);
+    /* Blanks at the ends or control characters would make two names of one, or one of two. */
+    if (!sub || !*sub || strlen(sub) > SUBJECT_MAX || strcmp(oks_value_sanitize(sub, pool), sub) != 0)
+        return malformed("sub", pool);
     OKS_TRY(check_hash(claims, "at_hash", oks_span_z(expect->access_token), digest, pool));
     return check_hash(claims, "c_hash", expect->code, digest, pool);
 }

@@ -312,6 +312,23 @@ static void claims_have_a_number(void **state)
     apr_pool_destroy(pool);
 }
 
+/* As of a NameID: a header shows both as one. */
+static void a_subject_is_what_a_header_can_show(void **state)
+{
+    static const char *const bad[] = { "00u1\\u0001", " 00u1", "00u1\\n", "00u1\\u200b" };
+    oks_identity_t *identity;
+    oks_err_t *err;
+    apr_pool_create(&pool, global);
+    read_claims(&identity, &err, "\"sub\":\"auth0|zo\xc3\xab b\"");
+    GOOD(err);
+    assert_string_equal(identity->subject, "auth0|zo\xc3\xab b");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        read_claims(&identity, &err, apr_pstrcat(pool, "\"sub\":\"", bad[i], "\"", NULL));
+        REASON(err, OKS_R_OIDC_TOKEN_MALFORMED);
+    }
+    apr_pool_destroy(pool);
+}
+
 static void where_discovery_is(void **state)
 {
     static const struct { const char *written, *url; } cases[] = {
@@ -363,7 +380,7 @@ int main(void)
         cmocka_unit_test(all_cases), cmocka_unit_test(a_changed_character_is_refused),
         cmocka_unit_test(our_tokens_verify_with_our_jwk), cmocka_unit_test(an_authorization_request_says_all),
         cmocka_unit_test(a_client_says_who_it_is), cmocka_unit_test(a_pushed_request), cmocka_unit_test(claims_have_a_number),
-        cmocka_unit_test(where_discovery_is),
+        cmocka_unit_test(a_subject_is_what_a_header_can_show), cmocka_unit_test(where_discovery_is),
     };
     return cmocka_run_group_tests_name("oidc vectors", tests, set_up, tear_down);
 }
