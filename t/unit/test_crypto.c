@@ -81,6 +81,9 @@ static void the_first_key_seals_and_all_open(void **state)
     assert_null(oks_unseal(&opened, both, aad, oks_span_z(old), pool));
     assert_null(oks_unseal(&opened, other, aad, oks_span_z(fresh), pool));
     REASON(oks_unseal(&opened, other, aad, oks_span_z(old), pool), OKS_R_CRYPTO_SEAL_BROKEN);
+    assert_true(oks_seal_is_current(both, oks_span_z(fresh)) && oks_seal_is_current(ring, oks_span_z(old)));
+    assert_false(oks_seal_is_current(both, oks_span_z(old)));
+    for (apr_size_t len = 0; len < 8; len++) assert_false(oks_seal_is_current(both, oks_span(fresh, len)));
 }
 
 static void key_files(void **state)
@@ -187,7 +190,10 @@ static void files_of_certificates(void **state)
     assert_null(oks_certs_parse(certs, oks_span_z(two), pool));
     assert_int_equal(certs->nelts, 2);
     cert = APR_ARRAY_IDX(certs, 0, oks_cert_t *);
-    assert_null(oks_certs_parse(certs, cert->der, pool)); /* DER */
+    char *der = apr_pstrmemdup(pool, cert->der.ptr, cert->der.len);
+    assert_null(oks_certs_parse(certs, oks_span(der, cert->der.len), pool));
+    memset(der, 'x', cert->der.len); /* a file's bytes may go before the certificate does */
+    assert_true(oks_span_eq(APR_ARRAY_IDX(certs, 2, oks_cert_t *)->der, cert->der));
     assert_null(oks_certs_parse(certs, oks_span_z(oks_base64_encode(cert->der, pool)), pool));
     assert_int_equal(certs->nelts, 4);
     REASON(oks_certs_parse(certs, oks_span_z(""), pool), OKS_R_CRYPTO_CERT_MALFORMED);
