@@ -164,3 +164,8 @@ bool oks_url_is_loopback(const oks_url_t *url)
     if (strncmp(url->host, "127.", 4) != 0) return false;
     return strspn(url->host, "0123456789.") == len; /* 127.evil.example is a name, not an address */
 }
+
+bool oks_url_is_secure(const oks_url_t *url)
+{
+    return strcmp(url->scheme, "https") == 0 || oks_url_is_loopback(url);
+}

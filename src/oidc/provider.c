@@ -31,14 +31,13 @@ bool oks_oidc_is_discovery(oks_span_t document)
     return document.len && document.ptr[0] == '{';
 }
 
-/* https, or http for loopback. Where it leads nobody can know: some providers keep endpoints on hosts of their own. */
+/* Where it leads nobody can know: some providers keep endpoints on hosts of their own. */
 static oks_err_t *read_url(const char **value, const json_t *json, const char *name, bool required, apr_pool_t *pool)
 {
     oks_url_t url;
     *value = oks_json_string(json, name);
     if (!*value && !required && !json_object_get(json, name)) return NULL;
-    if (!*value || oks_url_parse(&url, oks_span_z(*value), pool) != NULL ||
-        (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url)))
+    if (!*value || oks_url_parse(&url, oks_span_z(*value), pool) != NULL || !oks_url_is_secure(&url))
         return oks_err(pool, OKS_R_OIDC_DISCOVERY_ENDPOINT, "%s \"%s\"", name,
                        *value ? oks_log_escape(oks_span_z(*value), 200, pool) : "none");
     *value = apr_pstrdup(pool, *value);

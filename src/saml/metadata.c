@@ -110,8 +110,7 @@ static const char *endpoint(const xmlNode *role, const char *service, const char
         if (!oks_xml_is(node, OKS_NS_METADATA, service)) continue;
         const char *its = oks_xml_attribute(node, "Binding", pool), *location = oks_xml_attribute(node, "Location", pool);
         if (!its || !location || strcmp(its, binding) != 0) continue;
-        if (oks_url_parse(&url, oks_span_z(location), pool) != NULL) continue;
-        if (strcmp(url.scheme, "https") == 0 || oks_url_is_loopback(&url)) return location;
+        if (!oks_url_parse(&url, oks_span_z(location), pool) && oks_url_is_secure(&url)) return location;
     }
     return NULL;
 }

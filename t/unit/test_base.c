@@ -116,6 +116,8 @@ static void intervals(void **state)
     GOOD(oks_interval_parse(&i, "8h", pool));
     assert_true(i == apr_time_from_sec(8 * 3600));
     assert_string_equal(oks_interval_format(i, pool), "8h");
+    GOOD(oks_interval_parse(&i, "15min", pool));
+    assert_string_equal(oks_interval_format(i, pool), "15m");
     GOOD(oks_interval_parse(&i, "250ms", pool));
     assert_true(i == 250000);
     for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) REASON(oks_interval_parse(&i, bad[k], pool), OKS_R_BASE_INTERVAL_MALFORMED);
@@ -197,10 +199,11 @@ static void urls(void **state)
     assert_string_equal(url.host, "acme.okta.com");
     assert_int_equal(url.port, 8443);
     assert_string_equal(url.path, "/app?x=1");
+    assert_true(oks_url_is_secure(&url));
     GOOD(oks_url_parse(&url, oks_span_z("http://[::1]:80"), pool));
-    assert_true(oks_url_is_loopback(&url));
+    assert_true(oks_url_is_loopback(&url) && oks_url_is_secure(&url));
     GOOD(oks_url_parse(&url, oks_span_z("http://127.evil.example/"), pool));
-    assert_false(oks_url_is_loopback(&url));
+    assert_false(oks_url_is_loopback(&url) || oks_url_is_secure(&url));
     GOOD(oks_url_parse(&url, oks_span_z("http://localhost.evil.example/"), pool));
     assert_false(oks_url_is_loopback(&url));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) REASON(oks_url_parse(&url, oks_span_z(bad[i]), pool), OKS_R_BASE_URL_MALFORMED);
