@@ -47,12 +47,12 @@ typedef struct oks_saml_authn_request_t {
 } oks_saml_authn_request_t;
 
 /* The URL to send the browser to: HTTP-Redirect binding, DEFLATE, and with a key the signature over the exact
- * octets of the query (SAML Bindings 3.4.4, 3.4.4.1). */
+ * octets of the query (SAML Bindings 3.4.4, 3.4.4.1). In `pool`, as all below. base.internal.error. */
 oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_request_t *request,
                                       const char *relay_state, apr_pool_t *pool) OKS_MUST_USE;
 
 /* The SAMLRequest value of a form to post to the destination: HTTP-POST binding, with a key an enveloped signature (SAML
- * Bindings 3.5.4). */
+ * Bindings 3.5.4). base.internal.error. */
 oks_err_t *oks_saml_authn_request_form(const char **value, const oks_saml_authn_request_t *request, apr_pool_t *pool)
     OKS_MUST_USE;
 
