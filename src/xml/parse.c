@@ -61,8 +61,8 @@ static oks_err_t *scan_cdata(scan_t *scan)
 /* <?xml … ?> at the very start: no other encoding than UTF-8. */
 static oks_err_t *scan_declaration(scan_t *scan)
 {
-    const char *close = memmem(scan->p, (apr_size_t)(scan->end - scan->p), "?>", 2);
     if (!at(scan, "<?xml ")) return NULL;
+    const char *close = memmem(scan->p, (apr_size_t)(scan->end - scan->p), "?>", 2);
     if (!close) return oks_err(scan->pool, OKS_R_XML_DOCUMENT_MALFORMED, "an open XML declaration");
     const char *encoding = memmem(scan->p, (apr_size_t)(close - scan->p), "encoding", 8);
     if (encoding) {
