@@ -6,7 +6,6 @@
 #include "oktasso/base.h"
 #include "oktasso/crypto.h"
 #include "oktasso/identity.h"
-#include "oktasso/json.h"
 
 #define OKS_OIDC_DISCOVERY_MAX (256 * 1024) /* bytes of a discovery document */
 #define OKS_OIDC_ANSWER_MAX (256 * 1024)    /* bytes of a token, userinfo or PAR answer */
@@ -82,7 +81,7 @@ typedef struct oks_oidc_post_t {
     const char *authorization;      /* the Authorization header's value, or NULL */
 } oks_oidc_post_t;
 
-/* `jti` is fresh and random: of a client assertion, whose aud is the endpoint's URL (OKTA.md B.2.6). */
+/* `jti` is fresh and random: of a client assertion, whose aud is the endpoint's URL (OKTA.md B.2.6). base.internal.error. */
 oks_err_t *oks_oidc_par_post(oks_oidc_post_t **post, const oks_oidc_request_t *request, const char *jti, apr_time_t now,
                              apr_pool_t *pool) OKS_MUST_USE;
 /* The URL to send the browser to, out of the PAR endpoint's answer. Reasons: oidc.error.*, oidc.answer.malformed. */
@@ -95,17 +94,13 @@ oks_err_t *oks_oidc_par_url(const char **url, const oks_oidc_request_t *request,
  * (OKTA.md B.2.3). The description is escaped and cut: it's the operator's detail, never the page's text. */
 oks_err_t *oks_oidc_error(oks_span_t error, oks_span_t description, apr_pool_t *pool) OKS_MUST_USE;
 
-/* A JSON object out of an answer of 200 or 201 that reports no error. Reasons: oidc.error.*, oidc.answer.malformed, base.json.*. */
-oks_err_t *oks_oidc_check_answer(json_t **json, int status, oks_span_t body, apr_pool_t *pool) OKS_MUST_USE;
-/* application/jwt, which a provider may send instead of JSON. */
-bool oks_oidc_is_jwt(const char *content_type);
-
-/* What a code is exchanged with. */
+/* What a code is exchanged with (RFC 6749 4.1.3, RFC 7636 4.5). */
 typedef struct oks_oidc_grant_t {
     oks_span_t code;
     const char *redirect_uri;
     const char *verifier;
 } oks_oidc_grant_t;
+/* `jti` as for oks_oidc_par_post. base.internal.error. */
 oks_err_t *oks_oidc_token_post(oks_oidc_post_t **post, const oks_oidc_provider_t *provider, const oks_oidc_client_t *client,
                                const oks_oidc_grant_t *grant, const char *jti, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 

@@ -11,6 +11,7 @@
 #include <apr_strings.h>
 #include <cmocka.h>
 
+#include "oktasso/json.h"
 #include "oktasso/oidc.h"
 
 #define VECTORS OKS_SOURCE_DIR "/t/vectors/oidc.json"
