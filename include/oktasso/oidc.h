@@ -35,7 +35,8 @@ const char *oks_oidc_discovery_url(const char *written, apr_pool_t *pool);
 bool oks_oidc_is_discovery(oks_span_t document);
 
 /* Reads a discovery document that came from `url`. Its issuer plus "/.well-known/openid-configuration" must be that URL,
- * the query apart (OIDC Discovery 4.3); NULL: a file of the administrator's, whose issuer is taken as it is. Endpoints are https.
+ * the query apart (OIDC Discovery 4.3); NULL: a file of the administrator's, whose issuer is taken as it is. Endpoints are https;
+ * on loopback only when `url` is there too, or NULL. All in `pool`.
  * Reasons: oidc.discovery.*, base.json.*. */
 oks_err_t *oks_oidc_discovery_parse(oks_oidc_provider_t **provider, oks_span_t json, const char *url, apr_pool_t *pool)
     OKS_MUST_USE;

@@ -267,6 +267,30 @@ static void a_pushed_request(void **state)
     apr_pool_destroy(pool);
 }
 
+static const char *outcome_of_discovery(const char *host, const char *elsewhere, bool as_file)
+{
+    oks_oidc_provider_t *read;
+    const char *url = apr_pstrcat(pool, host, "/.well-known/openid-configuration", NULL);
+    const char *text = apr_psprintf(pool, "{\"issuer\":\"%s\",\"authorization_endpoint\":\"%s/a\",\"token_endpoint\":\"%s/t\","
+                                    "\"jwks_uri\":\"%s/k\"}", host, host, elsewhere, host);
+    oks_err_t *err = oks_oidc_discovery_parse(&read, oks_span_z(text), as_file ? NULL : url, pool);
+    return err ? oks_reason_info(err->reason)->code : "good";
+}
+
+/* What listens on loopback trusts whoever comes from there: a provider elsewhere sends us nowhere on this machine. */
+static void only_a_local_provider_has_endpoints_on_loopback(void **state)
+{
+    static const char *const local[] = { "http://127.0.0.1:9200", "http://localhost", "https://[::1]", "https://x.localhost:8443" };
+    apr_pool_create(&pool, global);
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
+        assert_string_equal(outcome_of_discovery("https://acme.okta.com", local[i], false), "oidc.discovery.endpoint");
+        assert_string_equal(outcome_of_discovery("https://acme.okta.com", local[i], true), "good"); /* the administrator's file */
+        assert_string_equal(outcome_of_discovery("http://localhost:8080", local[i], false), "good");
+    }
+    assert_string_equal(outcome_of_discovery("http://localhost:8080", "https://acme.okta.com", false), "good");
+    apr_pool_destroy(pool);
+}
+
 /* ---- Claims that no provider of ours sends, signed by a key that is known ---- */
 
 static void read_claims(oks_identity_t **identity, oks_err_t **err, const char *more)
@@ -382,6 +406,7 @@ int main(void)
         cmocka_unit_test(our_tokens_verify_with_our_jwk), cmocka_unit_test(an_authorization_request_says_all),
         cmocka_unit_test(a_client_says_who_it_is), cmocka_unit_test(a_pushed_request), cmocka_unit_test(claims_have_a_number),
         cmocka_unit_test(a_subject_is_what_a_header_can_show), cmocka_unit_test(where_discovery_is),
+        cmocka_unit_test(only_a_local_provider_has_endpoints_on_loopback),
     };
     return cmocka_run_group_tests_name("oidc vectors", tests, set_up, tear_down);
 }
