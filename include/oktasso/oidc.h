@@ -10,7 +10,6 @@
 #define OKS_OIDC_DISCOVERY_MAX (256 * 1024) /* bytes of a discovery document */
 #define OKS_OIDC_ANSWER_MAX (256 * 1024)    /* bytes of a token, userinfo or PAR answer */
 #define OKS_OIDC_CLAIMS_MAX 1000            /* of an ID token, and of userinfo */
-#define OKS_OIDC_SECRET_LEN 43              /* characters of a state's nonce and of a PKCE verifier: 32 bytes in base64url */
 
 /* ---- The provider ---------------------------------------------------------------------------------------------- */
 
@@ -64,7 +63,7 @@ typedef struct oks_oidc_request_t {
     const char *scope;
     const char *state;              /* sealed, base64url: Okta allows alphanumerics and , . _ - */
     const char *nonce;
-    const char *verifier;           /* PKCE; only its S256 challenge is sent */
+    const char *verifier;           /* PKCE, 43 to 128 unreserved characters (RFC 7636 4.1); only its S256 challenge is sent */
     bool form_post;
     const char *prompt;             /* or NULL, and so on below */
     const char *login_hint;

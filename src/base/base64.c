@@ -1,6 +1,4 @@
 /* Base64, base64url and hexadecimal: strict, by table. */
-#include <string.h>
-
 #include "base_private.h"
 #include "oktasso/base.h"
 

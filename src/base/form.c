@@ -1,8 +1,6 @@
 /* Forms and cookies: (pointer, length) slices; nothing is written into the input (SECURITY.md 3, 4). */
 #include <string.h>
 
-#include <apr_strings.h>
-
 #include "base_private.h"
 #include "oktasso/base.h"
 

@@ -1,8 +1,6 @@
 /* Names of organizations, addresses of people, names of header fields. */
 #include <string.h>
 
-#include <apr_strings.h>
-
 #include "base_private.h"
 #include "oktasso/base.h"
 
