@@ -54,7 +54,7 @@ oks_span_t oks_email_domain(oks_span_t email)
 
 bool oks_domain_matches(oks_span_t domain, const char *pattern)
 {
-    if (pattern[0] != '*') return oks_span_case_eq_z(domain, pattern);
+    if (strncmp(pattern, "*.", 2) != 0) return oks_span_case_eq_z(domain, pattern);
     apr_size_t below = strlen(pattern + 1); /* with its dot */
     return domain.len > below && oks_span_case_eq_z(oks_span(domain.ptr + domain.len - below, below), pattern + 1);
 }

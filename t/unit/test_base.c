@@ -143,6 +143,7 @@ static void domains_match_exactly_or_below(void **state)
         { "xacme.com", "acme.com", false },      { "acme.com.evil.com", "acme.com", false },
         { "eu.acme.com", "*.acme.com", true },   { "a.b.acme.com", "*.acme.com", true }, { "acme.com", "*.acme.com", false },
         { "xacme.com", "*.acme.com", false },    { ".acme.com", "*.acme.com", false },  { "", "*.acme.com", false },
+        { "evil.com", "*", false },              { "evilacme.com", "*acme.com", false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(oks_domain_matches(oks_span_z(cases[i].domain), cases[i].pattern), cases[i].wanted);
