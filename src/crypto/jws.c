@@ -80,12 +80,13 @@ static bool to_der(oks_span_t *signature, int half, apr_pool_t *pool)
     ECDSA_SIG *pair = ECDSA_SIG_new();
     BIGNUM *r = BN_bin2bn((const unsigned char *)signature->ptr, half, NULL);
     BIGNUM *s = BN_bin2bn((const unsigned char *)signature->ptr + half, half, NULL);
-    int len = pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1 ? i2d_ECDSA_SIG(pair, &der) : -1;
-    if (len <= 0) return false; /* out of memory alone */
-    *signature = oks_span(apr_pmemdup(pool, der, (apr_size_t)len), (apr_size_t)len);
+    bool ok = pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1; /* the pair's from here on */
+    int len = ok ? i2d_ECDSA_SIG(pair, &der) : -1;
+    if (len > 0) *signature = oks_span(apr_pmemdup(pool, der, (apr_size_t)len), (apr_size_t)len);
     OPENSSL_free(der);
     ECDSA_SIG_free(pair);
-    return true;
+    if (!ok) BN_free(r), BN_free(s);
+    return len > 0;
 }
 
 static bool signature_ok(const oks_jwk_t *key, int row, oks_span_t signed_text, oks_span_t signature, apr_pool_t *pool)
