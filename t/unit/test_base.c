@@ -1,21 +1,14 @@
 /* The room base: each promise of its header, and each refusal with its reason. */
 #include <locale.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <cmocka.h>
 
-#include "oktasso/base.h"
 #include "oktasso/json.h"
+#include "unit.h"
 
 static apr_pool_t *pool;
 
@@ -31,9 +24,6 @@ static int tear_down(void **state)
     apr_terminate();
     return 0;
 }
-
-#define REASON(call, wanted) do { oks_err_t *err_ = (call); assert_non_null(err_); assert_int_equal(err_->reason, wanted); } while (0)
-#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
 
 static void reasons_have_unique_codes(void **state)
 {

@@ -1,23 +1,17 @@
 /* Runs t/vectors/oidc.json: each token, key set, document and answer must give exactly the outcome that t/vectors/oidc.py wrote
  * down by hand. And what we sign, and what we send. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <cmocka.h>
 
 #include "oktasso/json.h"
 #include "oktasso/oidc.h"
+#include "unit.h"
 
 #define VECTORS OKS_SOURCE_DIR "/t/vectors/oidc.json"
 #define CASES_MIN 250
-#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
-#define REASON(call, wanted) do { oks_err_t *err_ = (call); assert_non_null(err_); assert_int_equal(err_->reason, wanted); } while (0)
 
 static apr_pool_t *global, *pool;
 static json_t *vectors;
