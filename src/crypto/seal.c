@@ -1,4 +1,5 @@
 /* Random bytes, digests and sealing by AES-256-GCM. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -14,7 +15,7 @@
 #define NONCE_LEN 12
 #define TAG_LEN 16
 #define HEAD_LEN (1 + ID_LEN)
-#define UNSEAL_TEXT_MAX 512       /* what oks_unseal_into decodes on its stack */
+#define UNSEAL_INTO_MAX 512       /* bytes that oks_unseal_into decodes on its stack */
 
 typedef struct ring_key_t {
     unsigned char bytes[OKS_KEY_LEN];
@@ -36,7 +37,8 @@ oks_err_t *oks_random_bytes(unsigned char *out, apr_size_t len, apr_pool_t *pool
 
 void oks_sha256(unsigned char out[OKS_SHA256_LEN], oks_span_t data)
 {
-    SHA256((const unsigned char *)data.ptr, data.len, out);
+    /* What is no digest would be a key that no claim and no token is found by. */
+    if (!SHA256((const unsigned char *)data.ptr, data.len, out)) abort();
 }
 
 bool oks_secret_eq(oks_span_t a, oks_span_t b)
@@ -151,7 +153,7 @@ static apr_ssize_t open_message(unsigned char *out, const oks_keyring_t *ring, o
 apr_ssize_t oks_unseal_into(unsigned char *out, apr_size_t size, const oks_keyring_t *ring, oks_span_t aad,
                             oks_span_t text)
 {
-    unsigned char message[UNSEAL_TEXT_MAX];
+    unsigned char message[UNSEAL_INTO_MAX];
     apr_ssize_t plain_len = oks_known_get(out, size, ring->known, aad, text);
     if (plain_len >= 0) return plain_len;
     apr_ssize_t len = oks_base64url_decode_into(message, sizeof message, text);
@@ -175,12 +177,7 @@ oks_err_t *oks_unseal(oks_span_t *plain, const oks_keyring_t *ring, oks_span_t a
 
 bool oks_seal_is_current(const oks_keyring_t *ring, oks_span_t text)
 {
-    oks_span_t message;
-    apr_pool_t *own;
-    bool current = false;
-    if (apr_pool_create(&own, NULL) != APR_SUCCESS) return false;
-    if (!oks_base64url_decode(&message, text, own))
-        current = message.len > HEAD_LEN && memcmp(message.ptr + 1, ring->keys[0].id, ID_LEN) == 0;
-    apr_pool_destroy(own);
-    return current;
+    unsigned char start[HEAD_LEN + 1]; /* eight characters: four are three bytes */
+    return text.len >= 8 && oks_base64url_decode_into(start, sizeof start, oks_span(text.ptr, 8)) == sizeof start &&
+           memcmp(start + 1, ring->keys[0].id, ID_LEN) == 0;
 }
