@@ -147,7 +147,12 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     ('OktaSSOSPEntityID "urn:${PATH}"', "${...} cannot stand here"),
     ('OktaSSOSPEntityID \\\n"urn:$\\\n{PATH}"', "cannot stand here"),
     ('# a comment \\\n<OktaSSOIdPMetadataXML>\nOktaSSOSPEntityID "urn:${PATH}"', "cannot stand here"),
-], ids=range(20))
+    # httpd's lines, not ours, say where pasted metadata begins and ends: Include acts while it is read.
+    ("OktaSSOScope a \\\n<OktaSSOIdPMetadataXML>\nInclude {dir}/orgs/other.conf", "line 3: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML>x>\nInclude {dir}/orgs/other.conf\n</OktaSSOIdPMetadataXML>x>", "line 1: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML>\n</OktaSSO\\\nIdPMetadataXML>\nInclude {dir}/orgs/other.conf", "line 4: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML>\n\v</OktaSSOIdPMetadataXML>\nInclude {dir}/orgs/other.conf", "line 3: only OktaSSO... settings"),
+], ids=range(24))
 def test_what_a_file_may_not_say(httpd, okta, text, said):
     site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
     good, told = site.server.configtest()
