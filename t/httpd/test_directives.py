@@ -123,6 +123,13 @@ def test_a_virtual_host_has_path_url_and_organizations_of_its_own(httpd):
     assert "EntityDescriptor" not in server.browser().get("/sso/okta/metadata/acme").text  # no own URL any more
 
 
+def test_the_base_url_of_the_server_is_no_virtual_hosts(httpd):
+    """Nothing of ours stands in the virtual host."""
+    server = httpd("OktaSSOBaseURL https://app.example.com\n" + ORG + "<VirtualHost 127.0.0.1:{port}>\nServerName http://127.0.0.1:{port}\n"
+                   "</VirtualHost>\n")
+    assert f'Location="http://127.0.0.1:{server.port}/sso/okta/acs/acme"' in server.browser().get("/sso/okta/metadata/acme").text
+
+
 def test_disabled_is_unknown(httpd):
     server = httpd(ORG.replace("</", "OktaSSOEnabled Off\n</") + LOCATION, metadata=False)
     for path in ("/sso/okta/login/acme", "/sso/okta/metadata/acme", "/"):
