@@ -164,6 +164,16 @@ def test_what_a_file_may_not_say(httpd, okta, text, said):
     assert site.status("/acme") == (404, "flow.org.unknown") and site.status("/sso/okta/login/other")[0] == 303, "the others serve"
 
 
+def test_a_pipe_that_a_file_names_holds_up_nobody(httpd, okta):
+    """All look organizations up behind one lock: opening a pipe that nobody writes to would never end."""
+    site = Site(httpd, okta, {"other.conf": ACME})
+    site.server.expect("OKS0037")
+    os.mkfifo(site.server.dir / "pipe", 0o644)
+    site.write("acme.conf", 'OktaSSOIdPMetadata "{dir}/pipe"\n')
+    site.told("pipe cannot be read: it is no file")
+    assert site.status("/acme") == (404, "flow.org.unknown") and site.status("/sso/okta/login/other")[0] == 303
+
+
 def test_names_and_domains_belong_to_one(httpd, okta):
     site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOEmailDomain acme.example *.sub.example\n"})
     site.server.expect("OKS0037")
