@@ -79,20 +79,23 @@ static oks_err_t *check_keys(const char *path, apr_pool_t *pool)
     return oks_err(pool, OKS_R_CRYPTO_KEYS_MALFORMED, "%s: no file of the user that starts httpd", path);
 }
 
-/* Made at the first start, 0600: exclusively, so that two servers starting at once end up with one file. */
+/* Made at the first start, 0600: exclusively, so that two servers starting at once end up with one file. Half of it would be in the
+ * way of the next start. */
 static oks_err_t *make_keys(const char *path, apr_pool_t *pool)
 {
     const char *line;
     apr_file_t *file;
+    OKS_TRY(oks_keyring_new_line(&line, pool));
     apr_status_t status = apr_file_open(&file, path, APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_EXCL,
                                         APR_FPROT_UREAD | APR_FPROT_UWRITE, pool);
     if (APR_STATUS_IS_EEXIST(status)) return NULL;
     if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "the key file %s", path);
-    OKS_TRY(oks_keyring_new_line(&line, pool));
     status = apr_file_write_full(file, line, strlen(line), NULL);
-    if (status == APR_SUCCESS) status = apr_file_close(file);
-    if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "writing %s", path);
-    return NULL;
+    apr_status_t closed = apr_file_close(file);
+    if (status == APR_SUCCESS) status = closed;
+    if (status == APR_SUCCESS) return NULL;
+    apr_file_remove(path, pool);
+    return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "writing %s", path);
 }
 
 static oks_err_t *read_keys(const oks_keyring_t **ring, const char *source, apr_pool_t *pconf, apr_pool_t *ptemp)

@@ -268,6 +268,19 @@ def test_keys_that_cannot_be_read(faulty):
         assert done.returncode != 0 and "OKS0020: cannot start: " in server.log_since(offset) and "session.keys" in server.log_since(offset)
 
 
+def test_keys_that_cannot_be_written(faulty):
+    """The first start on a full disk leaves nothing in the way of the next one."""
+    server = faulty()
+    server.stop()
+    server.expect("OKS0020", "AH00020")
+    (server.state / "session.keys").unlink()
+    with server.fault("full"):
+        done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-D", "FOREGROUND"], env=server.environment, timeout=60, stderr=subprocess.DEVNULL)
+    assert done.returncode != 0 and "session.keys" in server.log.read_text()
+    server.start()
+    assert server.login()[1].status == 303
+
+
 def test_organizations_whose_directory_cannot_be_read_to_its_end(httpd, okta, shim):
     """They stay, and so does what is theirs."""
     claim = ACME + "OktaSSOEmailDomain acme.example\n"
