@@ -165,7 +165,7 @@ const char *oks_httpd_oidc(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_
 const char *oks_httpd_check_saml(const oks_org_conf_t *conf, apr_pool_t *pool);
 void oks_httpd_index_issuers(oks_server_conf_t *conf, apr_pool_t *pool);
 const oks_org_t *oks_httpd_find_issuer(void *orgs, const char *host, apr_pool_t *pool);
-/* file:PATH, exec:COMMAND or env:NAME, read into `buffer`; what is wrong, or NULL. */
+/* file:PATH (below ServerRoot, unless it begins with /), exec:COMMAND or env:NAME, read into `buffer`; what is wrong, or NULL. */
 const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size, const char *source, apr_pool_t *pool);
 /* What OktaSSOAlgorithms allows of each protocol. */
 typedef struct oks_algorithms_t { unsigned saml, jws; } oks_algorithms_t;

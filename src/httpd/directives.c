@@ -635,8 +635,9 @@ static const char *set_keys(cmd_parms *cmd, void *dir, const char *source)
     if (strncmp(source, "file:", 5) != 0 && strncmp(source, "exec:", 5) != 0)
         return "OktaSSOKeys takes file:PATH or exec:COMMAND";
     apr_finfo_t info;
-    if (source[0] == 'f' && APR_STATUS_IS_ENOENT(apr_stat(&info, source + 5, APR_FINFO_TYPE, cmd->temp_pool)))
-        return apr_psprintf(cmd->pool, "OktaSSOKeys: there is no file %s: make it by openssl rand -hex 32", source + 5);
+    const char *path = source[0] == 'f' ? ap_server_root_relative(cmd->temp_pool, source + 5) : NULL;
+    if (path && APR_STATUS_IS_ENOENT(apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool)))
+        return apr_psprintf(cmd->pool, "OktaSSOKeys: there is no file %s: make it by openssl rand -hex 32", path);
     oks_httpd_server_conf(cmd->server)->keys = source;
     return only_main(cmd);
 }
