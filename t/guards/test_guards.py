@@ -140,8 +140,13 @@ def test_every_reason_of_a_verifier_is_an_outcome_of_a_vector():
 
 
 def test_every_reason_is_documented():
+    """With its status and level, and who can mend it."""
     reference = text(ROOT / "conf.d/reference.md")
-    missing = [code for _, code in reasons() if code not in reference]
+    who = {"VISITOR": "visitor", "OKTA_ADMIN": "Okta's administrator", "SERVER_ADMIN": "server's administrator"}
+    rows = re.findall(r'^OKS_REASON\(\w+, "([^"]+)", (\d+), OKS_LEVEL_(\w+), OKS_WHO_(\w+),', text(ROOT / "include/oktasso/reasons.def"), re.M)
+    assert len(rows) == len(reasons())
+    missing = [row for code, status, level, whose in rows
+               if (row := f"| `{code}` | {status} | {level.lower()} | {who[whose]} |") not in reference]
     assert not missing, "conf.d/reference.md lacks " + ", ".join(missing)
 
 
