@@ -112,10 +112,12 @@ static oks_err_t *read_keys(const oks_keyring_t **ring, const char *source, apr_
     return NULL;
 }
 
-/* Zeroed, for the life of the parent process: children of two generations count together over a graceful restart. */
-static oks_err_t *share(void **block, const char *name, apr_size_t size, apr_pool_t *process_pool, apr_pool_t *ptemp)
+/* Zeroed, for the life of the parent process: children of two generations count together over a graceful restart. Its size is part
+ * of its name: the module that is loaded again may be another version. */
+static oks_err_t *share(void **block, const char *what, apr_size_t size, apr_pool_t *process_pool, apr_pool_t *ptemp)
 {
     apr_shm_t *shm = NULL;
+    const char *name = apr_psprintf(ptemp, "oktasso-%s-%" APR_SIZE_T_FMT, what, size);
     apr_pool_userdata_get(block, name, process_pool);
     if (*block) return NULL;
     apr_status_t status = apr_shm_create(&shm, size, NULL, process_pool);
@@ -130,9 +132,9 @@ static oks_err_t *share(void **block, const char *name, apr_size_t size, apr_poo
 static oks_err_t *share_memory(oks_runtime_t *runtime, apr_pool_t *process_pool, apr_pool_t *ptemp)
 {
     void *counters, *limiter, *followed;
-    OKS_TRY(share(&counters, "oktasso-counters", sizeof *runtime->counters, process_pool, ptemp));
-    OKS_TRY(share(&limiter, "oktasso-limiter", sizeof *runtime->limiter, process_pool, ptemp));
-    OKS_TRY(share(&followed, "oktasso-followed", sizeof *runtime->followed, process_pool, ptemp));
+    OKS_TRY(share(&counters, "counters", sizeof *runtime->counters, process_pool, ptemp));
+    OKS_TRY(share(&limiter, "limiter", sizeof *runtime->limiter, process_pool, ptemp));
+    OKS_TRY(share(&followed, "followed", sizeof *runtime->followed, process_pool, ptemp));
     runtime->followed = followed;
     runtime->counters = counters;
     runtime->limiter = limiter;
@@ -165,9 +167,9 @@ static oks_err_t *migrate(server_rec *s, const char *spec, oks_counters_t *count
     oks_err_t *err = oks_directory_open(&directory, spec, 1, counters, own);
     if (!err) err = oks_directory_migrate(directory, own);
     if (!err && warn) err = warn_of_lock_out(s, directory, own);
-    if (err) err = oks_err(ptemp, err->reason, "%s", oks_err_text(err, ptemp));
+    if (err) return err; /* it lives in `own`; httpd ends */
     apr_pool_destroy(own);
-    return err;
+    return NULL;
 }
 
 static oks_err_t *start(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp, bool first)
