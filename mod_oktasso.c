@@ -37,5 +37,5 @@ __attribute__((visibility("default"))) AP_DECLARE_MODULE(oktasso) = {
     oks_httpd_merge_server_conf,
     oks_httpd_commands,
     register_hooks,
-    0
+    AP_MODULE_FLAG_ALWAYS_MERGE /* a virtual host without a directive of ours would else share the main server's record */
 };

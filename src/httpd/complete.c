@@ -317,25 +317,18 @@ static const char *add_locations(apr_hash_t *drafts, const apr_array_header_t *l
     return NULL;
 }
 
-/* The header rows of Locations: known fields, and all of them scrubbed. */
+/* The header rows of Locations: known fields, and all of them scrubbed. Where a Location may be of any organization, or of a
+ * file's, only built-in fields can be judged. */
 static const char *check_location_headers(const oks_server_conf_t *sc, const apr_array_header_t *locations, apr_pool_t *pool)
 {
-    for (int i = 0; i < locations->nelts; i++) {
+    const oks_org_t any = { .attributes = oks_flow_default_attributes(pool) };
+    const char *error = NULL;
+    for (int i = 0; i < locations->nelts && !error; i++) {
         const oks_dir_conf_t *dir = APR_ARRAY_IDX(locations, i, oks_dir_conf_t *);
         const oks_org_entry_t *entry = dir->org ? apr_hash_get(sc->orgs, dir->org, APR_HASH_KEY_STRING) : NULL;
-        static const oks_org_t none;
-        const char *error;
-        if (!dir->headers) continue;
-        if (!entry) { /* inherited by Locations of any organization: only built-in fields can be judged here */
-            oks_org_t any = none;
-            any.attributes = oks_flow_default_attributes(pool);
-            error = check_fields(&any, dir->headers, pool);
-        } else {
-            error = check_fields(&entry->org, dir->headers, pool);
-        }
-        if (error) return error;
+        if (dir->headers) error = check_fields(entry ? &entry->org : &any, dir->headers, pool);
     }
-    return NULL;
+    return error;
 }
 
 /* Trailers come with the end of the body, after the scrub and the check: merged, they would stand beside our headers. */

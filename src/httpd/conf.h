@@ -147,28 +147,45 @@ const char *oks_httpd_setting_directive(oks_setting_id_t id);
 oks_dir_conf_t *oks_httpd_dir_conf(const request_rec *r);
 oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 
-/* check_config: builds every virtual host's organizations; tells what is wrong with file, line and the mend. */
-/* complete.c: may `entry` go by its name in `conf`'s virtual host? The other ones share the directory. What is wrong, or NULL. */
-const char *oks_httpd_check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool);
 /* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */
 const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf);
+/* complete.c: check_config, builds every virtual host's organizations; tells what is wrong with file, line and the mend. */
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+/* One of a section's settings, laid over the virtual host's defaults. What is wrong, or NULL. */
+const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, oks_org_conf_t *conf, apr_pool_t *pool);
+/* May `entry` go by its name in `conf`'s virtual host? The other ones share the directory. What is wrong, or NULL. */
+const char *oks_httpd_check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool);
 /* oks_header_t: under which names the organization's fields go out. */
 const apr_array_header_t *oks_httpd_org_headers(const oks_org_t *org);
 bool oks_httpd_org_signs(const oks_org_t *org);
-/* A whole file of at most `max` bytes, in `pool`; what is wrong, or NULL. */
+bool oks_httpd_is_our_header(const char *name);
+/* Of flow: `orgs` is an oks_server_conf_t. */
+const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name, apr_pool_t *pool);
+/* One that requires SSO; or NULL. */
+const oks_org_t *oks_httpd_find_requiring(const oks_server_conf_t *conf, apr_pool_t *pool);
+/* `rows` laid over `base`, by folded name. */
+apr_array_header_t *oks_httpd_overlay_headers(const apr_array_header_t *base, const apr_array_header_t *rows,
+                                              apr_pool_t *pool);
+
+/* provider.c: a whole file of at most `max` bytes, in `pool`; what is wrong, or NULL. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool);
-/* provider.c: where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
+/* Where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
+const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 /* The same of our own key. */
 const char *oks_httpd_sp_keys(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
-const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
+
 /* oidc.c: OpenID Connect, where OktaSSOClientID is set; what is wrong, or NULL. */
 const char *oks_httpd_oidc(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
+/* Where it is not: settings of OpenID Connect that stand there all the same. */
 const char *oks_httpd_check_saml(const oks_org_conf_t *conf, apr_pool_t *pool);
 void oks_httpd_index_issuers(oks_server_conf_t *conf, apr_pool_t *pool);
 const oks_org_t *oks_httpd_find_issuer(void *orgs, const char *host, apr_pool_t *pool);
-/* file:PATH, exec:COMMAND or env:NAME, read into `buffer`; what is wrong, or NULL. */
+/* file:PATH (below ServerRoot, unless it begins with /), exec:COMMAND or env:NAME, read into `buffer`; what is wrong, or NULL. */
 const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size, const char *source, apr_pool_t *pool);
+
+/* directives.c: do only settings of an organization stand there? What is wrong, or NULL. */
+const char *oks_httpd_check_section(const ap_directive_t *first, apr_pool_t *pool);
+#define OKS_XML_SECTION "OktaSSOIdPMetadataXML"
 /* What OktaSSOAlgorithms allows of each protocol. */
 typedef struct oks_algorithms_t { unsigned saml, jws; } oks_algorithms_t;
 /* What OktaSSOSCIM says. */
@@ -178,30 +195,19 @@ typedef struct oks_scim_conf_t {
 } oks_scim_conf_t;
 /* What OktaSSOClientSecret and OktaSSOClientKey say. */
 typedef struct oks_client_conf_t { const char *source, *option; } oks_client_conf_t;
-bool oks_httpd_is_our_header(const char *name);
-/* Of flow: `orgs` is an oks_server_conf_t. */
-const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name, apr_pool_t *pool);
-const oks_org_t *oks_httpd_find_domain(void *orgs, oks_span_t domain, apr_pool_t *pool);
-/* One that requires SSO; or NULL. */
-const oks_org_t *oks_httpd_find_requiring(const oks_server_conf_t *conf, apr_pool_t *pool);
-/* complete.c: of a section's settings, laid over the virtual host's defaults. What is wrong, or NULL. */
-const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, oks_org_conf_t *conf, apr_pool_t *pool);
-/* directives.c: do only settings of an organization stand there? What is wrong, or NULL. */
-const char *oks_httpd_check_section(const ap_directive_t *first, apr_pool_t *pool);
-#define OKS_XML_SECTION "OktaSSOIdPMetadataXML"
+
 /* orgfile.c: the settings of an organization's own file, into `section`, whose values live in `keep`. What is wrong, or NULL. */
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch);
-/* domains.c: whose domain it is, of a table like conf->domains. */
-oks_org_entry_t *oks_httpd_domain_owner(apr_hash_t *domains, char *domain);
-/* Another organization's domain among the entry's; what is wrong, or NULL. */
-/* Each domain of `entry` is `owner`'s from now on; NULL: nobody's. */
-void oks_httpd_set_domains(apr_hash_t *domains, const oks_org_entry_t *entry, const oks_org_entry_t *owner);
-const char *oks_httpd_check_domains(apr_hash_t *domains, const oks_org_entry_t *entry, apr_pool_t *pool);
+
 /* domains.c: makes conf->domains of conf->orgs; what is wrong, or NULL. */
 const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool);
-/* `rows` laid over `base`, by folded name. */
-apr_array_header_t *oks_httpd_overlay_headers(const apr_array_header_t *base, const apr_array_header_t *rows,
-                                              apr_pool_t *pool);
+/* Whose domain it is, of a table like conf->domains; `domain` is changed, and changed back. */
+oks_org_entry_t *oks_httpd_domain_owner(apr_hash_t *domains, char *domain);
+const oks_org_t *oks_httpd_find_domain(void *orgs, oks_span_t domain, apr_pool_t *pool);
+/* Another organization's domain among the entry's; what is wrong, or NULL. */
+const char *oks_httpd_check_domains(apr_hash_t *domains, const oks_org_entry_t *entry, apr_pool_t *pool);
+/* Each domain of `entry` is `owner`'s from now on; NULL: nobody's. */
+void oks_httpd_set_domains(apr_hash_t *domains, const oks_org_entry_t *entry, const oks_org_entry_t *owner);
 
 #endif

@@ -65,6 +65,22 @@ static apr_array_header_t *collected(cmd_parms *cmd, void *dir, oks_setting_id_t
     return setting->list;
 }
 
+/* What is wrong with a URL that carries what nobody else may read or change, or NULL. */
+static const char *check_https(const cmd_parms *cmd, const char *text)
+{
+    oks_url_t url;
+    oks_err_t *err = oks_url_parse(&url, oks_span_z(text), cmd->temp_pool);
+    if (err) return apr_psprintf(cmd->pool, "%s \"%s\": %s", cmd->cmd->name, text, err->detail);
+    if (strcmp(url.scheme, "https") == 0 || oks_url_is_loopback(&url)) return NULL;
+    return apr_psprintf(cmd->pool, "%s must be an https URL (http is for loopback addresses alone)", cmd->cmd->name);
+}
+
+static const char *parse_interval(apr_interval_time_t *interval, const cmd_parms *cmd, const char *text)
+{
+    oks_err_t *err = oks_interval_parse(interval, text, cmd->temp_pool);
+    return err ? apr_psprintf(cmd->pool, "%s: %s", cmd->cmd->name, err->detail) : NULL;
+}
+
 static const char *const *string_list(int argc, char *const argv[], apr_pool_t *pool)
 {
     const char **list = apr_pcalloc(pool, sizeof *list * (apr_size_t)(argc + 1));
@@ -136,14 +152,8 @@ static const char *open_org(cmd_parms *cmd, void *dir, const char *args)
 
 static const char *set_metadata(cmd_parms *cmd, void *dir, const char *source)
 {
-    oks_url_t url;
-    if (strstr(source, "://")) {
-        oks_err_t *err = oks_url_parse(&url, oks_span_z(source), cmd->temp_pool);
-        if (err) return apr_psprintf(cmd->pool, "OktaSSOIdPMetadata \"%s\": %s", source, err->detail);
-        if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
-            return "OktaSSOIdPMetadata must be an https URL (http is for loopback addresses alone), a file, or an Okta domain";
-    }
-    return store(cmd, dir, OKS_SET_METADATA, apr_pstrdup(cmd->pool, source));
+    const char *error = strstr(source, "://") ? check_https(cmd, source) : NULL;
+    return error ? error : store(cmd, dir, OKS_SET_METADATA, apr_pstrdup(cmd->pool, source));
 }
 
 static const char *set_client_id(cmd_parms *cmd, void *dir, const char *id)
@@ -217,12 +227,8 @@ static const char *set_metadata_xml(cmd_parms *cmd, void *dir, const char *xml)
 
 static const char *set_sign_on_url(cmd_parms *cmd, void *dir, const char *text)
 {
-    oks_url_t url;
-    oks_err_t *err = oks_url_parse(&url, oks_span_z(text), cmd->temp_pool);
-    if (err) return apr_psprintf(cmd->pool, "OktaSSOIdPSignOnURL \"%s\": %s", text, err->detail);
-    if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
-        return "OktaSSOIdPSignOnURL must be an https URL (http is for loopback addresses alone)";
-    return store(cmd, dir, OKS_SET_SIGN_ON_URL, apr_pstrdup(cmd->pool, text));
+    const char *error = check_https(cmd, text);
+    return error ? error : store(cmd, dir, OKS_SET_SIGN_ON_URL, apr_pstrdup(cmd->pool, text));
 }
 
 static const char *set_issuer(cmd_parms *cmd, void *dir, const char *uri)
@@ -259,12 +265,8 @@ static const char *set_sp_certificates(cmd_parms *cmd, void *dir, const char *fi
 
 static const char *set_acs_url(cmd_parms *cmd, void *dir, const char *text)
 {
-    oks_url_t url;
-    oks_err_t *err = oks_url_parse(&url, oks_span_z(text), cmd->temp_pool);
-    if (err) return apr_psprintf(cmd->pool, "OktaSSOACSURL \"%s\": %s", text, err->detail);
-    if (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url))
-        return "OktaSSOACSURL must be an https URL (http is for loopback addresses alone)";
-    return store(cmd, dir, OKS_SET_ACS_URL, apr_pstrdup(cmd->pool, text));
+    const char *error = check_https(cmd, text);
+    return error ? error : store(cmd, dir, OKS_SET_ACS_URL, apr_pstrdup(cmd->pool, text));
 }
 
 static const char *set_algorithms(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -290,8 +292,9 @@ static const char *store_word(cmd_parms *cmd, void *dir, oks_setting_id_t id, co
     int *value = apr_pcalloc(cmd->pool, sizeof *value);
     while (words[*value] && strcasecmp(text, words[*value]) != 0) ++*value;
     if (words[*value]) return store(cmd, dir, id, value);
-    if (!words[2]) return apr_psprintf(cmd->pool, "%s takes %s or %s", cmd->cmd->name, words[0], words[1]);
-    return apr_psprintf(cmd->pool, "%s takes %s, %s or %s", cmd->cmd->name, words[0], words[1], words[2]);
+    const char *said = words[0];
+    for (int i = 1; words[i]; i++) said = apr_pstrcat(cmd->pool, said, words[i + 1] ? ", " : " or ", words[i], NULL);
+    return apr_psprintf(cmd->pool, "%s takes %s", cmd->cmd->name, said);
 }
 
 static const char *set_response_mode(cmd_parms *cmd, void *dir, const char *text)
@@ -382,11 +385,6 @@ static const char *set_user_field(cmd_parms *cmd, void *dir, const char *field)
     return store(cmd, dir, OKS_SET_USER_FIELD, apr_pstrdup(cmd->pool, field));
 }
 
-static const char *interval_error(oks_err_t *err, const char *name, apr_pool_t *pool)
-{
-    return apr_psprintf(pool, "%s: %s", name, err->detail);
-}
-
 static const char *set_session(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     oks_session_limits_t *limits = apr_pcalloc(cmd->pool, sizeof *limits);
@@ -395,8 +393,8 @@ static const char *set_session(cmd_parms *cmd, void *dir, int argc, char *const 
                                     : !strncmp(argv[i], "idle=", 5) ? &limits->idle : NULL;
         if (!target || *target)
             return "OktaSSOSession takes lifetime=... and idle=..., each once: OktaSSOSession lifetime=8h idle=1h";
-        oks_err_t *err = oks_interval_parse(target, strchr(argv[i], '=') + 1, cmd->temp_pool);
-        if (err) return interval_error(err, "OktaSSOSession", cmd->pool);
+        const char *error = parse_interval(target, cmd, strchr(argv[i], '=') + 1);
+        if (error) return error;
         if (*target < apr_time_from_sec(1)) return "OktaSSOSession: at least 1s";
     }
     if (!argc) return "OktaSSOSession takes lifetime=... and idle=...";
@@ -407,24 +405,19 @@ static const char *set_session(cmd_parms *cmd, void *dir, int argc, char *const 
 static const char *set_skew(cmd_parms *cmd, void *dir, const char *text)
 {
     apr_interval_time_t *skew = apr_palloc(cmd->pool, sizeof *skew);
-    oks_err_t *err = oks_interval_parse(skew, text, cmd->temp_pool);
-    if (err) return interval_error(err, "OktaSSOClockSkew", cmd->pool);
+    const char *error = parse_interval(skew, cmd, text);
+    if (error) return error;
     if (*skew > apr_time_from_sec(600)) return "OktaSSOClockSkew: more than 10m would accept messages long expired; mend the clock";
     return store(cmd, dir, OKS_SET_CLOCK_SKEW, skew);
 }
 
 static const char *set_unauthorized(cmd_parms *cmd, void *dir_, const char *text)
 {
-    static const char *const words[] = { "auto", "redirect", "401", "pass" };
+    static const char *const words[] = { "auto", "redirect", "401", "pass", NULL };
     oks_dir_conf_t *dir = dir_;
-    for (int i = 0; i < 4; i++)
-        if (!strcmp(text, words[i])) {
-            oks_unauthorized_t *mode = apr_palloc(cmd->pool, sizeof *mode);
-            *mode = (oks_unauthorized_t)i;
-            if (in_location(cmd)) dir->unauthorized = mode;
-            return store(cmd, dir, OKS_SET_UNAUTHORIZED, mode);
-        }
-    return "OktaSSOUnauthorized takes auto, redirect, 401 or pass";
+    const char *error = store_word(cmd, dir, OKS_SET_UNAUTHORIZED, words, text);
+    if (!error && in_location(cmd)) dir->unauthorized = dir->own->set[OKS_SET_UNAUTHORIZED].value;
+    return error;
 }
 
 static const char *store_flag(cmd_parms *cmd, void *dir, oks_setting_id_t id, int on)
@@ -457,10 +450,9 @@ static const char *set_par(cmd_parms *cmd, void *dir, int on)
 static const char *set_force_authn(cmd_parms *cmd, void *dir_, int on)
 {
     oks_dir_conf_t *dir = dir_;
-    int *value = apr_palloc(cmd->pool, sizeof *value);
-    *value = on;
-    if (in_location(cmd)) dir->force_authn = value;
-    return store(cmd, dir, OKS_SET_FORCE_AUTHN, value);
+    const char *error = store_flag(cmd, dir, OKS_SET_FORCE_AUTHN, on);
+    if (!error && in_location(cmd)) dir->force_authn = dir->own->set[OKS_SET_FORCE_AUTHN].value;
+    return error;
 }
 
 /* Not for the comparison, which is of bytes: what stands here goes into XML and into a query, and is separated by blanks. */
@@ -492,9 +484,10 @@ static const char *set_max_authn_age(cmd_parms *cmd, void *dir_, const char *tex
 {
     oks_dir_conf_t *dir = dir_;
     apr_interval_time_t *age = apr_pcalloc(cmd->pool, sizeof *age);
-    oks_err_t *err = strcmp(text, "none") ? oks_interval_parse(age, text, cmd->temp_pool) : NULL;
-    if (err) return interval_error(err, "OktaSSOMaxAuthnAge", cmd->pool);
-    if (strcmp(text, "none") != 0 && *age < apr_time_from_sec(60)) /* less, and a login is old when the visitor comes back */
+    const bool none = strcmp(text, "none") == 0;
+    const char *error = none ? NULL : parse_interval(age, cmd, text);
+    if (error) return error;
+    if (!none && *age < apr_time_from_sec(60)) /* less, and a login is old when the visitor comes back */
         return "OktaSSOMaxAuthnAge: at least 1m, or none; to have each login ask for the credentials there is OktaSSOForceAuthn";
     *age -= *age % APR_USEC_PER_SEC;
     if (in_location(cmd)) dir->max_authn_age = age;
@@ -635,8 +628,9 @@ static const char *set_keys(cmd_parms *cmd, void *dir, const char *source)
     if (strncmp(source, "file:", 5) != 0 && strncmp(source, "exec:", 5) != 0)
         return "OktaSSOKeys takes file:PATH or exec:COMMAND";
     apr_finfo_t info;
-    if (source[0] == 'f' && APR_STATUS_IS_ENOENT(apr_stat(&info, source + 5, APR_FINFO_TYPE, cmd->temp_pool)))
-        return apr_psprintf(cmd->pool, "OktaSSOKeys: there is no file %s: make it by openssl rand -hex 32", source + 5);
+    const char *path = source[0] == 'f' ? ap_server_root_relative(cmd->temp_pool, source + 5) : NULL;
+    if (path && APR_STATUS_IS_ENOENT(apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool)))
+        return apr_psprintf(cmd->pool, "OktaSSOKeys: there is no file %s: make it by openssl rand -hex 32", path);
     oks_httpd_server_conf(cmd->server)->keys = source;
     return only_main(cmd);
 }
@@ -644,8 +638,8 @@ static const char *set_keys(cmd_parms *cmd, void *dir, const char *source)
 static const char *set_http_timeout(cmd_parms *cmd, void *dir, const char *text)
 {
     apr_interval_time_t timeout;
-    oks_err_t *err = oks_interval_parse(&timeout, text, cmd->temp_pool);
-    if (err) return interval_error(err, "OktaSSOHTTPTimeout", cmd->pool);
+    const char *error = parse_interval(&timeout, cmd, text);
+    if (error) return error;
     if (timeout < apr_time_from_msec(100) || timeout > apr_time_from_sec(60)) return "OktaSSOHTTPTimeout: from 100ms to 60s";
     oks_httpd_server_conf(cmd->server)->http.timeout = timeout;
     return only_main(cmd);
@@ -654,8 +648,8 @@ static const char *set_http_timeout(cmd_parms *cmd, void *dir, const char *text)
 static const char *set_overlap(cmd_parms *cmd, void *dir, const char *text)
 {
     apr_interval_time_t *overlap = apr_palloc(cmd->pool, sizeof *overlap);
-    oks_err_t *err = oks_interval_parse(overlap, text, cmd->temp_pool);
-    if (err) return interval_error(err, "OktaSSOCertificateOverlap", cmd->pool);
+    const char *error = parse_interval(overlap, cmd, text);
+    if (error) return error;
     if (*overlap > OVERLAP_MAX)
         return "OktaSSOCertificateOverlap: at most 30d: for so long a certificate that was withdrawn would still be trusted";
     oks_httpd_server_conf(cmd->server)->overlap = overlap;
@@ -665,8 +659,8 @@ static const char *set_overlap(cmd_parms *cmd, void *dir, const char *text)
 static const char *set_grace(cmd_parms *cmd, void *dir, const char *text)
 {
     apr_interval_time_t *grace = apr_palloc(cmd->pool, sizeof *grace);
-    oks_err_t *err = oks_interval_parse(grace, text, cmd->temp_pool);
-    if (err) return interval_error(err, "OktaSSODirectoryGrace", cmd->pool);
+    const char *error = parse_interval(grace, cmd, text);
+    if (error) return error;
     if (*grace < GRACE_MIN || *grace > GRACE_MAX)
         return "OktaSSODirectoryGrace: from 5s to 1h: for so long nobody is switched off whom the directory cannot name";
     oks_httpd_server_conf(cmd->server)->grace = grace;

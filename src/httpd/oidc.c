@@ -14,18 +14,21 @@
 
 const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size, const char *source, apr_pool_t *pool)
 {
-    const char *env = strncmp(source, "env:", 4) == 0 ? getenv(source + 4) : NULL;
-    bool exec = strncmp(source, "exec:", 5) == 0;
-    *len = env ? strlen(env) : 0;
     if (strncmp(source, "env:", 4) == 0) {
-        if (!env || *len > size) return "this variable is not set in httpd's environment, or is too long";
+        const char *env = getenv(source + 4);
+        if (!env || (*len = strlen(env)) > size) return "this variable is not set in httpd's environment, or is too long";
         memcpy(buffer, env, *len);
         return NULL;
     }
-    FILE *stream = exec ? popen(source + 5, "r") : fopen(source + 5, "r");
+    const bool exec = strncmp(source, "exec:", 5) == 0;
+    const char *path = exec ? NULL : ap_server_root_relative(pool, source + 5);
+    FILE *stream = exec ? popen(source + 5, "r") : path ? fopen(path, "r") : NULL;
     if (!stream) return apr_psprintf(pool, "cannot be read: %s", strerror(errno));
     *len = fread(buffer, 1, size, stream);
+    const bool broken = ferror(stream), longer = *len == size && fgetc(stream) != EOF;
     int status = exec ? pclose(stream) : fclose(stream);
+    if (broken) return "cannot be read to its end: is it a file?";
+    if (longer) return apr_psprintf(pool, "longer than %" APR_SIZE_T_FMT " bytes", size);
     return status != 0 ? apr_psprintf(pool, "the command ended with status %d", status) : NULL;
 }
 
@@ -36,7 +39,7 @@ static bool is_source(const char *text)
 
 static const char *read_secret(oks_oidc_client_t *client, const oks_setting_t *setting, apr_pool_t *pool)
 {
-    char text[SECRET_MAX + 1];
+    char text[SECRET_MAX];
     apr_size_t len;
     const oks_client_conf_t *conf = setting->value;
     client->auth = !conf->option ? 0 : strcmp(conf->option, "post") == 0 ? OKS_OIDC_AUTH_POST : OKS_OIDC_AUTH_BASIC;
@@ -46,9 +49,7 @@ static const char *read_secret(oks_oidc_client_t *client, const oks_setting_t *s
     if (error) return apr_psprintf(pool, "%s: OktaSSOClientSecret %s: %s", setting->where, conf->source, error);
     client->secret = oks_span_dup(oks_span_trim(oks_span(text, len)), pool);
     explicit_bzero(text, sizeof text);
-    if (*client->secret && len <= SECRET_MAX) return NULL;
-    return apr_psprintf(pool, "%s: OktaSSOClientSecret %s: empty, or longer than %d bytes", setting->where, conf->source,
-                        SECRET_MAX);
+    return *client->secret ? NULL : apr_psprintf(pool, "%s: OktaSSOClientSecret %s: empty", setting->where, conf->source);
 }
 
 static const char *read_key(oks_oidc_client_t *client, const oks_setting_t *setting, apr_pool_t *pool)

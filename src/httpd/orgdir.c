@@ -263,14 +263,17 @@ static int by_age(const void *one_, const void *other_)
     return strcmp(one->file->name, other->file->name);
 }
 
-/* seen_t of all files; NULL when the directory cannot be read. */
+/* seen_t of all files; NULL when the directory cannot be read, or not to its end. */
 static apr_array_header_t *look(oks_orgdir_t *dir, apr_pool_t *pool)
 {
     apr_dir_t *handle;
     apr_finfo_t info;
+    apr_status_t read;
     if (apr_dir_open(&handle, dir->path, pool) != APR_SUCCESS) return NULL;
+    for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i))
+        ((file_t *)apr_hash_this_val(i))->there = false;
     apr_array_header_t *all = apr_array_make(pool, 64, sizeof(seen_t));
-    while (apr_dir_read(&info, APR_FINFO_NAME, handle) == APR_SUCCESS) {
+    while ((read = apr_dir_read(&info, APR_FINFO_NAME, handle)) == APR_SUCCESS) {
         const char *stem = stem_of(info.name, pool);
         if (!stem) continue;
         file_t *file = file_of(dir, stem);
@@ -279,6 +282,7 @@ static apr_array_header_t *look(oks_orgdir_t *dir, apr_pool_t *pool)
         if (status == APR_SUCCESS && info.filetype == APR_REG) APR_ARRAY_PUSH(all, seen_t) = (seen_t){ file, info };
     }
     apr_dir_close(handle);
+    if (!APR_STATUS_IS_ENOENT(read)) return NULL;
     qsort(all->elts, (size_t)all->nelts, sizeof(seen_t), by_age);
     return all;
 }
@@ -296,7 +300,6 @@ static void drop_gone(oks_orgdir_t *dir)
             file->news = true;
             dir->version++;
         }
-        file->there = false;
     }
 }
 
@@ -350,8 +353,8 @@ static void scan(oks_orgdir_t *dir, bool settled, apr_pool_t *pool)
     const apr_array_header_t *all = look(dir, pool);
     batch_t *batch = all ? new_batch() : NULL;
     dir->gone = !all;
+    dir->unread = !batch; /* a child looks again: nobody tells it a second time */
     if (!batch) return;
-    dir->unread = false;
     drop_gone(dir);
     read_waiting(dir, all, batch, pool);
     for (int i = 0; i < all->nelts; i++) {

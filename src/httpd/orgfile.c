@@ -3,38 +3,9 @@
 
 #include <apr_strings.h>
 
-#include "conf.h"
+#include "orgdir.h"
 
-/* httpd would write its own variables there; also where a line goes on between the two characters. */
-static bool has_variable(oks_span_t text)
-{
-    char before = '\0';
-    for (apr_size_t i = 0; i < text.len; i++) {
-        if (before == '$' && text.ptr[i] == '{') return true;
-        if (!strchr("\\\r\n", text.ptr[i])) before = text.ptr[i];
-    }
-    return false;
-}
-
-/* Before httpd's own reader sees it: some of its directives act while they are read. */
-static const char *check_lines(oks_span_t text, apr_pool_t *pool)
-{
-    oks_span_t line;
-    bool continued = false, in_xml = false;
-    if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
-    if (has_variable(text)) return "${...} cannot stand here";
-    for (int number = 1; oks_span_next(&line, &text, '\n'); number++) {
-        bool goes_on = line.len && line.ptr[line.len - 1] == '\\';
-        line = oks_span_trim(line);
-        const char *word = apr_pstrmemdup(pool, line.ptr ? line.ptr : "", line.len < 24 ? line.len : 24);
-        if (in_xml) in_xml = strncasecmp(word, "</" OKS_XML_SECTION ">", sizeof "</" OKS_XML_SECTION ">" - 1) != 0;
-        else if (strncasecmp(word, "<" OKS_XML_SECTION ">", sizeof "<" OKS_XML_SECTION ">" - 1) == 0) in_xml = true;
-        else if (!continued && *word && *word != '#' && strncasecmp(word, "OktaSSO", 7) != 0)
-            return apr_psprintf(pool, "line %d: only OktaSSO... settings of the organization can stand here", number);
-        continued = goes_on && !in_xml;
-    }
-    return NULL;
-}
+#include <util_varbuf.h>
 
 static apr_status_t next_char(char *c, void *text_)
 {
@@ -55,14 +26,41 @@ static apr_status_t next_line(void *buffer, apr_size_t size, void *text)
     return APR_SUCCESS;
 }
 
+/* `text` is used up by the reading. */
+static ap_configfile_t *open_text(oks_span_t *text, const char *path, apr_pool_t *pool)
+{
+    return ap_pcfg_open_custom(pool, path, text, next_char, next_line, NULL);
+}
+
+/* Before httpd makes directives of it: some of its own act while they are read, and variables are filled in. What a line is says
+ * httpd's reader here as there, so that both agree on where pasted metadata begins and ends. */
+static const char *check_lines(oks_span_t text, const char *path, apr_pool_t *pool)
+{
+    struct ap_varbuf line;
+    apr_status_t status;
+    bool in_xml = false;
+    if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
+    ap_configfile_t *lines = open_text(&text, path, pool);
+    ap_varbuf_init(pool, &line, 1024);
+    while ((status = ap_varbuf_cfg_getline(&line, lines, OKS_ORG_FILE_MAX)) == APR_SUCCESS) {
+        if (strstr(line.buf, "${")) return "${...} cannot stand here";
+        if (in_xml) in_xml = strcasecmp(line.buf, "</" OKS_XML_SECTION ">") != 0;
+        else if (strcasecmp(line.buf, "<" OKS_XML_SECTION ">") == 0) in_xml = true;
+        else if (*line.buf && *line.buf != '#' && strncasecmp(line.buf, "OktaSSO", 7) != 0)
+            return apr_psprintf(pool, "line %d: only OktaSSO... settings of the organization can stand here",
+                                (int)lines->line_number);
+    }
+    return APR_STATUS_IS_EOF(status) ? NULL : ap_pcfg_strerror(pool, lines, status);
+}
+
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch)
 {
     ap_directive_t *tree = NULL;
-    const char *error = check_lines(text, scratch);
+    const char *error = check_lines(text, path, scratch);
     if (error) return error;
     cmd_parms parms = { .override = ACCESS_CONF, .limited = -1, .pool = keep, .temp_pool = scratch, .server = conf->server };
-    parms.config_file = ap_pcfg_open_custom(scratch, path, &text, next_char, next_line, NULL);
+    parms.config_file = open_text(&text, path, scratch);
     error = ap_build_config(&parms, scratch, scratch, &tree);
     if (error) return apr_psprintf(scratch, "line %d: %s", (int)parms.config_file->line_number, error);
     if ((error = oks_httpd_check_section(tree, scratch))) return error;

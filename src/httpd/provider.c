@@ -6,16 +6,17 @@
 
 #include "conf.h"
 
+/* Not blocking: a pipe, which an organization's own file may name, would hold up whoever opens it. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool)
 {
     char *buffer = NULL, reason[120];
     apr_size_t len = 0;
     apr_file_t *file;
     apr_finfo_t info;
-    apr_status_t status = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY, 0, pool);
+    apr_status_t status = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY | APR_FOPEN_NONBLOCK, 0, pool);
     if (status == APR_SUCCESS) {
-        status = apr_file_info_get(&info, APR_FINFO_SIZE, file);
-        if (status == APR_SUCCESS) {
+        status = apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_TYPE, file);
+        if (status == APR_SUCCESS && info.filetype == APR_REG) {
             len = info.size > (apr_off_t)max ? max : (apr_size_t)info.size;
             buffer = apr_palloc(pool, len + 1);
             status = apr_file_read_full(file, buffer, len, &len);
@@ -25,6 +26,7 @@ const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t 
     }
     if (status != APR_SUCCESS)
         return apr_psprintf(pool, "the file %s cannot be read: %s", path, apr_strerror(status, reason, sizeof reason));
+    if (info.filetype != APR_REG) return apr_psprintf(pool, "%s cannot be read: it is no file", path);
     if (info.size > (apr_off_t)max) return apr_psprintf(pool, "the file %s is longer than %" APR_SIZE_T_FMT " bytes", path, max);
     *bytes = oks_span(buffer, len);
     return NULL;

@@ -79,20 +79,23 @@ static oks_err_t *check_keys(const char *path, apr_pool_t *pool)
     return oks_err(pool, OKS_R_CRYPTO_KEYS_MALFORMED, "%s: no file of the user that starts httpd", path);
 }
 
-/* Made at the first start, 0600: exclusively, so that two servers starting at once end up with one file. */
+/* Made at the first start, 0600: exclusively, so that two servers starting at once end up with one file. Half of it would be in the
+ * way of the next start. */
 static oks_err_t *make_keys(const char *path, apr_pool_t *pool)
 {
     const char *line;
     apr_file_t *file;
+    OKS_TRY(oks_keyring_new_line(&line, pool));
     apr_status_t status = apr_file_open(&file, path, APR_FOPEN_WRITE | APR_FOPEN_CREATE | APR_FOPEN_EXCL,
                                         APR_FPROT_UREAD | APR_FPROT_UWRITE, pool);
     if (APR_STATUS_IS_EEXIST(status)) return NULL;
     if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "the key file %s", path);
-    OKS_TRY(oks_keyring_new_line(&line, pool));
     status = apr_file_write_full(file, line, strlen(line), NULL);
-    if (status == APR_SUCCESS) status = apr_file_close(file);
-    if (status != APR_SUCCESS) return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "writing %s", path);
-    return NULL;
+    apr_status_t closed = apr_file_close(file);
+    if (status == APR_SUCCESS) status = closed;
+    if (status == APR_SUCCESS) return NULL;
+    apr_file_remove(path, pool);
+    return oks_err_from(pool, OKS_R_INTERNAL, status, NULL, "writing %s", path);
 }
 
 static oks_err_t *read_keys(const oks_keyring_t **ring, const char *source, apr_pool_t *pconf, apr_pool_t *ptemp)
@@ -109,10 +112,12 @@ static oks_err_t *read_keys(const oks_keyring_t **ring, const char *source, apr_
     return NULL;
 }
 
-/* Zeroed, for the life of the parent process: children of two generations count together over a graceful restart. */
-static oks_err_t *share(void **block, const char *name, apr_size_t size, apr_pool_t *process_pool, apr_pool_t *ptemp)
+/* Zeroed, for the life of the parent process: children of two generations count together over a graceful restart. Its size is part
+ * of its name: the module that is loaded again may be another version. */
+static oks_err_t *share(void **block, const char *what, apr_size_t size, apr_pool_t *process_pool, apr_pool_t *ptemp)
 {
     apr_shm_t *shm = NULL;
+    const char *name = apr_psprintf(ptemp, "oktasso-%s-%" APR_SIZE_T_FMT, what, size);
     apr_pool_userdata_get(block, name, process_pool);
     if (*block) return NULL;
     apr_status_t status = apr_shm_create(&shm, size, NULL, process_pool);
@@ -127,9 +132,9 @@ static oks_err_t *share(void **block, const char *name, apr_size_t size, apr_poo
 static oks_err_t *share_memory(oks_runtime_t *runtime, apr_pool_t *process_pool, apr_pool_t *ptemp)
 {
     void *counters, *limiter, *log;
-    OKS_TRY(share(&counters, "oktasso-counters", sizeof *runtime->counters, process_pool, ptemp));
-    OKS_TRY(share(&limiter, "oktasso-limiter", sizeof *runtime->limiter, process_pool, ptemp));
-    OKS_TRY(share(&log, "oktasso-change-log", sizeof *runtime->log, process_pool, ptemp));
+    OKS_TRY(share(&counters, "counters", sizeof *runtime->counters, process_pool, ptemp));
+    OKS_TRY(share(&limiter, "limiter", sizeof *runtime->limiter, process_pool, ptemp));
+    OKS_TRY(share(&log, "change-log", sizeof *runtime->log, process_pool, ptemp));
     runtime->log = log;
     runtime->counters = counters;
     runtime->limiter = limiter;
@@ -162,9 +167,9 @@ static oks_err_t *migrate(server_rec *s, const char *spec, oks_counters_t *count
     oks_err_t *err = oks_directory_open(&directory, spec, 1, counters, own);
     if (!err) err = oks_directory_migrate(directory, own);
     if (!err && warn) err = warn_of_lock_out(s, directory, own);
-    if (err) err = oks_err(ptemp, err->reason, "%s", oks_err_text(err, ptemp));
+    if (err) return err; /* it lives in `own`; httpd ends */
     apr_pool_destroy(own);
-    return err;
+    return NULL;
 }
 
 static oks_err_t *start(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp, bool first)

@@ -1,11 +1,11 @@
-"""Checks of the tree itself, in seconds. Each fails when it finds nothing to check."""
+"""Checks of the tree itself, in seconds. Each fails when it finds nothing to check; test_tripwires.py provokes that, and what each
+is there for."""
 
 import pathlib
 import re
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SOURCES = sorted([*ROOT.glob("src/**/*.[ch]"), *ROOT.glob("include/**/*.h"), ROOT / "mod_oktasso.c"])
 
 # DESIGN.md section 7: what each room may include besides the C library, APR and its own private headers.
 DOORS = {
@@ -26,6 +26,12 @@ FOREIGN = ("oktasso/", "openssl/", "libxml/", "xmlsec/", "curl/", "jansson", "zl
 
 def text(path):
     return path.read_text(encoding="utf-8")
+
+
+def sources():
+    found = sorted([*ROOT.glob("src/**/*.[ch]"), *ROOT.glob("include/**/*.h"), ROOT / "mod_oktasso.c"])
+    assert len(found) > 50
+    return found
 
 
 def all_tests():
@@ -61,19 +67,19 @@ def test_rooms_know_only_what_they_may():
 
 def test_pure_rooms_fold_case_in_ascii_alone():
     """What tolower() and strcasecmp() say depends on the locale, which any module may set: in a Turkish one I is not i."""
-    paths = [p for p in SOURCES if p.parent.name in ("base", "crypto", "xml", "saml", "oidc", "net")]
+    paths = [p for p in sources() if p.parent.name in ("base", "crypto", "xml", "saml", "oidc", "net")]
     assert len(paths) > 20
     found = {p.name: re.findall(r"\b(?:apr_)?(?:to(?:lower|upper)|is(?:al|digit|xdigit|upper|lower|space|cntrl)\w*|strn?casecmp)\(", text(p)) for p in paths}
     assert not {name: calls for name, calls in found.items() if calls}
 
 
 def test_httpd_is_known_in_one_room():
-    wrong = [p for p in SOURCES if "src/httpd" not in str(p) and p.name != "mod_oktasso.c" and "request_rec" in text(p)]
+    wrong = [p for p in sources() if "src/httpd" not in str(p) and p.name != "mod_oktasso.c" and "request_rec" in text(p)]
     assert not wrong
 
 
 def test_only_saml_and_oidc_make_an_identity():
-    made = {p.parent.name for p in SOURCES if re.search(r"sizeof\(?\s*\(?oks_identity_t", text(p))}
+    made = {p.parent.name for p in sources() if re.search(r"sizeof\(?\s*\(?oks_identity_t", text(p))}
     assert made == {"saml", "oidc"}
 
 
@@ -91,7 +97,7 @@ def test_public_headers_compile_alone(tmp_path):
 
 def test_functions_lines_and_files_are_short():
     functions, wrong = 0, []
-    for path in SOURCES:
+    for path in sources():
         lines = text(path).splitlines()
         if len(lines) > 900:
             wrong.append(f"{path.name}: {len(lines)} lines")
@@ -142,8 +148,13 @@ def test_every_reason_of_a_verifier_is_an_outcome_of_a_vector():
 
 
 def test_every_reason_is_documented():
+    """With its status and level, and who can mend it."""
     reference = text(ROOT / "conf.d/reference.md")
-    missing = [code for _, code in reasons() if code not in reference]
+    who = {"VISITOR": "visitor", "OKTA_ADMIN": "Okta's administrator", "SERVER_ADMIN": "server's administrator"}
+    rows = re.findall(r'^OKS_REASON\(\w+, "([^"]+)", (\d+), OKS_LEVEL_(\w+), OKS_WHO_(\w+),', text(ROOT / "include/oktasso/reasons.def"), re.M)
+    assert len(rows) == len(reasons())
+    missing = [row for code, status, level, whose in rows
+               if (row := f"| `{code}` | {status} | {level.lower()} | {who[whose]} |") not in reference]
     assert not missing, "conf.d/reference.md lacks " + ", ".join(missing)
 
 
@@ -155,8 +166,27 @@ def test_every_directive_is_documented_and_tested():
     assert not missing, missing
 
 
+def test_every_test_is_run(tmp_path):
+    """What lies in t is run by a part of ./t/run, and by the default ones: files of pytest by their directory, C by what CMake registers."""
+    script = text(ROOT / "t/run")
+    parts = dict(re.findall(r"(?ms)^part_(\w+)\(\) \{(.*?)\}$", script))
+    default = re.search(r"(?m)^default=\((.*)\)", script).group(1).split()
+    run = {folder for part in default for folder in re.findall(r"run_pytest (t/\w+)", parts[part])}
+    files = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("t/**/test_*.py")}
+    assert len(files) > 5 and files <= run, f"no default part of t/run runs {sorted(files - run)}"
+    units = {path.stem for path in ROOT.glob("t/unit/*.c") if re.search(r"(?m)^int main\(", text(path))}
+    fuzzers = {path.stem for path in ROOT.glob("t/fuzz/*.c") if re.search(r"(?m)^bool fuzz_one\(", text(path))}
+    corpora = {path.name for path in ROOT.glob("t/fuzz/corpus/*")}
+    assert len(units) > 10 and len(fuzzers) > 15 and corpora
+    assert corpora <= fuzzers, f"a corpus of no target: {sorted(corpora - fuzzers)}"
+    subprocess.run(["cmake", "-S", str(ROOT), "-B", str(tmp_path), "-G", "Ninja"], capture_output=True, check=True)
+    listed = subprocess.run(["ctest", "--test-dir", str(tmp_path), "-N"], capture_output=True, text=True, check=True).stdout
+    missing = (units | {f"replay_{name}" for name in fuzzers}) - set(re.findall(r"Test +#\d+: (\w+)", listed))
+    assert not missing, f"CMake does not register {sorted(missing)}"
+
+
 def test_log_tags_are_unique():
-    tags = re.findall(r'"(OKS\d{4}):', "\n".join(text(p) for p in SOURCES))
+    tags = re.findall(r'"(OKS\d{4}):', "\n".join(text(p) for p in sources()))
     assert tags and len(tags) == len(set(tags)), sorted(tags)
 
 
@@ -169,6 +199,6 @@ def test_the_top_level_holds_what_design_names():
 
 
 def test_nothing_secret_is_logged():
-    logs = re.findall(r"ap_log_\w+\([^;]*;", "\n".join(text(p) for p in SOURCES))
+    logs = re.findall(r"ap_log_\w+\([^;]*;", "\n".join(text(p) for p in sources()))
     assert logs
     assert not [line for line in logs if re.search(r"cookie|RelayState|SAMLResponse|->body|r->args|unparsed_uri", line)]

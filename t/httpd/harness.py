@@ -93,7 +93,7 @@ class Browser:
     def request(self, method, path, headers=None, body=None, cookies=True, navigate=True, raw_headers=()):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            connection.putrequest(method, path, skip_host="Host" in (headers or {}), skip_accept_encoding=True)
             sent = dict(NAVIGATION if navigate else {})
             if isinstance(body, dict):
                 body = urllib.parse.urlencode(body)

@@ -1,8 +1,10 @@
 /* Preloaded into httpd: lets what a machine can do go wrong, while the file $OKS_FAULT_FILE says so. Its words:
  *   full           writing to files of $OKS_FAULT_DIR: ENOSPC
  *   broken         flushing them to the disk: EIO
+ *   listing        reading the names of $OKS_FAULT_DIR: EIO at the first that begins with no dot
  *   write=N        the Nth write from now on fails with EIO, once, and so for each process
  *   clock=SECONDS  the time of day is so much later */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +92,15 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     return flush_fails(fd) ? -1 : REAL(fdatasync)(fd);
+}
+
+struct dirent *readdir(DIR *dir)
+{
+    struct dirent *entry = REAL(readdir)(dir);
+    int saved = errno;
+    if (entry && entry->d_name[0] != '.' && is_watched(dirfd(dir)) && says("listing")) return errno = EIO, NULL;
+    errno = saved;
+    return entry;
 }
 
 static time_t jump(void)

@@ -1,6 +1,7 @@
 """Each directive: what it does when it comes from another layer, and what configtest says when it is wrong."""
 
 import os
+import subprocess
 import urllib.request
 
 import pytest
@@ -121,6 +122,41 @@ def test_a_virtual_host_has_path_url_and_organizations_of_its_own(httpd):
     metadata = server.browser().get("/auth/metadata/acme").text
     assert 'entityID="urn:acme:app"' in metadata and 'Location="https://app.example.com/auth/acs/acme"' in metadata
     assert "EntityDescriptor" not in server.browser().get("/sso/okta/metadata/acme").text  # no own URL any more
+
+
+def test_the_base_url_of_the_server_is_no_virtual_hosts(httpd):
+    """Nothing of ours stands in the virtual host."""
+    server = httpd("OktaSSOBaseURL https://app.example.com\n" + ORG + "<VirtualHost 127.0.0.1:{port}>\nServerName http://127.0.0.1:{port}\n"
+                   "</VirtualHost>\n")
+    assert f'Location="http://127.0.0.1:{server.port}/sso/okta/acs/acme"' in server.browser().get("/sso/okta/metadata/acme").text
+
+
+GLOBEX = """
+OktaSSOKeys file:own.keys
+<OktaSSOOrg globex>
+    OktaSSOIdPMetadata "https://acme.okta.com"
+    OktaSSOClientID c1
+    OktaSSOClientSecret "file:globex.secret"
+    OktaSSOEnabled Off
+</OktaSSOOrg>
+"""
+
+
+def test_files_of_keys_and_secrets_lie_below_server_root(httpd):
+    server = httpd(GLOBEX, start=False)
+    (server.dir / "own.keys").write_text("ab" * 32 + "\n")
+    (server.dir / "globex.secret").write_text("secret\n")
+    assert server.configtest()[0]
+    server.start()
+    assert not (server.state / "session.keys").exists()
+
+
+def test_a_file_of_keys_is_read_to_its_end_or_not_at_all(httpd):
+    server = httpd(GLOBEX.replace("file:own.keys", 'file:{dir}/own.keys').replace("file:globex.secret", "s"), start=False)
+    (server.dir / "own.keys").write_text("ab" * 32 + "\n# " + "x" * 5000 + "\n" + "cd" * 32 + "\n")
+    server.expect("OKS0020", "AH00020")
+    done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-X"], env=server.environment, timeout=60, stderr=subprocess.DEVNULL)
+    assert done.returncode != 0 and "own.keys: longer than 4096 bytes" in server.log.read_text()
 
 
 def test_disabled_is_unknown(httpd):

@@ -17,6 +17,7 @@ import time
 import pytest
 
 import harness
+from test_org_dir import ACME, Site
 from test_scim import AMELIA, CONF, Scim, code_of
 
 LONG = bool(os.environ.get("OKTASSO_LONG"))  # ./t/run faults
@@ -33,22 +34,27 @@ def shim(tmp_path_factory):
     return library
 
 
+def arm(server, shim, folder):
+    """Gives it the function that lets things go wrong in that folder: with(server.fault("full")) …"""
+    file = server.dir / "fault"
+    server.environment = harness.environment(shim, OKS_FAULT_FILE=str(file), OKS_FAULT_DIR=str(folder))
+
+    @contextlib.contextmanager
+    def fault(words):
+        (server.dir / "fault.new").write_text(words)
+        (server.dir / "fault.new").rename(file)
+        yield
+        file.unlink()
+    server.fault = fault
+
+
 @pytest.fixture
 def faulty(httpd, shim):
-    """faulty(conf): a server, and the function that lets things go wrong for it: with(server.fault("full")) …"""
+    """faulty(conf): a server that can be let go wrong."""
     def make(conf=CONF, **options):
         server = httpd(conf, start=False, **options)
         server.expect("OKS0030", "OKS0031", r"flow\.idp\.unavailable", UNAVAILABLE.replace(".", r"\."))
-        file = server.dir / "fault"
-        server.environment = harness.environment(shim, OKS_FAULT_FILE=str(file), OKS_FAULT_DIR=str(server.state))
-
-        @contextlib.contextmanager
-        def fault(words):
-            (server.dir / "fault.new").write_text(words)
-            (server.dir / "fault.new").rename(file)
-            yield
-            file.unlink()
-        server.fault = fault
+        arm(server, shim, server.state)
         server.start()
         server.wait_for_metadata()
         return server
@@ -240,7 +246,7 @@ def test_a_broken_database(faulty, how):
         assert browser.get("/headers.json").status in (303, 503)
         refused_for_now(create(server, "later@acme.example"))
     else:
-        assert "OKS0020: cannot start: " + UNAVAILABLE in said
+        assert "OKS0020: cannot start: " + UNAVAILABLE in said and said.count(UNAVAILABLE) == 1
     server.stop()
     for left in server.state.glob("directory.db*"):
         left.unlink()
@@ -260,6 +266,37 @@ def test_keys_that_cannot_be_read(faulty):
         offset = server.log.stat().st_size
         done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-D", "FOREGROUND"], env=server.environment, timeout=60, stderr=subprocess.DEVNULL)
         assert done.returncode != 0 and "OKS0020: cannot start: " in server.log_since(offset) and "session.keys" in server.log_since(offset)
+
+
+def test_keys_that_cannot_be_written(faulty):
+    """The first start on a full disk leaves nothing in the way of the next one."""
+    server = faulty()
+    server.stop()
+    server.expect("OKS0020", "AH00020")
+    (server.state / "session.keys").unlink()
+    with server.fault("full"):
+        done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-D", "FOREGROUND"], env=server.environment, timeout=60, stderr=subprocess.DEVNULL)
+    assert done.returncode != 0 and "session.keys" in server.log.read_text()
+    server.start()
+    assert server.login()[1].status == 303
+
+
+def test_organizations_whose_directory_cannot_be_read_to_its_end(httpd, okta, shim):
+    """They stay, and so does what is theirs."""
+    claim = ACME + "OktaSSOEmailDomain acme.example\n"
+    site = Site(httpd, okta, {"acme.conf": claim, "other.conf": ACME}, start=False)
+    arm(site.server, shim, site.server.dir / "orgs")
+    site.start()
+    site.server.expect("OKS0037", "OKS0039")
+    site.write("waiting.conf", claim)
+    for _ in range(2):
+        with site.server.fault("listing"):
+            told = site.server.log.read_text().count("OKS0039")
+            harness.wait_until(lambda: site.server.log.read_text().count("OKS0039") > told, "a look that fails")  # noqa: B023
+        site.write("other.conf", ACME + "OktaSSOEnabled On\n")
+    assert "gone with its file" not in site.server.log.read_text()
+    found = site.server.browser().post("/sso/okta/login", {"organization": "a@acme.example"})
+    assert "/sso/okta/login/acme" in found["Location"]
 
 
 # ---- The clock ----

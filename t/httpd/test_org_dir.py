@@ -147,7 +147,12 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     ('OktaSSOSPEntityID "urn:${PATH}"', "${...} cannot stand here"),
     ('OktaSSOSPEntityID \\\n"urn:$\\\n{PATH}"', "cannot stand here"),
     ('# a comment \\\n<OktaSSOIdPMetadataXML>\nOktaSSOSPEntityID "urn:${PATH}"', "cannot stand here"),
-], ids=range(20))
+    # httpd's lines, not ours, say where pasted metadata begins and ends: Include acts while it is read.
+    ("OktaSSOScope a \\\n<OktaSSOIdPMetadataXML>\nInclude {dir}/orgs/other.conf", "line 3: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML>x>\nInclude {dir}/orgs/other.conf\n</OktaSSOIdPMetadataXML>x>", "line 1: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML>\n</OktaSSO\\\nIdPMetadataXML>\nInclude {dir}/orgs/other.conf", "line 4: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML>\n\v</OktaSSOIdPMetadataXML>\nInclude {dir}/orgs/other.conf", "line 3: only OktaSSO... settings"),
+], ids=range(24))
 def test_what_a_file_may_not_say(httpd, okta, text, said):
     site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
     good, told = site.server.configtest()
@@ -157,6 +162,16 @@ def test_what_a_file_may_not_say(httpd, okta, text, said):
     site.told("the organization is unknown")
     assert said in site.server.log.read_text()
     assert site.status("/acme") == (404, "flow.org.unknown") and site.status("/sso/okta/login/other")[0] == 303, "the others serve"
+
+
+def test_a_pipe_that_a_file_names_holds_up_nobody(httpd, okta):
+    """All look organizations up behind one lock: opening a pipe that nobody writes to would never end."""
+    site = Site(httpd, okta, {"other.conf": ACME})
+    site.server.expect("OKS0037")
+    os.mkfifo(site.server.dir / "pipe", 0o644)
+    site.write("acme.conf", 'OktaSSOIdPMetadata "{dir}/pipe"\n')
+    site.told("pipe cannot be read: it is no file")
+    assert site.status("/acme") == (404, "flow.org.unknown") and site.status("/sso/okta/login/other")[0] == 303
 
 
 def test_names_and_domains_belong_to_one(httpd, okta):

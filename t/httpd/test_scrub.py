@@ -167,8 +167,9 @@ def test_trailers_are_no_headers(site, signed_in, path):
     assert answer.startswith(b"HTTP/1.1 200 ") and b"forged-value" not in answer
 
 
-def test_merged_trailers_are_refused_at_configtest(httpd):
-    server = httpd("MergeTrailers On\n", start=False)
+@pytest.mark.parametrize("where", ["%s", "<VirtualHost 127.0.0.1:1>\n%s</VirtualHost>\n"], ids=["server", "virtual host"])
+def test_merged_trailers_are_refused_at_configtest(httpd, where):
+    server = httpd(where % "MergeTrailers On\n", start=False)
     server.expect("OKS0011")
     ok, said = server.configtest()
     assert not ok and "write MergeTrailers Off here" in said, said
