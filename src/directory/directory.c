@@ -232,24 +232,33 @@ typedef struct follow_work_t {
     oks_counters_t *counters;
 } follow_work_t;
 
-/* The first bytes of an id or hash lead to its counter: see counters.c. */
+/* Every record is read anew: what has changed is not known. */
+static void add_to_all(oks_counters_t *counters)
+{
+    for (uint32_t i = 0; i < OKS_COUNTERS; i++) oks_counter_add(counters, i);
+}
+
+/* The first bytes of an id or hash lead to its counter: see cache.c. Numbers are without gaps, so that rows which are missing are
+ * changes that nobody here has heard of: they were swept meanwhile, or the database is an older copy of itself. */
 static oks_err_t *follow(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     const follow_work_t *work = baton;
     oks_rows_t *results;
     const char *head;
+    int64_t first = *work->sequence, read = 0;
     OKS_TRY(oks_conn_value(&head, conn, oks_directory_sql[OKS_S_CHANGE_HEAD], pool));
     int64_t last = head ? apr_strtoi64(head, NULL, 10) : 0;
-    if (*work->sequence >= 0 && last > *work->sequence) {
+    if (first >= 0 && last > first) {
         OKS_TRY(oks_conn_select(&results, conn, OKS_S_CHANGES_BETWEEN,
-                                OKS_ARGS(oks_directory_number(*work->sequence, pool), oks_directory_number(last, pool)), pool));
-        for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
+                                OKS_ARGS(oks_directory_number(first, pool), oks_directory_number(last, pool)), pool));
+        for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL; read++) {
             oks_id_t id;
             oks_span_t hash = oks_span_z(oks_conn_text(conn, row, 0));
             if (hash.len >= 2 * OKS_ID_LEN && oks_hex_decode_into(id.bytes, OKS_ID_LEN, oks_span(hash.ptr, 2 * OKS_ID_LEN)))
                 oks_counter_add(work->counters, oks_counter_of_session(&id));
         }
     }
+    if (first < 0 || last - first != read) add_to_all(work->counters);
     *work->sequence = last;
     return NULL;
 }
