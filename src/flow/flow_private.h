@@ -190,6 +190,9 @@ oks_err_t *oks_flow_find_session(oks_pass_t *pass, const oks_flow_t *flow, const
 /* Also for names in other cases; a disabled organization is as unknown as one that never was: flow.org.unknown. */
 oks_err_t *oks_flow_find_org(const oks_org_t **org, const oks_flow_t *flow, oks_span_t name, apr_pool_t *pool) OKS_MUST_USE;
 
+/* Is `method` one of an Allow header's value? */
+bool oks_flow_method_allowed(const char *allow, const char *method);
+
 /* ---- login.c, acs.c, logout.c ---- */
 
 const char *oks_flow_url(const oks_flow_t *flow, const oks_request_t *request, const char *what, const oks_org_t *org,

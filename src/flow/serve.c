@@ -123,7 +123,7 @@ oks_err_t *oks_flow_init(apr_pool_t *pool)
 
 /* ---- Finding the coordinator -------------------------------------------------------------------------------- */
 
-static bool method_allowed(const char *allow, const char *method)
+bool oks_flow_method_allowed(const char *allow, const char *method)
 {
     oks_span_t word, rest = oks_span_z(allow);
     while (oks_span_next(&word, &rest, ','))
@@ -157,7 +157,7 @@ static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const o
     if (rest.ptr) org_name = rest;
     *route = find_route(name);
     if (!*route) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
-    if (!method_allowed((*route)->allow, request->method))
+    if (!oks_flow_method_allowed((*route)->allow, request->method))
         return oks_err(pool, OKS_R_FLOW_METHOD_REFUSED, "%s", oks_log_escape(oks_span_z(request->method), 20, pool));
     if ((*route)->has_org && !rest.ptr) { /* as other systems have it: /acs?connection=acme, /pem?cert=acme */
         OKS_TRY(oks_form_parse(&params, request->query, pool));
