@@ -275,12 +275,13 @@ oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *reques
 
 /* Is it one of SCIM's, whose answers are all SCIM's JSON? */
 bool oks_flow_is_scim(const char *local_path);
-/* May who asks speak for the organization? Before the body is read: it may be large. Both are set whatever comes back, to NULL
- * where it is not known. scim.token.*, scim.sso.absent, flow.org.unknown, directory.database.unavailable */
+/* Who asks. */
 typedef struct oks_scim_caller_t {
     const oks_org_t *org;
     const char *token;         /* its id, as oktassoctl shows it */
 } oks_scim_caller_t;
+/* May who asks speak for the organization? Before the body is read: it may be large. Both are set whatever comes back, to NULL
+ * where it is not known. scim.token.*, flow.org.unknown, directory.database.unavailable */
 oks_err_t *oks_flow_scim_admits(oks_scim_caller_t *caller, const oks_flow_t *flow, const oks_request_t *request,
                                 apr_pool_t *pool) OKS_MUST_USE;
 /* Where errors of httpd itself lead, and their answer; the log has httpd's own line. */

@@ -82,18 +82,6 @@ static oks_answer_t *show(const oks_scim_call_t *call, int status, const char *e
 
 /* ---- Who may ask ---- */
 
-/* Users are pushed so that they can sign in: none is made before anybody can. Who is there can be deactivated at any time. */
-static oks_err_t *check_connection(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, apr_pool_t *pool)
-{
-    const oks_saml_idp_t *idp;
-    oks_provider_t at;
-    if (strcmp(request->method, "POST") != 0) return NULL;
-    oks_err_t *err = org->oidc ? oks_flow_provider(&at, flow, org, request->now, pool)
-                               : oks_flow_idp(&idp, flow, org, request->now, pool);
-    if (!err || err->reason == OKS_R_DIRECTORY_UNAVAILABLE) return err;
-    return oks_err_from(pool, OKS_R_SCIM_SSO_ABSENT, APR_SUCCESS, err, NULL);
-}
-
 oks_err_t *oks_flow_scim_admits(oks_scim_caller_t *caller, const oks_flow_t *flow, const oks_request_t *request, apr_pool_t *pool)
 {
     oks_span_t org = oks_span(NULL, 0), path = oks_span_z(request->local_path + SCIM_LEN);
@@ -101,8 +89,7 @@ oks_err_t *oks_flow_scim_admits(oks_scim_caller_t *caller, const oks_flow_t *flo
     oks_span_next(&org, &path, '/');
     OKS_TRY(oks_flow_find_org(&caller->org, flow, org, pool));
     if (caller->org->scim_off) return oks_err(pool, OKS_R_FLOW_ORG_UNKNOWN, "OktaSSOSCIM Off");
-    OKS_TRY(oks_flow_scim_authorize(&caller->token, flow, caller->org, request, pool));
-    return check_connection(flow, caller->org, request, pool);
+    return oks_flow_scim_authorize(&caller->token, flow, caller->org, request, pool);
 }
 
 /* ---- One resource ---- */
@@ -117,12 +104,26 @@ static oks_err_t *read_json(json_t **body, const oks_scim_call_t *call)
     return oks_scim_check_names(*body, call->pool);
 }
 
+/* Users are pushed so that they can sign in: none is made before anybody can. Who is there can be found, and deactivated, at any
+ * time. */
+static oks_err_t *check_connection(const oks_scim_call_t *call)
+{
+    const oks_saml_idp_t *idp;
+    oks_provider_t at;
+    const oks_org_t *org = call->caller->org;
+    oks_err_t *err = org->oidc ? oks_flow_provider(&at, call->flow, org, call->request->now, call->pool)
+                               : oks_flow_idp(&idp, call->flow, org, call->request->now, call->pool);
+    if (!err || err->reason == OKS_R_DIRECTORY_UNAVAILABLE) return err;
+    return oks_err_from(call->pool, OKS_R_SCIM_SSO_ABSENT, APR_SUCCESS, err, NULL);
+}
+
 static oks_err_t *serve_write(oks_answer_t **answer, oks_scim_call_t *call)
 {
     const bool patch = strcmp(call->request->method, "PATCH") == 0;
     json_t *body, *resource;
     int64_t version;
     call->made = !call->id;
+    if (call->made) OKS_TRY(check_connection(call));
     OKS_TRY(read_json(&body, call));
     if (call->made && call->kind == &oks_scim_user && call->caller->org->provisioning == OKS_PROVISIONING_OFF)
         return oks_err(call->pool, OKS_R_DIRECTORY_USER_UNKNOWN, "OktaSSOProvisioning off");

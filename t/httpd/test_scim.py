@@ -386,6 +386,7 @@ def test_tokens_open_one_organization(site, scim):
     refused(site, Scim(site, "nosuch").get("/Users"), 404, "flow.org.unknown")
     refused(site, Scim(site, "pending").call("POST", "/Users", {"userName": "a"}), 403, "scim.sso.absent")
     assert Scim(site, "pending").get("/Users").status == 200, "who is there can be found, and so deactivated, without metadata"
+    assert Scim(site, "pending").call("POST", "/Users/.search", {"filter": 'userName eq "a"'}).status == 200, "in this way, too"
     refused(site, scim.call("GET", f"/Users?access_token={TOKEN}", headers={"Authorization": None}), 401, "scim.token.missing")
 
 
