@@ -44,13 +44,22 @@ static json_t *references(const oks_scim_call_t *call, const apr_array_header_t 
     return list;
 }
 
-/* Will an answer show that attribute? Then it is worth a look. */
-static bool is_shown(const oks_scim_call_t *call, const char *name)
+/* Does the text hold the name of an attribute, in any case (RFC 7643 2.1)? */
+static bool mentions(oks_span_t text, const char *name)
 {
-    oks_span_t wanted = oks_scim_call_param(call, "attributes"), unwanted = oks_scim_call_param(call, "excludedAttributes"), word;
-    while (oks_span_next(&word, &unwanted, ','))
+    for (apr_size_t len = strlen(name); text.len >= len; text.ptr++, text.len--)
+        if (strncasecmp(text.ptr, name, len) == 0) return true;
+    return false;
+}
+
+/* Groups and members cost a look of their own: is it wanted, by an answer that shows them or by a filter that asks of them? */
+static bool is_wanted(const oks_scim_call_t *call, const char *name)
+{
+    oks_span_t shown = oks_scim_call_param(call, "attributes"), unshown = oks_scim_call_param(call, "excludedAttributes"), word;
+    if (mentions(oks_scim_call_param(call, "filter"), name) || mentions(oks_scim_call_param(call, "sortBy"), name)) return true;
+    while (oks_span_next(&word, &unshown, ','))
         if (oks_span_case_eq_z(oks_span_trim(word), name)) return false;
-    return !wanted.len || memmem(wanted.ptr, wanted.len, name, strlen(name)) != NULL;
+    return !shown.len || mentions(shown, name);
 }
 
 static oks_err_t *stored(json_t **resource, const char *text, apr_pool_t *pool)
@@ -84,7 +93,7 @@ static oks_err_t *full_user(json_t **resource, const oks_scim_call_t *call, cons
 {
     apr_array_header_t *groups;
     OKS_TRY(own_part(resource, row, call->pool));
-    if (!call->made && is_shown(call, "groups")) {
+    if (!call->made && is_wanted(call, "groups")) {
         OKS_TRY(oks_directory_groups_of(&groups, call->flow->directory, row->id, call->pool));
         if (groups->nelts) json_object_set_new(*resource, "groups", references(call, groups, &oks_scim_group));
     }
@@ -97,7 +106,7 @@ static oks_err_t *full_group(json_t **resource, const oks_scim_call_t *call, con
     apr_array_header_t *members;
     OKS_TRY(stored(resource, row->resource, call->pool));
     json_object_set_new(*resource, "displayName", json_string(row->display_name));
-    if (is_shown(call, "members")) {
+    if (is_wanted(call, "members")) {
         OKS_TRY(oks_directory_members(&members, call->flow->directory, row->id, call->pool));
         json_object_set_new(*resource, "members", references(call, members, &oks_scim_user));
     }

@@ -594,6 +594,21 @@ def test_attributes(site, scim):
     assert "members" not in scim.get(f"/Groups/{group}?excludedAttributes=members").json()
 
 
+def test_a_filter_asks_of_what_the_answer_does_not_show(scim):
+    """Entra looks for a membership so; and names have no case (RFC 7643 2.1)."""
+    user = scim.make()["id"]
+    group = scim.make_group(members=[user])
+    member = f'displayName pr and members[value eq "{user}"]'
+    for parameters in ({"excludedAttributes": "members"}, {"attributes": "displayName"}, {"attributes": "DISPLAYNAME", "sortBy": "displayName"}):
+        [found] = scim.find(member, "Groups", **parameters)
+        assert found["id"] == group["id"] and found["displayName"] == group["displayName"] and "members" not in found, parameters
+    [found] = scim.find(f'userName pr and groups.value eq "{group["id"]}"', attributes="userName")
+    assert found["id"] == user and "groups" not in found
+    for name in ("members", "MEMBERS", f"{GROUP}:Members"):
+        assert scim.get(f"/Groups/{group['id']}?attributes={name}").json()["members"][0]["value"] == user
+        assert "members" not in scim.get(f"/Groups/{group['id']}?excludedAttributes={name}").json()
+
+
 def test_what_the_service_says_of_itself(site, scim):
     config = scim.get("/ServiceProviderConfig").json()
     assert config["patch"]["supported"] and config["filter"]["supported"] and config["etag"]["supported"] and not config["bulk"]["supported"]
