@@ -580,6 +580,10 @@ def test_paging_sorting_and_searching(site, scim):
     scim.make_group(f"{mark} group")
     answer = scim.call("POST", "/.search", {"filter": f'displayName sw "{mark}" or title eq "{mark}"', "count": 9, "sortBy": "meta.resourceType"}).json()
     assert [each["meta"]["resourceType"] for each in answer["Resources"]] == ["Group"] + ["User"] * 5
+    for order in ("ascending", "descending"):
+        answer = scim.call("POST", "/.search", {"filter": f'displayName sw "{mark}" or title eq "{mark}"', "sortBy": "meta.resourceType", "sortOrder": order,
+                                                "attributes": ["userName"]}).json()
+        assert sorted(tuple(sorted(each)) for each in answer["Resources"]) == [("id", "schemas")] + [("id", "schemas", "userName")] * 5, "each as its own kind"
 
 
 def test_attributes(site, scim):
@@ -800,3 +804,19 @@ def test_a_list_has_a_limit_of_bytes(httpd):
     rest = scim.get(f"/Users?count=1000&startIndex={first['itemsPerPage'] + 1}").json()
     assert first["itemsPerPage"] + rest["itemsPerPage"] == 90
     assert len(scim.find('userName sw "big8"')) == 10
+    found = scim.get("/Users?count=1000&filter=" + urllib.parse.quote('userName sw "big"')).json()
+    assert found["totalResults"] == 90 and found["itemsPerPage"] == first["itemsPerPage"], "what a filter finds is no exception"
+
+
+def test_what_is_sorted_has_a_limit_of_bytes(httpd):
+    """All of it is in memory at once; what is only looked at is not."""
+    server = httpd(CONF)
+    server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")
+    rows = ("INSERT INTO users (id, org, subject, email, first_name, last_name, name, asserted_groups, extra, active, created, updated, user_name,"
+            " user_name_key, resource) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT printf('%032x', i), 'acme',"
+            " '', '', '', '', '', '[]', '[]', 1, 0, 0, 'many' || i, 'many' || i, '{\"title\":\"' || hex(zeroblob(120000)) || '\"}' FROM n")
+    subprocess.run(["sqlite3", str(server.state / "directory.db"), rows], check=True)
+    scim = Scim(server)
+    refused(server, scim.get("/Users?filter=title%20pr&sortBy=userName"), 400, "scim.filter.too_many", "tooMany")
+    found = scim.get("/Users?filter=title%20pr&count=2&startIndex=299&attributes=userName").json()
+    assert found["totalResults"] == 300 and [each["userName"] for each in found["Resources"]] == ["many299", "many300"]
