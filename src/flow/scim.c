@@ -35,12 +35,17 @@ void oks_scim_call_set_body(oks_answer_t *answer, json_t *body, apr_pool_t *pool
     answer->body = text ? text : "{}";
 }
 
+/* RFC 7644 3.12 */
+static json_t *error_of(int status, const char *detail, apr_pool_t *pool)
+{
+    return json_pack("{s:[s], s:s, s:s}", "schemas", OKS_SCIM_MESSAGE "Error", "status", apr_psprintf(pool, "%d", status), "detail",
+                     detail);
+}
+
 oks_answer_t *oks_flow_scim_error(int status, apr_pool_t *pool)
 {
     oks_answer_t *answer = oks_flow_answer(status, "scim.refused", pool);
-    oks_scim_call_set_body(answer, json_pack("{s:[s], s:s, s:s}", "schemas", OKS_SCIM_MESSAGE "Error", "status",
-                                             apr_psprintf(pool, "%d", status), "detail", "The web server refuses this request."),
-                           pool);
+    oks_scim_call_set_body(answer, error_of(status, "The web server refuses this request.", pool), pool);
     return answer;
 }
 
@@ -50,9 +55,8 @@ oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, const oks_scim_caller_t
     oks_answer_t *answer = oks_flow_answer(info->http_status, "scim.refused", pool);
     const char *more = err->detail && info->http_status < 500 && info->http_status != 401 ? err->detail : "";
     /* The reason's code in the text: RFC 7644 3.12 has no member for it, and clients that are strict refuse one. */
-    json_t *body = json_pack("{s:[s], s:s, s:s}", "schemas", OKS_SCIM_MESSAGE "Error", "status",
-                             apr_psprintf(pool, "%d", info->http_status), "detail",
-                             apr_pstrcat(pool, info->visitor, *more ? " " : "", more, " [", info->code, "]", NULL));
+    json_t *body = error_of(info->http_status,
+                            apr_pstrcat(pool, info->visitor, *more ? " " : "", more, " [", info->code, "]", NULL), pool);
     if (scim_type(err->reason)) json_object_set_new(body, "scimType", json_string(scim_type(err->reason)));
     oks_scim_call_set_body(answer, body, pool);
     answer->err = err;

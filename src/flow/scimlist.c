@@ -6,7 +6,6 @@
 #include "scimcall.h"
 
 #define PAGE_DEFAULT 100
-#define PAGE_MAX 1000
 #define PIECE 100                    /* resources that are in memory as rows at a time */
 #define LIST_BYTES_MAX (16 * 1024 * 1024) /* of one answer, about: it may have fewer than were asked for (RFC 7644 3.4.2.4) */
 #define SORT_BYTES_MAX (64 * 1024 * 1024) /* of what is sorted, about: all of it is in memory at once */
@@ -165,7 +164,7 @@ static range_t range_of(const oks_scim_call_t *call)
 {
     int64_t start = number(oks_scim_call_param(call, "startIndex"), 1, call->pool);
     int64_t count = number(oks_scim_call_param(call, "count"), PAGE_DEFAULT, call->pool);
-    return (range_t){ start < 1 ? 0 : start - 1, count < 0 ? 0 : count > PAGE_MAX ? PAGE_MAX : count };
+    return (range_t){ start < 1 ? 0 : start - 1, count < 0 ? 0 : count > OKS_SCIM_PAGE_MAX ? OKS_SCIM_PAGE_MAX : count };
 }
 
 /* Each as its own kind. */
