@@ -228,7 +228,8 @@ oks_err_t *oks_directory_token_remove(bool *removed, oks_directory_t *directory,
  * to the counters of what others changed; to all counters where the log does not say what that was: at first, since who followed
  * it before has left, and when rows were swept before they were read here. */
 oks_err_t *oks_directory_follow(oks_directory_t *directory, int64_t *sequence, apr_pool_t *pool) OKS_MUST_USE;
-/* Removes expired sessions and claims, and change log rows older than ten minutes; bounded work per call. */
+/* Removes expired sessions and claims, and change log rows older than ten minutes: of each 20,000 at most, in transactions of a
+ * thousand. */
 oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- The record cache: one per child, bounded, sharded ------------------------------------------------------ */

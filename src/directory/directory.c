@@ -7,6 +7,7 @@
 #include "directory_private.h"
 
 #define CHANGES_KEPT apr_time_from_sec(600)
+#define SWEEP_ROUNDS_MAX 20 /* of one sweep: so a follower waits about a second for it at most */
 
 /* ---- Schema ---- */
 
@@ -269,16 +270,27 @@ oks_err_t *oks_directory_follow(oks_directory_t *directory, int64_t *sequence, a
     return oks_directory_read(directory, follow, &work, pool);
 }
 
+typedef struct sweep_work_t {
+    const char *expired, *old; /* until then */
+    bool more;
+} sweep_work_t;
+
 static oks_err_t *sweep(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
-    apr_time_t now = *(const apr_time_t *)baton;
-    const char *expired = oks_directory_number(now, pool), *old = oks_directory_number(now - CHANGES_KEPT, pool);
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SWEEP_SESSIONS, OKS_ARGS(expired), pool));
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SWEEP_CLAIMS, OKS_ARGS(expired), pool));
-    return oks_conn_query(NULL, conn, OKS_S_SWEEP_CHANGES, OKS_ARGS(old), pool);
+    sweep_work_t *work = baton;
+    int sessions, claims, changes;
+    OKS_TRY(oks_conn_query(&sessions, conn, OKS_S_SWEEP_SESSIONS, OKS_ARGS(work->expired), pool));
+    OKS_TRY(oks_conn_query(&claims, conn, OKS_S_SWEEP_CLAIMS, OKS_ARGS(work->expired), pool));
+    OKS_TRY(oks_conn_query(&changes, conn, OKS_S_SWEEP_CHANGES, OKS_ARGS(work->old), pool));
+    work->more = sessions >= OKS_SWEEP_ROWS || claims >= OKS_SWEEP_ROWS || changes >= OKS_SWEEP_ROWS;
+    return NULL;
 }
 
+/* Each round lets others write before the next one. */
 oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_pool_t *pool)
 {
-    return oks_directory_write(directory, sweep, &now, pool);
+    sweep_work_t work = { .expired = oks_directory_number(now, pool), .old = oks_directory_number(now - CHANGES_KEPT, pool),
+                          .more = true };
+    for (int round = 0; work.more && round < SWEEP_ROUNDS_MAX; round++) OKS_TRY(oks_directory_write(directory, sweep, &work, pool));
+    return NULL;
 }

@@ -62,6 +62,8 @@ typedef enum oks_statement_t {
     OKS_S_COUNT_
 } oks_statement_t;
 
+#define OKS_SWEEP_ROWS 1000 /* that one of OKS_S_SWEEP_* removes at most */
+
 extern const char *const oks_directory_sql[OKS_S_COUNT_];
 
 /* The columns of OKS_S_USER_BY_* in their order; OKS_S_SESSION_READ has them too, from OKS_C_SESSION_COLUMNS on. */

@@ -118,11 +118,11 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
 
     /* DELETE has no LIMIT in either dialect. */
     [OKS_S_SWEEP_SESSIONS] =
-        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= %lld LIMIT 1000)",
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= %lld LIMIT " APR_STRINGIFY(OKS_SWEEP_ROWS) ")",
     [OKS_S_SWEEP_CLAIMS] =
-        "DELETE FROM claims WHERE hash IN (SELECT hash FROM claims WHERE expires <= %lld LIMIT 1000)",
+        "DELETE FROM claims WHERE hash IN (SELECT hash FROM claims WHERE expires <= %lld LIMIT " APR_STRINGIFY(OKS_SWEEP_ROWS) ")",
     [OKS_S_SWEEP_CHANGES] =
-        "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at <= %lld LIMIT 1000)",
+        "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at <= %lld LIMIT " APR_STRINGIFY(OKS_SWEEP_ROWS) ")",
 };
 
 const char *const oks_directory_meta_table =

@@ -236,6 +236,17 @@ static void expired_rows_are_swept(void **state)
     GOOD(oks_directory_login(&user, directory, &again, pool)); /* the assertion itself has long expired by then */
 }
 
+/* A minute's logins are more than one round removes. */
+static void many_rows_are_swept_at_once(void **state)
+{
+    const char *path = strchr(spec, ':') + 1;
+    assert_int_equal(system(apr_pstrcat(pool, "sqlite3 ", path, " \"INSERT INTO claims WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+                                        " SELECT i + 1 FROM n WHERE i < 2500) SELECT 'many' || i, 1 FROM n\"", NULL)), 0);
+    GOOD(oks_directory_sweep(directory, NOW, pool));
+    assert_int_equal(system(apr_pstrcat(pool, "sqlite3 ", path, " \"SELECT hash FROM claims WHERE expires = 1\" | grep -q . && exit 1 || exit 0",
+                                        NULL)), 0);
+}
+
 static void a_broken_database_is_not_an_empty_one(void **state)
 {
     oks_directory_t *broken;
@@ -383,7 +394,8 @@ int main(void)
         cmocka_unit_test(users_are_matched_and_updated), cmocka_unit_test(who_may_not),
         cmocka_unit_test(documents_count_only_changes), cmocka_unit_test(another_server_follows),
         cmocka_unit_test(what_the_log_does_not_say_may_be_anything),
-        cmocka_unit_test(expired_rows_are_swept), cmocka_unit_test(a_broken_database_is_not_an_empty_one),
+        cmocka_unit_test(expired_rows_are_swept), cmocka_unit_test(many_rows_are_swept_at_once),
+        cmocka_unit_test(a_broken_database_is_not_an_empty_one),
         cmocka_unit_test(one_assertion_signs_in_once), cmocka_unit_test(one_person_is_one_user),
         cmocka_unit_test(records_are_true_until_a_counter_moves), cmocka_unit_test(the_cache_is_bounded),
     };
