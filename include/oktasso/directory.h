@@ -106,11 +106,6 @@ oks_err_t *oks_directory_session(oks_session_t **session, oks_directory_t *direc
 /* Ends one session; ending one that is not there is no error. */
 oks_err_t *oks_directory_session_end(oks_directory_t *directory, const oks_id_t *id, apr_pool_t *pool) OKS_MUST_USE;
 
-/* Switches a user on or off; off ends the live sessions at their next request and removes them. Absent:
- * OKS_R_DIRECTORY_USER_UNKNOWN. */
-oks_err_t *oks_directory_user_set_active(oks_directory_t *directory, const char *org, const oks_id_t *user, bool active,
-                                         apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
-
 /* Documents fetched from identity providers: the last good copy. */
 typedef struct oks_document_t {
     oks_span_t content;

@@ -128,34 +128,6 @@ oks_err_t *oks_directory_session_end(oks_directory_t *directory, const oks_id_t 
     return NULL;
 }
 
-/* ---- Users switched on and off ---- */
-
-typedef struct active_work_t {
-    const char *org, *user;
-    bool active;
-    apr_time_t now;
-} active_work_t;
-
-static oks_err_t *set_active(oks_conn_t *conn, void *baton, apr_pool_t *pool)
-{
-    const active_work_t *work = baton;
-    int rows;
-    OKS_TRY(oks_conn_query(&rows, conn, OKS_S_USER_SET_ACTIVE,
-                           OKS_ARGS(work->active ? "1" : "0", oks_directory_number(work->now, pool), work->user, work->org), pool));
-    if (!rows) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
-    if (!work->active) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->user), pool));
-    return oks_change_log(conn, OKS_CHANGE_USER, work->user, pool);
-}
-
-oks_err_t *oks_directory_user_set_active(oks_directory_t *directory, const char *org, const oks_id_t *user, bool active,
-                                         apr_time_t now, apr_pool_t *pool)
-{
-    active_work_t work = { .org = org, .user = oks_directory_id(user, pool), .active = active, .now = now };
-    OKS_TRY(oks_directory_write(directory, set_active, &work, pool));
-    oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(user));
-    return NULL;
-}
-
 /* ---- Documents ---- */
 
 typedef struct document_work_t {
