@@ -1,47 +1,16 @@
 /* The room directory on real SQLite files: sign-ins, sessions, documents, counters, cache. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <apr_general.h>
-#include <apr_strings.h>
 #include <apr_thread_proc.h>
-#include <cmocka.h>
 
-#include "oktasso/directory.h"
+#include "scratch.h"
 
 #define NOW apr_time_from_sec(1700000000)
 #define HOUR apr_time_from_sec(3600)
-#define REASON(call, wanted) do { oks_err_t *err_ = (call); assert_non_null(err_); if (err_->reason != (wanted)) \
-    fail_msg("%s", oks_err_text(err_, pool)); } while (0)
-#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
 
-static apr_pool_t *pool;
-static char folder[] = "/tmp/oktasso-directory-XXXXXX";
-static oks_counters_t *counters;
-static oks_directory_t *directory;
-static const char *spec;
 static int number; /* makes ids and claims distinct */
 
 static int set_up(void **state)
 {
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
-    if (!mkdtemp(folder)) return -1;
-    counters = apr_pcalloc(pool, sizeof *counters);
-    spec = apr_pstrcat(pool, "sqlite3:", folder, "/directory.db", NULL);
-    if (oks_directory_open(&directory, spec, 4, counters, pool)) return -1;
-    return oks_directory_migrate(directory, pool) || oks_directory_migrate(directory, pool) ? -1 : 0; /* twice is once */
-}
-
-static int tear_down(void **state)
-{
-    int status = system(apr_pstrcat(pool, "rm -rf ", folder, NULL));
-    apr_pool_destroy(pool);
-    apr_terminate();
-    return status;
+    return scratch_set_up() || oks_directory_migrate(directory, pool) ? -1 : 0; /* twice is once */
 }
 
 static oks_id_t fresh_id(void)
@@ -413,5 +382,5 @@ int main(void)
         cmocka_unit_test(one_assertion_signs_in_once), cmocka_unit_test(one_person_is_one_user),
         cmocka_unit_test(records_are_true_until_a_counter_moves), cmocka_unit_test(the_cache_is_bounded),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, scratch_tear_down);
 }
