@@ -26,7 +26,7 @@ const char *oks_flow_cookie_name(bool tls, const char *suffix, apr_pool_t *pool)
 
 const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t *err, const char *again_url,
                                   apr_pool_t *pool);
-/* A page with a heading, a sentence and one link (label may be NULL). */
+/* A page with a heading, a sentence and one link; `link` may be NULL: without one. All texts but `label` are plain. */
 const char *oks_flow_notice_page(const oks_request_t *request, const char *heading, const char *sentence, const char *link,
                                  const char *label, apr_pool_t *pool);
 /* The form that carries an AuthnRequest to the identity provider: posts itself, or by its button without JavaScript. */

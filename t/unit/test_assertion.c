@@ -1,4 +1,6 @@
 /* Signed identities for backends, on a real database: what they say, and how their keys change. Time is an argument. */
+#include <malloc.h>
+
 #include "../../src/flow/flow_private.h"
 #include "oktasso/json.h"
 #include "scratch.h"
@@ -147,12 +149,36 @@ static void keys_that_cannot_be_read_sign_nothing(void **state)
     REASON(oks_flow_assertion(&token, &flow, &record, BASE, NOW, pool), OKS_R_FLOW_KEYS_GONE);
 }
 
+/* Anybody may ask for /jwks, again and again. */
+static void keys_that_cannot_be_read_take_no_memory(void **state)
+{
+    oks_flow_t flow = new_child();
+    const char *good, *sealed;
+    oks_answer_t *answer;
+    oks_request_t request = { .now = NOW };
+    apr_pool_t *own;
+    size_t before = 0;
+    flow.vhost = "broken:443";
+    GOOD(oks_jws_key_make(&good, pool));
+    const char *text = oks_json_text(json_pack("{s:[{s:i, s:s}, {s:i, s:s}]}", "keys", "since", 1, "pem", good, "since", 2, "pem", "x"), pool);
+    GOOD(oks_seal(&sealed, ring, oks_span_z("assertion-keys:broken:443"), oks_span_z(text), pool));
+    const oks_document_t document = { .content = oks_span_z(sealed), .fetched = NOW };
+    GOOD(oks_directory_document_put(directory, "assertion-keys:broken:443", &document, pool));
+    apr_pool_create(&own, pool);
+    for (int i = 0; i < 300; i++) {
+        apr_pool_clear(own);
+        REASON(oks_flow_serve_jwks(&answer, &flow, NULL, &request, own), OKS_R_CRYPTO_KEY_MALFORMED);
+        if (i == 50) before = mallinfo2().uordblks;
+    }
+    assert_in_range(mallinfo2().uordblks, 0, before + 65536);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_says_who_and_for_whom_and_how_long), cmocka_unit_test(it_is_signed_once_in_half_a_minute),
         cmocka_unit_test(too_many_groups_stay_out_and_it_says_so), cmocka_unit_test(keys_are_announced_before_they_sign_and_stay_after),
-        cmocka_unit_test(keys_that_cannot_be_read_sign_nothing),
+        cmocka_unit_test(keys_that_cannot_be_read_sign_nothing), cmocka_unit_test(keys_that_cannot_be_read_take_no_memory),
     };
     return cmocka_run_group_tests(tests, set_up, scratch_tear_down);
 }
