@@ -163,8 +163,8 @@ oks_err_t *oks_directory_user(oks_user_row_t **row, oks_directory_t *directory, 
 oks_err_t *oks_directory_users(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
                                int64_t start, int count, apr_pool_t *pool) OKS_MUST_USE;
 /* Makes a user (id NULL) or changes one; nothing is written where nothing has changed. directory.user.unknown;
- * directory.user.conflict: the userName or the address is another one's. Of who is switched off the sessions end, whatever the
- * address. */
+ * directory.user.conflict: the userName or the address is another one's. Who is switched off loses the sessions, whatever else is
+ * wrong: then a name or address that is another one's stays as it was. */
 oks_err_t *oks_directory_user_edit(oks_user_row_t **row, oks_directory_t *directory, const char *org, const char *id,
                                    oks_user_edit_fn *edit, void *baton, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 /* Sessions and memberships end; the name stays taken against signing in, until SCIM makes it anew. directory.user.unknown.

@@ -191,6 +191,17 @@ static oks_err_t *check_free(oks_conn_t *conn, const user_work_t *work, oks_user
     return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", by == OKS_USER_NAME ? "userName" : "emails");
 }
 
+/* The same; but whoever is deactivated is, whatever else came along (SECURITY.md 33): what is another one's stays as it was. */
+static oks_err_t *settle_key(oks_conn_t *conn, const user_work_t *work, oks_user_key_t by, const char **key, const char *before,
+                             apr_pool_t *pool)
+{
+    oks_err_t *err = check_free(conn, work, by, *key, before, pool);
+    bool may_stay = !work->row->active && (by != OKS_USER_NAME || *before); /* nobody is made without a name */
+    if (!err || !may_stay || err->reason != OKS_R_DIRECTORY_USER_CONFLICT) return err;
+    *key = before;
+    return NULL;
+}
+
 static oks_err_t *write_user(oks_conn_t *conn, const user_work_t *work, bool made, apr_pool_t *pool)
 {
     const oks_user_row_t *row = work->row;
@@ -231,10 +242,8 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     OKS_TRY(work->edit(work->row, work->baton, pool));
     work->changed = made || !same_row(&before, work->row);
     if (!work->changed) return NULL;
-    OKS_TRY(check_free(conn, work, OKS_USER_NAME, work->row->user_name, before.user_name, pool));
-    oks_err_t *err = check_free(conn, work, OKS_USER_EMAIL, work->row->email, before.email, pool);
-    if (err && (work->row->active || err->reason != OKS_R_DIRECTORY_USER_CONFLICT)) return err;
-    if (err) work->row->email = before.email; /* whoever is deactivated is, whatever else came along */
+    OKS_TRY(settle_key(conn, work, OKS_USER_NAME, &work->row->user_name, before.user_name, pool));
+    OKS_TRY(settle_key(conn, work, OKS_USER_EMAIL, &work->row->email, before.email, pool));
     OKS_TRY(write_user(conn, work, made, pool));
     work->row->version++;
     work->row->updated = work->now;

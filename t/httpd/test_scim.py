@@ -340,6 +340,14 @@ def test_a_deactivation_is_done_whatever_comes_along(site, scim):
         answer = scim.call("PUT", f"/Users/{user}", {**body, "active": False})
         assert (answer.status, answer.json()["active"]) == (200, False), answer.text
         assert headers_of(browser) == 303
+    scim.patch(f"/Users/{user}", {"op": "replace", "value": {"active": True, "emails": [{"value": name}]}})
+    browser, _ = sign_in(site, name)
+    renamed = {"schemas": [USER], "userName": taken, "emails": [{"value": name}]}
+    assert scim.call("PUT", f"/Users/{user}", {**renamed, "active": True}).status == 409
+    answer = scim.call("PUT", f"/Users/{user}", {**renamed, "active": False})
+    assert (answer.status, answer.json()["active"], answer.json()["userName"]) == (200, False, name), answer.text
+    assert headers_of(browser) == 303
+    refused(site, scim.call("POST", "/Users", {**renamed, "active": False}), 409, "scim.resource.taken", "uniqueness")
 
 
 def test_what_was_deleted_hides_nobody(site, scim):
