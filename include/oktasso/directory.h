@@ -106,11 +106,6 @@ oks_err_t *oks_directory_session(oks_session_t **session, oks_directory_t *direc
 /* Ends one session; ending one that is not there is no error. */
 oks_err_t *oks_directory_session_end(oks_directory_t *directory, const oks_id_t *id, apr_pool_t *pool) OKS_MUST_USE;
 
-/* Switches a user on or off; off ends the live sessions at their next request and removes them. Absent:
- * OKS_R_DIRECTORY_USER_UNKNOWN. */
-oks_err_t *oks_directory_user_set_active(oks_directory_t *directory, const char *org, const oks_id_t *user, bool active,
-                                         apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
-
 /* Documents fetched from identity providers: the last good copy. */
 typedef struct oks_document_t {
     oks_span_t content;
@@ -156,38 +151,40 @@ typedef struct oks_group_row_t {
     apr_array_header_t *members; /* oks_member_change_t: what an edit wants */
 } oks_group_row_t;
 
-/* Changes the row in its transaction; runs again when the database asks for it. An error leaves everything as it was. */
+/* Changes the row in its transaction: anything but id, version, created and updated. An error leaves everything as it was. */
 typedef oks_err_t *oks_user_edit_fn(oks_user_row_t *row, void *baton, apr_pool_t *pool);
 typedef oks_err_t *oks_group_edit_fn(oks_group_row_t *row, void *baton, apr_pool_t *pool);
 
 typedef enum oks_user_key_t { OKS_USER_ID, OKS_USER_NAME, OKS_USER_EXTERNAL_ID, OKS_USER_EMAIL } oks_user_key_t;
-/* *row is NULL when there is none. */
+/* *row is NULL when there is none. An externalId may be several users': one of them. */
 oks_err_t *oks_directory_user(oks_user_row_t **row, oks_directory_t *directory, const char *org, oks_user_key_t by, const char *key,
                               apr_pool_t *pool) OKS_MUST_USE;
 /* oks_user_row_t *, in the order in which they were made; `start` counts from 0. total NULL: they are not counted. */
 oks_err_t *oks_directory_users(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
                                int64_t start, int count, apr_pool_t *pool) OKS_MUST_USE;
-/* Makes a user (id NULL) or changes one. directory.user.unknown; directory.user.conflict: the userName or the address is another
- * one's. A user who is switched off loses the sessions. */
+/* Makes a user (id NULL) or changes one; nothing is written where nothing has changed. directory.user.unknown;
+ * directory.user.conflict: the userName or the address is another one's. Who is switched off loses the sessions, whatever else is
+ * wrong: then a name or address that is another one's stays as it was. */
 oks_err_t *oks_directory_user_edit(oks_user_row_t **row, oks_directory_t *directory, const char *org, const char *id,
                                    oks_user_edit_fn *edit, void *baton, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 /* Sessions and memberships end; the name stays taken against signing in, until SCIM makes it anew. directory.user.unknown.
  * `check`, asked of the row in the same transaction, may refuse. */
 oks_err_t *oks_directory_user_delete(oks_directory_t *directory, const char *org, const char *id, oks_user_edit_fn *check,
-                                     void *baton, apr_time_t now, apr_pool_t *pool)
-    OKS_MUST_USE;
+                                     void *baton, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 
 typedef enum oks_group_key_t { OKS_GROUP_ID, OKS_GROUP_NAME } oks_group_key_t;
+/* The same of groups, in the same words: directory.user.unknown, directory.user.conflict (the displayName). Whose groups are others
+ * afterwards has them at the next request. */
 oks_err_t *oks_directory_group(oks_group_row_t **row, oks_directory_t *directory, const char *org, oks_group_key_t by,
-                               const char *key,
-                               apr_pool_t *pool) OKS_MUST_USE;
+                               const char *key, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_directory_groups(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
                                 int64_t start, int count, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_directory_group_edit(oks_group_row_t **row, oks_directory_t *directory, const char *org, const char *id,
                                     oks_group_edit_fn *edit, void *baton, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_directory_group_delete(oks_directory_t *directory, const char *org, const char *id, oks_group_edit_fn *check,
                                       void *baton, apr_pool_t *pool) OKS_MUST_USE;
-/* Pairs of texts, (const char *[2]): id and userName of a group's members; id and name of a user's groups. */
+/* Pairs of texts, (const char *[2]): id and userName of a group's members; id and name of a user's groups. No organization is asked
+ * for: `group` and `user` are ids of rows that were found in it. */
 oks_err_t *oks_directory_members(apr_array_header_t **pairs, oks_directory_t *directory, const char *group,
                                  apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_directory_groups_of(apr_array_header_t **pairs, oks_directory_t *directory, const char *user, apr_pool_t *pool)
@@ -227,7 +224,8 @@ oks_err_t *oks_directory_token_remove(bool *removed, oks_directory_t *directory,
 /* Background work, once a second on each server: reads the change log after *sequence (0: from its start), and adds to the counters
  * of what others changed; to all of them when what changed cannot be told any more. *sequence must live as long as the counters. */
 oks_err_t *oks_directory_follow(oks_directory_t *directory, int64_t *sequence, apr_pool_t *pool) OKS_MUST_USE;
-/* Removes expired sessions and claims, and change log rows older than ten minutes; bounded work per call. */
+/* Removes expired sessions and claims, and change log rows older than ten minutes: of each 20,000 at most, in transactions of a
+ * thousand. */
 oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- The record cache: one per child, bounded, sharded ------------------------------------------------------ */

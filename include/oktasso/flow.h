@@ -13,7 +13,7 @@
 
 #define OKS_FLOW_FORM_MAX (512 * 1024)      /* bytes of a form body: the largest Response in base64, and RelayState */
 #define OKS_FLOW_FIELD_MAX (8 * 1024)       /* bytes of one rendered field; httpd backends refuse header fields above 8190 */
-#define OKS_FLOW_PENDING_LIFETIME apr_time_from_sec(60 * 60) /* of a sealed RelayState */
+#define OKS_FLOW_PENDING_LIFETIME apr_time_from_sec(60 * 60) /* of a pending login: sealed in RelayState or state */
 #define OKS_FLOW_RESTARTS_MAX 1             /* how often a failed callback starts the login again */
 #define OKS_FLOW_DIRECTORY_GRACE apr_time_from_sec(5 * 60) /* OktaSSODirectoryGrace, by default */
 #define OKS_FLOW_CERTIFICATE_OVERLAP apr_time_from_sec(24 * 3600) /* OktaSSOCertificateOverlap, by default */
@@ -197,13 +197,14 @@ oks_err_t *oks_flow_provider(oks_provider_t *provider, const oks_flow_t *flow, c
 
 /* The counter that moves when somebody wants SAML metadata fetched again (a signature did not verify). */
 uint32_t oks_flow_refetch_counter(const char *key, apr_pool_t *pool);
-/* Fetches what the organization's metadata_url names (of OpenID Connect, the keys with it), checks that it is usable, and keeps
- * it. *max_age: for how many seconds the answers say that they are good; -1: they do not say. */
 typedef struct oks_fetch_t {
     const oks_org_t *org;
     const oks_http_t *http;
     apr_interval_time_t overlap; /* as for oks_idp_store_create */
 } oks_fetch_t;
+/* Fetches what the organization's metadata_url names (of OpenID Connect, the keys with it), checks that it is usable, and keeps
+ * it; after an error the copy that was there is still good. *max_age: for how many seconds the answers say that they are good;
+ * -1: they do not say. net.*, saml.metadata.*, oidc.discovery.*, crypto.jwks.*, base.json.*, directory.database.unavailable */
 oks_err_t *oks_flow_fetch(int *max_age, oks_directory_t *directory, oks_net_t *net, const oks_fetch_t *fetch, apr_time_t now,
                           apr_pool_t *pool) OKS_MUST_USE;
 
@@ -275,17 +276,19 @@ oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *reques
 
 /* Is it one of SCIM's, whose answers are all SCIM's JSON? */
 bool oks_flow_is_scim(const char *local_path);
-/* May who asks speak for the organization? Before the body is read: it may be large. Both are set whatever comes back, to NULL
- * where it is not known. scim.token.*, scim.sso.absent, flow.org.unknown, directory.database.unavailable */
+/* Who asks. */
 typedef struct oks_scim_caller_t {
     const oks_org_t *org;
     const char *token;         /* its id, as oktassoctl shows it */
 } oks_scim_caller_t;
+/* May who asks speak for the organization? Before the body is read: it may be large. Both are set whatever comes back, to NULL
+ * where it is not known. scim.token.*, flow.org.unknown, directory.database.unavailable */
 oks_err_t *oks_flow_scim_admits(oks_scim_caller_t *caller, const oks_flow_t *flow, const oks_request_t *request,
                                 apr_pool_t *pool) OKS_MUST_USE;
 /* Where errors of httpd itself lead, and their answer; the log has httpd's own line. */
 #define OKS_FLOW_SCIM_ERROR "/scim-error"
 oks_answer_t *oks_flow_scim_error(int status, apr_pool_t *pool);
+/* The answer to who is not admitted, or whose body cannot be read. */
 oks_answer_t *oks_flow_scim_refuse(const oks_err_t *err, const oks_scim_caller_t *caller, apr_pool_t *pool);
 /* SCIM, of an admitted caller. */
 oks_answer_t *oks_flow_serve_scim(const oks_flow_t *flow, const oks_scim_caller_t *caller, const oks_request_t *request,
@@ -316,10 +319,12 @@ oks_err_t *oks_flow_check(oks_pass_t *pass, const oks_flow_t *flow, const oks_or
  * cookie, and the password is checked each time. flow.local.*, flow.sso.required, flow.authn.weak, directory.*. */
 oks_err_t *oks_flow_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                                 const char *user, const char *password, apr_pool_t *pool) OKS_MUST_USE;
+/* Of one child: freed with `pool`, when its threads have ended. */
 oks_err_t *oks_assertions_create(oks_assertions_t **assertions, apr_pool_t *pool) OKS_MUST_USE;
 /* The identity of a session as a JWT of ES256 that ends within a minute: iss (base URL and path), sub (the user record), aud (the
  * base URL), iat, exp, user, email, name, role, org, groups; without the groups where they would make it too long for a header, and
- * then groups_left_out is true. Signed once in half a minute for each session. In `pool`. directory.database.unavailable. */
+ * then groups_left_out is true. Signed once in half a minute for each session. In `pool`. flow.keys.gone,
+ * directory.database.unavailable */
 oks_err_t *oks_flow_assertion(const char **token, const oks_flow_t *flow, const oks_record_t *record, const char *base_url,
                               apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 /* What to answer to a protected request that `refusal` refused: start a login, 401 JSON, or a page. */

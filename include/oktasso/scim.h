@@ -14,6 +14,7 @@
 #define OKS_SCIM_MEMBERS_MAX 100000         /* members in one request */
 #define OKS_SCIM_RESOURCE_MAX (256 * 1024)  /* bytes of a resource as it is stored, members apart */
 #define OKS_SCIM_PATCH_WORK_MAX (64 * 1024 * 1024) /* bytes of values that one PATCH compares */
+#define OKS_SCIM_PAGE_MAX 1000              /* resources of one answer */
 #define OKS_SCIM_FILTER_TERMS_MAX 64        /* comparisons in a filter */
 #define OKS_SCIM_OPERATIONS_MAX 1000        /* of one PATCH */
 #define OKS_SCIM_FILTER_MAX (16 * 1024)     /* bytes of a filter */

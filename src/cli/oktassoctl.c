@@ -74,8 +74,7 @@ static int new_token(const call_t *call)
         return FAILED;
     }
     if (err) return fail(err, call->pool);
-    puts(token);
-    if (fflush(stdout) != 0) {
+    if (puts(token) == EOF || fflush(stdout) != 0) {
         fprintf(stderr, "oktassoctl: the token was made but could not be shown: %s; revoke it\n", strerror(errno));
         return FAILED;
     }
@@ -102,7 +101,9 @@ static int list_tokens(const call_t *call)
                token->owner ? oks_log_escape(oks_span_z(token->owner), OWNER_SHOWN, call->pool) : "-",
                token->owner_inactive ? " (inactive: the token has ended)" : "");
     }
-    return DONE;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return DONE;
+    fprintf(stderr, "oktassoctl: the list could not be shown: %s\n", strerror(errno));
+    return FAILED;
 }
 
 static int revoke_token(const call_t *call)

@@ -8,6 +8,7 @@
 
 #define CHANGES_KEPT apr_time_from_sec(600)
 #define FOLLOW_MAX OKS_COUNTERS /* changes that are read one by one: more of them move about every counter */
+#define SWEEP_ROUNDS_MAX 20 /* of one sweep: so a follower waits about a second for it at most */
 
 /* ---- Schema ---- */
 
@@ -128,34 +129,6 @@ oks_err_t *oks_directory_session_end(oks_directory_t *directory, const oks_id_t 
     return NULL;
 }
 
-/* ---- Users switched on and off ---- */
-
-typedef struct active_work_t {
-    const char *org, *user;
-    bool active;
-    apr_time_t now;
-} active_work_t;
-
-static oks_err_t *set_active(oks_conn_t *conn, void *baton, apr_pool_t *pool)
-{
-    const active_work_t *work = baton;
-    int rows;
-    OKS_TRY(oks_conn_query(&rows, conn, OKS_S_USER_SET_ACTIVE,
-                           OKS_ARGS(work->active ? "1" : "0", oks_directory_number(work->now, pool), work->user, work->org), pool));
-    if (!rows) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
-    if (!work->active) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->user), pool));
-    return oks_change_log(conn, OKS_CHANGE_USER, work->user, pool);
-}
-
-oks_err_t *oks_directory_user_set_active(oks_directory_t *directory, const char *org, const oks_id_t *user, bool active,
-                                         apr_time_t now, apr_pool_t *pool)
-{
-    active_work_t work = { .org = org, .user = oks_directory_id(user, pool), .active = active, .now = now };
-    OKS_TRY(oks_directory_write(directory, set_active, &work, pool));
-    oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(user));
-    return NULL;
-}
-
 /* ---- Documents ---- */
 
 typedef struct document_work_t {
@@ -273,16 +246,27 @@ oks_err_t *oks_directory_follow(oks_directory_t *directory, int64_t *sequence, a
     return oks_directory_read(directory, follow, &work, pool);
 }
 
+typedef struct sweep_work_t {
+    const char *expired, *old; /* until then */
+    bool more;
+} sweep_work_t;
+
 static oks_err_t *sweep(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
-    apr_time_t now = *(const apr_time_t *)baton;
-    const char *expired = oks_directory_number(now, pool), *old = oks_directory_number(now - CHANGES_KEPT, pool);
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SWEEP_SESSIONS, OKS_ARGS(expired), pool));
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SWEEP_CLAIMS, OKS_ARGS(expired), pool));
-    return oks_conn_query(NULL, conn, OKS_S_SWEEP_CHANGES, OKS_ARGS(old), pool);
+    sweep_work_t *work = baton;
+    int sessions, claims, changes;
+    OKS_TRY(oks_conn_query(&sessions, conn, OKS_S_SWEEP_SESSIONS, OKS_ARGS(work->expired), pool));
+    OKS_TRY(oks_conn_query(&claims, conn, OKS_S_SWEEP_CLAIMS, OKS_ARGS(work->expired), pool));
+    OKS_TRY(oks_conn_query(&changes, conn, OKS_S_SWEEP_CHANGES, OKS_ARGS(work->old), pool));
+    work->more = sessions >= OKS_SWEEP_ROWS || claims >= OKS_SWEEP_ROWS || changes >= OKS_SWEEP_ROWS;
+    return NULL;
 }
 
+/* Each round lets others write before the next one. */
 oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_pool_t *pool)
 {
-    return oks_directory_write(directory, sweep, &now, pool);
+    sweep_work_t work = { .expired = oks_directory_number(now, pool), .old = oks_directory_number(now - CHANGES_KEPT, pool),
+                          .more = true };
+    for (int round = 0; work.more && round < SWEEP_ROUNDS_MAX; round++) OKS_TRY(oks_directory_write(directory, sweep, &work, pool));
+    return NULL;
 }

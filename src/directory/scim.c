@@ -32,9 +32,9 @@ static void touch(oks_directory_t *directory, const char *user)
         oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(&id));
 }
 
-/* ---- Reading users ---- */
+/* ---- Rows ---- */
 
-static oks_user_row_t *user_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
+static void *user_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
 {
     oks_user_row_t *made = apr_pcalloc(pool, sizeof *made);
     made->id = copy(conn, row, OKS_C_RESOURCE_ID, pool);
@@ -52,12 +52,28 @@ static oks_user_row_t *user_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t
     return made;
 }
 
+static void *group_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
+{
+    oks_group_row_t *made = apr_pcalloc(pool, sizeof *made);
+    made->id = copy(conn, row, OKS_C_GROUP_ID, pool);
+    made->display_name = copy(conn, row, OKS_C_GROUP_NAME, pool);
+    made->resource = copy(conn, row, OKS_C_GROUP_JSON, pool);
+    made->role = copy_or_null(conn, row, OKS_C_GROUP_ROLE, pool);
+    made->version = oks_conn_number(conn, row, OKS_C_GROUP_VERSION);
+    made->created = oks_conn_number(conn, row, OKS_C_GROUP_CREATED);
+    made->updated = oks_conn_number(conn, row, OKS_C_GROUP_UPDATED);
+    made->members = apr_array_make(pool, 2, sizeof(oks_member_change_t));
+    return made;
+}
+
 /* Whatever a client takes for an id: bytes that are no text are not for a database. */
 static bool is_id(const char *text)
 {
     unsigned char bytes[OKS_ID_LEN];
     return oks_hex_decode_into(bytes, OKS_ID_LEN, oks_span_z(text));
 }
+
+/* ---- Reading users ---- */
 
 /* *deleted: *row was deleted. */
 static oks_err_t *find_user(oks_user_row_t **row, bool *deleted, oks_conn_t *conn, const char *org, oks_user_key_t by,
@@ -113,12 +129,11 @@ oks_err_t *oks_directory_user(oks_user_row_t **row, oks_directory_t *directory, 
 typedef struct page_work_t {
     const char *org;
     oks_statement_t count_by, page_by;
+    void *(*read)(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool);
     int64_t start, *total;
     int count;
     apr_array_header_t *rows;
 } page_work_t;
-
-static void *group_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool);
 
 static oks_err_t *read_page(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
@@ -130,11 +145,10 @@ static oks_err_t *read_page(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     }
     work->rows = apr_array_make(pool, 16, sizeof(void *));
     if (!work->count || (work->total && work->start >= *work->total)) return NULL;
-    OKS_TRY(oks_conn_select(&results, conn, work->page_by, OKS_ARGS(work->org, oks_directory_number(work->count, pool),
-                                                                    oks_directory_number(work->start, pool)), pool));
+    const char *count = oks_directory_number(work->count, pool), *start = oks_directory_number(work->start, pool);
+    OKS_TRY(oks_conn_select(&results, conn, work->page_by, OKS_ARGS(work->org, count, start), pool));
     for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;)
-        APR_ARRAY_PUSH(work->rows, void *) = work->page_by == OKS_S_GROUP_PAGE ? group_row(conn, row, pool)
-                                                                               : (void *)user_row(conn, row, pool);
+        APR_ARRAY_PUSH(work->rows, void *) = work->read(conn, row, pool);
     return NULL;
 }
 
@@ -149,15 +163,16 @@ static oks_err_t *page(apr_array_header_t **rows, int64_t *total, oks_directory_
 oks_err_t *oks_directory_users(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
                                int64_t start, int count, apr_pool_t *pool)
 {
-    page_work_t work = { .org = org, .count_by = OKS_S_RESOURCE_COUNT, .page_by = OKS_S_RESOURCE_PAGE, .start = start,
-                         .count = count };
+    page_work_t work = { .org = org, .count_by = OKS_S_RESOURCE_COUNT, .page_by = OKS_S_RESOURCE_PAGE, .read = user_row,
+                         .start = start, .count = count };
     return page(rows, total, directory, &work, pool);
 }
 
 oks_err_t *oks_directory_groups(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
                                 int64_t start, int count, apr_pool_t *pool)
 {
-    page_work_t work = { .org = org, .count_by = OKS_S_GROUP_COUNT, .page_by = OKS_S_GROUP_PAGE, .start = start, .count = count };
+    page_work_t work = { .org = org, .count_by = OKS_S_GROUP_COUNT, .page_by = OKS_S_GROUP_PAGE, .read = group_row,
+                         .start = start, .count = count };
     return page(rows, total, directory, &work, pool);
 }
 
@@ -176,12 +191,23 @@ static oks_err_t *check_free(oks_conn_t *conn, const user_work_t *work, oks_user
     return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", by == OKS_USER_NAME ? "userName" : "emails");
 }
 
+/* The same; but whoever is deactivated is, whatever else came along (SECURITY.md 33): what is another one's stays as it was. */
+static oks_err_t *settle_key(oks_conn_t *conn, const user_work_t *work, oks_user_key_t by, const char **key, const char *before,
+                             apr_pool_t *pool)
+{
+    oks_err_t *err = check_free(conn, work, by, *key, before, pool);
+    bool may_stay = !work->row->active && (by != OKS_USER_NAME || *before); /* nobody is made without a name */
+    if (!err || !may_stay || err->reason != OKS_R_DIRECTORY_USER_CONFLICT) return err;
+    *key = before;
+    return NULL;
+}
+
 static oks_err_t *write_user(oks_conn_t *conn, const user_work_t *work, bool made, apr_pool_t *pool)
 {
     const oks_user_row_t *row = work->row;
     const char *active = row->active ? "1" : "0", *now = oks_directory_number(work->now, pool);
-    const char *name_key = oks_user_name_key(row->user_name, pool), *email_key = *row->email ? oks_user_name_key(row->email, pool)
-        : NULL;
+    const char *name_key = oks_user_name_key(row->user_name, pool);
+    const char *email_key = *row->email ? oks_user_name_key(row->email, pool) : NULL;
     const char *external_key = row->external_id ? oks_directory_hash("external", row->external_id, pool) : NULL;
     if (made)
         return oks_conn_query(NULL, conn, OKS_S_RESOURCE_INSERT,
@@ -216,10 +242,8 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     OKS_TRY(work->edit(work->row, work->baton, pool));
     work->changed = made || !same_row(&before, work->row);
     if (!work->changed) return NULL;
-    OKS_TRY(check_free(conn, work, OKS_USER_NAME, work->row->user_name, before.user_name, pool));
-    oks_err_t *err = check_free(conn, work, OKS_USER_EMAIL, work->row->email, before.email, pool);
-    if (err && (work->row->active || err->reason != OKS_R_DIRECTORY_USER_CONFLICT)) return err;
-    if (err) work->row->email = before.email; /* whoever is deactivated is, whatever else came along */
+    OKS_TRY(settle_key(conn, work, OKS_USER_NAME, &work->row->user_name, before.user_name, pool));
+    OKS_TRY(settle_key(conn, work, OKS_USER_EMAIL, &work->row->email, before.email, pool));
     OKS_TRY(write_user(conn, work, made, pool));
     work->row->version++;
     work->row->updated = work->now;
@@ -361,20 +385,6 @@ oks_err_t *oks_directory_user_delete(oks_directory_t *directory, const char *org
 
 /* ---- Groups ---- */
 
-static void *group_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
-{
-    oks_group_row_t *made = apr_pcalloc(pool, sizeof *made);
-    made->id = copy(conn, row, OKS_C_GROUP_ID, pool);
-    made->display_name = copy(conn, row, OKS_C_GROUP_NAME, pool);
-    made->resource = copy(conn, row, OKS_C_GROUP_JSON, pool);
-    made->role = copy_or_null(conn, row, OKS_C_GROUP_ROLE, pool);
-    made->version = oks_conn_number(conn, row, OKS_C_GROUP_VERSION);
-    made->created = oks_conn_number(conn, row, OKS_C_GROUP_CREATED);
-    made->updated = oks_conn_number(conn, row, OKS_C_GROUP_UPDATED);
-    made->members = apr_array_make(pool, 2, sizeof(oks_member_change_t));
-    return made;
-}
-
 static const char *group_key(const char *name, apr_pool_t *pool)
 {
     return oks_directory_hash("group", oks_fold_key(name, pool), pool);
@@ -415,12 +425,11 @@ static oks_err_t *write_group(oks_conn_t *conn, group_work_t *work, const oks_gr
     OKS_TRY(find_group(&other, conn, work->org, OKS_GROUP_NAME, row->display_name, pool));
     if (other && strcmp(other->id, row->id) != 0) return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "displayName");
     if (!before->version)
-        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_GROUP_INSERT, OKS_ARGS(row->display_name, key, row->resource, row->role, now,
-                                                                        row->id,
-                                                                        work->org, now), pool));
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_GROUP_INSERT,
+                               OKS_ARGS(row->display_name, key, row->resource, row->role, now, row->id, work->org, now), pool));
     else
-        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_GROUP_UPDATE, OKS_ARGS(row->display_name, key, row->resource, now, row->id),
-                               pool));
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_GROUP_UPDATE,
+                               OKS_ARGS(row->display_name, key, row->resource, now, row->id), pool));
     row->version++;
     row->updated = work->now;
     if (before->version && strcmp(before->display_name, row->display_name) != 0) OKS_TRY(touch_members(conn, work, pool));
@@ -442,8 +451,8 @@ static oks_err_t *edit_group(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     }
     const oks_group_row_t before = *work->row;
     OKS_TRY(work->edit(work->row, work->baton, pool));
-    bool changed = !before.version || strcmp(before.display_name, work->row->display_name) || strcmp(before.resource,
-            work->row->resource);
+    bool changed = !before.version || strcmp(before.display_name, work->row->display_name) ||
+                   strcmp(before.resource, work->row->resource);
     if (!changed && !work->row->members->nelts) return NULL;
     OKS_TRY(write_group(conn, work, &before, pool));
     OKS_TRY(change_members(conn, work, pool));
@@ -522,8 +531,8 @@ oks_err_t *oks_profile_add_pushed(oks_profile_t *profile, oks_conn_t *conn, cons
     for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
         const char *name = oks_value_sanitize(oks_conn_text(conn, row, 1), pool), *role = oks_conn_text(conn, row, 2);
         bool known = false;
-        for (int i = 0; i < profile->groups->nelts && !known; i++) known = !strcmp(APR_ARRAY_IDX(profile->groups, i, const char *),
-                                                                                   name);
+        for (int i = 0; i < profile->groups->nelts && !known; i++)
+            known = strcmp(APR_ARRAY_IDX(profile->groups, i, const char *), name) == 0;
         known = known || !*name || profile->groups->nelts >= OKS_PROFILE_GROUPS_MAX;
         if (!known) APR_ARRAY_PUSH(profile->groups, const char *) = name;
         if (*role && !profile->pushed_role) profile->pushed_role = apr_pstrdup(pool, role);

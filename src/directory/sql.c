@@ -27,8 +27,6 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_USER_UPDATE] =
         "UPDATE users SET subject = %s, subject_key = %s, email = %s, email_key = %s, first_name = %s, last_name = %s,"
         " name = %s, asserted_groups = %s, extra = %s, updated = %lld WHERE id = %s",
-    [OKS_S_USER_ACTIVE] = "SELECT active FROM users WHERE id = %s AND org = %s",
-    [OKS_S_USER_SET_ACTIVE] = "UPDATE users SET active = %lld, updated = %lld WHERE id = %s AND org = %s AND deleted = 0",
 
     [OKS_S_SESSION_INSERT] =
         "INSERT INTO sessions (id, user_id, org, vhost, protocol, subject_format, session_index, session_index_key,"
@@ -118,11 +116,11 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
 
     /* DELETE has no LIMIT in either dialect. */
     [OKS_S_SWEEP_SESSIONS] =
-        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= %lld LIMIT 1000)",
+        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= %lld LIMIT " APR_STRINGIFY(OKS_SWEEP_ROWS) ")",
     [OKS_S_SWEEP_CLAIMS] =
-        "DELETE FROM claims WHERE hash IN (SELECT hash FROM claims WHERE expires <= %lld LIMIT 1000)",
+        "DELETE FROM claims WHERE hash IN (SELECT hash FROM claims WHERE expires <= %lld LIMIT " APR_STRINGIFY(OKS_SWEEP_ROWS) ")",
     [OKS_S_SWEEP_CHANGES] =
-        "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at <= %lld LIMIT 1000)",
+        "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE at <= %lld LIMIT " APR_STRINGIFY(OKS_SWEEP_ROWS) ")",
 };
 
 const char *const oks_directory_meta_table =

@@ -148,13 +148,16 @@ static oks_err_t *load_keys(keyset_t *set, const oks_flow_t *flow, apr_time_t no
     return NULL;
 }
 
-/* With the lock held. An error keeps what is at hand. */
+/* With the lock held. An error keeps what is at hand, and nothing else: it may come back with each request. */
 static oks_err_t *refresh(keyset_t *set, const oks_flow_t *flow, apr_time_t now, apr_pool_t *keep, apr_pool_t *pool)
 {
+    apr_pool_t *own;
     uint32_t seen = oks_counter_get(flow->counters, oks_counter_of_document(document_key(flow, pool)));
     keyset_t fresh = *set;
     if (set->count && set->seen == seen && set->since[set->count - 1] + KEY_LIFETIME > now) return NULL;
-    oks_err_t *err = load_keys(&fresh, flow, now, keep, pool);
+    apr_pool_create(&own, keep);
+    oks_err_t *err = load_keys(&fresh, flow, now, own, pool);
+    if (err || fresh.text == set->text) apr_pool_destroy(own);
     if (err) return set->count ? NULL : err;
     *set = fresh;
     set->seen = seen;

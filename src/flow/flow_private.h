@@ -27,7 +27,7 @@ const char *oks_flow_cookie_name(bool tls, const char *suffix, apr_pool_t *pool)
 
 const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t *err, const char *again_url,
                                   apr_pool_t *pool);
-/* A page with a heading, a sentence and one link (label may be NULL). */
+/* A page with a heading, a sentence and one link; `link` may be NULL: without one. All texts but `label` are plain. */
 const char *oks_flow_notice_page(const oks_request_t *request, const char *heading, const char *sentence, const char *link,
                                  const char *label, apr_pool_t *pool);
 /* The form that carries an AuthnRequest to the identity provider: posts itself, or by its button without JavaScript. */
@@ -98,6 +98,7 @@ const char *oks_state_request_id(const oks_state_t *state, apr_pool_t *pool);
 const char *oks_state_verifier(const oks_state_t *state, apr_pool_t *pool); /* RFC 7636 4.1 */
 oks_err_t *oks_state_seal(const char **text, const oks_flow_t *flow, const oks_org_t *org, const oks_state_t *state,
                           apr_pool_t *pool) OKS_MUST_USE;
+/* crypto.seal.broken: another organization's, another virtual host's, or nobody's. */
 oks_err_t *oks_state_unseal(oks_state_t **state, const oks_flow_t *flow, const oks_org_t *org, oks_span_t text,
                             apr_pool_t *pool) OKS_MUST_USE;
 /* The browser's binding: of its cookie, or of a new one that `answer` then sets. */
@@ -117,6 +118,7 @@ apr_size_t oks_demand_decode(oks_demand_t *demand, oks_span_t bytes, apr_pool_t 
 /* As a parameter of /login/{org}: sealed, so that nobody makes a visitor's login ask for what no Location demands. */
 oks_err_t *oks_demand_seal(const char **text, const oks_flow_t *flow, const oks_org_t *org, const oks_demand_t *demand,
                            apr_pool_t *pool) OKS_MUST_USE;
+/* crypto.seal.broken */
 oks_err_t *oks_demand_unseal(oks_demand_t *demand, const oks_flow_t *flow, const oks_org_t *org, oks_span_t text,
                              apr_pool_t *pool) OKS_MUST_USE;
 
@@ -143,11 +145,16 @@ oks_err_t *oks_overlap_add(oks_saml_idp_t *idp, apr_time_t *until, oks_directory
 
 /* ---- profile.c: identity -> profile -> rendered record ---- */
 
+/* flow.email.*, flow.attribute.missing, flow.profile.too_large */
 oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const oks_identity_t *identity,
                             apr_pool_t *pool) OKS_MUST_USE;
+/* Is the address of one of the organization's OktaSSOEmailDomain, or are there none? */
+bool oks_flow_domain_allowed(const oks_org_t *org, oks_span_t email);
+/* "First Last", or the one that is there. */
+const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool);
 /* Does the identity lack a value for a field that is mapped? `name` can be made of the other two. */
 bool oks_flow_lacks(const oks_org_t *org, const oks_identity_t *identity, apr_pool_t *pool);
-/* A draft of the record with its fields rendered; in `pool`. */
+/* A draft of the record with its fields rendered; in `pool`. flow.profile.too_large */
 oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks_session_t *session, apr_pool_t *pool)
     OKS_MUST_USE;
 
@@ -167,10 +174,10 @@ oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const
 
 /* Are there local accounts, and may they be used? */
 bool oks_flow_offers_local(const oks_org_t *org);
-/* The form for them, with the way to the identity provider beside it. */
+/* The form for them, with the way to the identity provider beside it; the answer to it goes to /login/{org}. */
 oks_err_t *oks_flow_local_form(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                                const char *return_path, const oks_demand_t *demand, apr_pool_t *pool) OKS_MUST_USE;
-/* The answer to that form. */
+/* A POST of that form. flow.sso.required, flow.state.*, flow.parameter.missing, crypto.seal.broken, flow.local.*, directory.* */
 oks_err_t *oks_flow_local_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                                 const apr_array_header_t *params, apr_pool_t *pool) OKS_MUST_USE;
 /* May a session that a local account made go on? flow.session.local. */
@@ -190,17 +197,28 @@ oks_err_t *oks_flow_find_session(oks_pass_t *pass, const oks_flow_t *flow, const
 
 /* Also for names in other cases; a disabled organization is as unknown as one that never was: flow.org.unknown. */
 oks_err_t *oks_flow_find_org(const oks_org_t **org, const oks_flow_t *flow, oks_span_t name, apr_pool_t *pool) OKS_MUST_USE;
+/* Is `method` one of an Allow header's value? */
+bool oks_flow_method_allowed(const char *allow, const char *method);
 
-/* ---- login.c, acs.c, logout.c ---- */
+/* ---- login.c: where things are, what a request says, and how a login starts ---- */
 
+/* base + path + "/what/org". */
 const char *oks_flow_url(const oks_flow_t *flow, const oks_request_t *request, const char *what, const oks_org_t *org,
-                         apr_pool_t *pool); /* base + path + "/what/org" */
-const char *oks_flow_entity_id(const oks_flow_t *flow, const oks_request_t *request, const oks_org_t *org,
-                               apr_pool_t *pool);
+                         apr_pool_t *pool);
+const char *oks_flow_entity_id(const oks_flow_t *flow, const oks_request_t *request, const oks_org_t *org, apr_pool_t *pool);
+/* Where Responses go: OktaSSOACSURL, or ours. */
+const char *oks_flow_acs_url(const oks_flow_t *flow, const oks_request_t *request, const oks_org_t *org, apr_pool_t *pool);
 /* "/login/{org}?[again=…&]return=…[&demand=…]"; again and demand may be NULL. */
 const char *oks_flow_login_url(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, const char *again,
                                const char *return_path, const oks_demand_t *demand, apr_pool_t *pool);
-/* How a login starts. */
+
+/* The form of a POST to an own URL, or a GET's query, as oks_form_parse() has it: flow.body.type, base.form.*. */
+oks_err_t *oks_flow_form(apr_array_header_t **params, const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* The `return` parameter by the return-URL policy; "/" when there is none. base.return.refused, base.form.repeated */
+oks_err_t *oks_flow_return(const char **path, const apr_array_header_t *params, apr_pool_t *pool) OKS_MUST_USE;
+/* The host of an `iss` parameter, in lower case: oidc.initiate.issuer. */
+oks_err_t *oks_flow_issuer_host(const char **host, oks_span_t issuer, apr_pool_t *pool) OKS_MUST_USE;
+
 typedef struct oks_start_t {
     const char *return_path;
     int restarts;
@@ -208,14 +226,18 @@ typedef struct oks_start_t {
     const char *login_hint;     /* these two of OpenID Connect alone; or NULL */
     const char *prompt;
 } oks_start_t;
-/* Sends the browser to the identity provider. */
+/* Sends the browser to the identity provider. flow.idp.unavailable, saml.metadata.expired, directory.database.unavailable; of
+ * OpenID Connect what oks_flow_authorize() says. */
 oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                           const oks_start_t *start, apr_pool_t *pool) OKS_MUST_USE;
-/* authorize.c: the URL of the authorization request; pushes it where that is wanted (RFC 9126). flow.idp.unavailable, oidc.*,
- * net.*. `sealed` is the state. */
+
+/* ---- authorize.c: OpenID Connect's authorization request, and our own requests to a provider ---- */
+
+/* The URL of the authorization request; pushes it where that is wanted (RFC 9126). `sealed` is the state. flow.idp.unavailable,
+ * oidc.*, net.*. */
 oks_err_t *oks_flow_authorize(const char **url, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
-                              const oks_state_t *state, const char *sealed, const oks_start_t *start,
-                                  apr_pool_t *pool) OKS_MUST_USE;
+                              const oks_state_t *state, const char *sealed, const oks_start_t *start, apr_pool_t *pool)
+    OKS_MUST_USE;
 /* As oks_net_send, with the server's settings. */
 oks_err_t *oks_flow_send(oks_net_response_t **response, const oks_flow_t *flow, const oks_net_request_t *request, apr_pool_t *pool)
     OKS_MUST_USE;
@@ -224,7 +246,7 @@ oks_err_t *oks_flow_post(oks_net_response_t **response, const oks_flow_t *flow, 
     OKS_MUST_USE;
 /* `err`, with the Retry-After that came with it. */
 oks_err_t *oks_flow_told(oks_err_t *err, const oks_net_response_t *response);
-/* A fresh jti. */
+/* A fresh jti (RFC 7519 4.1.7). */
 oks_err_t *oks_flow_jti(const char **jti, apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- reply.c: what the answer of an identity provider leads to, in either protocol ---- */
@@ -242,60 +264,51 @@ typedef struct oks_reply_t {
 oks_err_t *oks_reply_sign_in(oks_answer_t **answer, const oks_reply_t *reply, const oks_identity_t *identity) OKS_MUST_USE;
 /* Of a failure: asks the identity provider again, starts the login once more, shows a page; or hands it on. */
 oks_err_t *oks_reply_settle(oks_answer_t **answer, const oks_reply_t *reply, oks_err_t *err) OKS_MUST_USE;
-/* The form of a POST to an own URL: type, encoding. Also for a GET: its query. */
-oks_err_t *oks_flow_form(apr_array_header_t **params, const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-/* The host of an `iss` parameter: oidc.initiate.issuer. */
-oks_err_t *oks_flow_issuer_host(const char **host, oks_span_t issuer, apr_pool_t *pool) OKS_MUST_USE;
-/* The `return` parameter by the return-URL policy; "/" when there is none. */
-oks_err_t *oks_flow_return(const char **path, const apr_array_header_t *params, apr_pool_t *pool) OKS_MUST_USE;
 
-/* ---- spkey.c: our own key of an organization ---- */
+/* ---- kept.c: what we keep sealed in a document of the directory ---- */
 
+/* Opens it, and seals it anew when session.keys was rolled over. flow.keys.gone */
+oks_err_t *oks_flow_open_kept(oks_span_t *plain, const oks_flow_t *flow, const char *key, const oks_document_t *document,
+                              apr_pool_t *pool) OKS_MUST_USE;
+
+/* ---- spkey.c: our own key of an organization. All three: flow.keys.gone, directory.database.unavailable ---- */
+
+/* What signs; made at first need. */
 oks_err_t *oks_flow_sp_key(const oks_keypair_t **pair, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now,
                            apr_pool_t *pool) OKS_MUST_USE;
 /* *keys: const oks_keypair_t *; NULL when there is none. */
 oks_err_t *oks_flow_decryption_keys(const apr_array_header_t **keys, const oks_flow_t *flow, const oks_org_t *org,
                                     apr_pool_t *pool) OKS_MUST_USE;
+/* *certs: oks_cert_t *, what others are told; made at first need. */
 oks_err_t *oks_flow_sp_certs(const apr_array_header_t **certs, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now,
-                             apr_pool_t *pool) OKS_MUST_USE; /* oks_cert_t * */
+                             apr_pool_t *pool) OKS_MUST_USE;
 /* Are requests signed? By setting, or because the identity provider wants it (idp may be NULL: not known yet). */
 bool oks_flow_signs(const oks_org_t *org, const oks_saml_idp_t *idp);
-/* Where Responses go: OktaSSOACSURL, or ours. */
-const char *oks_flow_acs_url(const oks_flow_t *flow, const oks_request_t *request, const oks_org_t *org, apr_pool_t *pool);
 
-typedef oks_err_t *(*oks_flow_serve_fn)(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                        const oks_request_t *request, apr_pool_t *pool);
-oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-/* /login without an organization: org is NULL. */
-oks_err_t *oks_flow_serve_chooser(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                  const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                              const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-oks_err_t *oks_flow_serve_callback(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                   const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-oks_err_t *oks_flow_serve_break_glass(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                      const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                   const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                 const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-oks_err_t *oks_flow_serve_pem(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                              const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-/* scim.c: always an answer. */
-/* profile.c: is the address of one of the organization's OktaSSOEmailDomain, or are there none? */
-bool oks_flow_domain_allowed(const oks_org_t *org, oks_span_t email);
-/* "First Last", or the one that is there. */
-const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool);
-/* kept.c: opens what we keep sealed in `document`, and seals it anew when session.keys was rolled over. flow.keys.gone */
-oks_err_t *oks_flow_open_kept(oks_span_t *plain, const oks_flow_t *flow, const char *key, const oks_document_t *document,
-                              apr_pool_t *pool) OKS_MUST_USE;
-/* scimtoken.c: scim.token.*, directory.database.unavailable. *id: of the token, as oktassoctl shows it */
+/* ---- scimtoken.c ---- */
+
+/* *id: of the token, as oktassoctl shows it. scim.token.*, directory.database.unavailable */
 oks_err_t *oks_flow_scim_authorize(const char **id, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                                    apr_pool_t *pool) OKS_MUST_USE;
+
+/* ---- The coordinators that serve.c's table names and other files have ---- */
+
+/* An error is answered there. `org` is NULL where the URL names none. */
+typedef oks_err_t *(*oks_flow_serve_fn)(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                        const oks_request_t *request, apr_pool_t *pool);
+oks_err_t *oks_flow_serve_acs(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                              const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_break_glass(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                      const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_callback(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                   const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_chooser(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                  const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 oks_err_t *oks_flow_serve_jwks(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
-oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                  const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_login(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                                const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_flow_serve_pem(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+                              const oks_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
 
 #endif

@@ -263,8 +263,6 @@ static oks_answer_t *unauthorized(const oks_org_t *org, const oks_request_t *req
                                   const char *url, apr_pool_t *pool)
 {
     oks_answer_t *answer = oks_flow_refuse(request, refusal, url, pool);
-    if (answer->content_type && strcmp(answer->content_type, "application/json") == 0)
-        answer->body = oks_flow_json_refusal(request, refusal, url, pool);
     apr_table_setn(answer->headers, "WWW-Authenticate", apr_pstrcat(pool, "OktaSSO realm=\"", org ? org->name : "", "\"", NULL));
     /* Not for browsers, whose own dialogue would come up. */
     if (org && oks_flow_offers_local(org) && !*request->sec_fetch_mode && !*request->requested_with)

@@ -1,4 +1,4 @@
-/* The module's own URLs (DESIGN.md 3): a table of path, methods and coordinator. */
+/* The module's own URLs (DESIGN.md 3): a table of path, methods and coordinator; and the small coordinators. */
 #include <string.h>
 
 #include <apr_lib.h>
@@ -6,29 +6,6 @@
 
 #include "flow_private.h"
 #include "oktasso/json.h"
-
-typedef enum protocol_t { ANY, SAML, OIDC } protocol_t;
-
-typedef struct route_t {
-    const char *name;
-    const char *allow;          /* the Allow header's value, and what is allowed */
-    bool has_org;
-    protocol_t protocol;        /* of the organizations that have it */
-    oks_flow_serve_fn serve;
-    oks_flow_serve_fn serve_all; /* for a URL without the organization; or NULL */
-} route_t;
-
-static const route_t routes[] = {
-    { "acs", "POST", true, SAML, oks_flow_serve_acs, NULL },
-    { "break-glass", "GET, HEAD, POST", true, ANY, oks_flow_serve_break_glass, NULL },
-    { "callback", "GET, POST", true, OIDC, oks_flow_serve_callback, NULL },
-    { "jwks", "GET, HEAD", false, ANY, NULL, oks_flow_serve_jwks },
-    { "login", "GET, HEAD, POST", true, ANY, oks_flow_serve_login, oks_flow_serve_chooser },
-    { "logout", "GET, HEAD, POST", true, ANY, oks_flow_serve_logout, NULL },
-    { "metadata", "GET, HEAD", true, SAML, oks_flow_serve_metadata, NULL },
-    { "pem", "GET, HEAD", true, SAML, oks_flow_serve_pem, NULL },
-    { "session", "GET, HEAD", false, ANY, oks_flow_serve_session, NULL },
-};
 
 /* The certificates of the keys that we hold. */
 static const apr_array_header_t *certs_of(const apr_array_header_t *keys, apr_pool_t *pool)
@@ -39,7 +16,7 @@ static const apr_array_header_t *certs_of(const apr_array_header_t *keys, apr_po
     return certs;
 }
 
-oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+static oks_err_t *serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                    const oks_request_t *request, apr_pool_t *pool)
 {
     const oks_saml_idp_t *idp;
@@ -58,7 +35,7 @@ oks_err_t *oks_flow_serve_metadata(oks_answer_t **answer, const oks_flow_t *flow
 }
 
 /* Ends the session here. A person whom another site sent here is asked first: a link must not sign anybody out. */
-oks_err_t *oks_flow_serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                  const oks_request_t *request, apr_pool_t *pool)
 {
     apr_array_header_t *params;
@@ -94,7 +71,7 @@ static void json_add(json_t *object, const char *name, const char *value)
 }
 
 /* /session[?org=NAME]: what we know of the visitor, for the visitor's own scripts. */
-oks_err_t *oks_flow_serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
+static oks_err_t *serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                   const oks_request_t *request, apr_pool_t *pool)
 {
     oks_pass_t pass;
@@ -123,7 +100,30 @@ oks_err_t *oks_flow_init(apr_pool_t *pool)
 
 /* ---- Finding the coordinator -------------------------------------------------------------------------------- */
 
-static bool method_allowed(const char *allow, const char *method)
+typedef enum protocol_t { ANY, SAML, OIDC } protocol_t;
+
+typedef struct route_t {
+    const char *name;
+    const char *allow;          /* the Allow header's value, and what is allowed */
+    bool has_org;
+    protocol_t protocol;        /* of the organizations that have it */
+    oks_flow_serve_fn serve;
+    oks_flow_serve_fn serve_all; /* for a URL without the organization; or NULL */
+} route_t;
+
+static const route_t routes[] = {
+    { "acs", "POST", true, SAML, oks_flow_serve_acs, NULL },
+    { "break-glass", "GET, HEAD, POST", true, ANY, oks_flow_serve_break_glass, NULL },
+    { "callback", "GET, POST", true, OIDC, oks_flow_serve_callback, NULL },
+    { "jwks", "GET, HEAD", false, ANY, NULL, oks_flow_serve_jwks },
+    { "login", "GET, HEAD, POST", true, ANY, oks_flow_serve_login, oks_flow_serve_chooser },
+    { "logout", "GET, HEAD, POST", true, ANY, serve_logout, NULL },
+    { "metadata", "GET, HEAD", true, SAML, serve_metadata, NULL },
+    { "pem", "GET, HEAD", true, SAML, oks_flow_serve_pem, NULL },
+    { "session", "GET, HEAD", false, ANY, serve_session, NULL },
+};
+
+bool oks_flow_method_allowed(const char *allow, const char *method)
 {
     oks_span_t word, rest = oks_span_z(allow);
     while (oks_span_next(&word, &rest, ','))
@@ -157,7 +157,7 @@ static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const o
     if (rest.ptr) org_name = rest;
     *route = find_route(name);
     if (!*route) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
-    if (!method_allowed((*route)->allow, request->method))
+    if (!oks_flow_method_allowed((*route)->allow, request->method))
         return oks_err(pool, OKS_R_FLOW_METHOD_REFUSED, "%s", oks_log_escape(oks_span_z(request->method), 20, pool));
     if ((*route)->has_org && !rest.ptr) { /* as other systems have it: /acs?connection=acme, /pem?cert=acme */
         OKS_TRY(oks_form_parse(&params, request->query, pool));

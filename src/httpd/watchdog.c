@@ -78,7 +78,7 @@ static const apr_array_header_t *all_orgs(const oks_server_conf_t *conf, apr_poo
 }
 
 /* One for each document; of organizations that share it, the first one's. */
-static void want(watch_t *watch, const oks_org_entry_t *entry)
+static void want(watch_t *watch, const oks_org_entry_t *entry, apr_pool_t *pool)
 {
     const char *key = entry->org.enabled ? entry->org.metadata_key : NULL;
     fetch_job_t *job = key ? apr_hash_get(watch->jobs, key, APR_HASH_KEY_STRING) : NULL;
@@ -87,6 +87,8 @@ static void want(watch_t *watch, const oks_org_entry_t *entry)
         job = calloc(1, sizeof *job);
         if (!job || !(job->key = strdup(key))) return free(job);
         apr_hash_set(watch->jobs, job->key, APR_HASH_KEY_STRING, job);
+        /* It is due at once: what was wished before is no wish for another fetch. */
+        job->wanted = oks_counter_get(oks_httpd_runtime.counters, oks_flow_refetch_counter(key, pool));
     }
     job->round = watch->round;
     if (job->entry == entry || atomic_load(&job->state) != FETCH_IDLE) return;
@@ -125,7 +127,7 @@ static void make_jobs(watch_t *watch, apr_pool_t *pool)
     watch->round++;
     for (server_rec *s = watch->server; s; s = s->next) {
         const apr_array_header_t *entries = all_orgs(oks_httpd_server_conf(s), pool);
-        for (int i = 0; i < entries->nelts; i++) want(watch, APR_ARRAY_IDX(entries, i, const oks_org_entry_t *));
+        for (int i = 0; i < entries->nelts; i++) want(watch, APR_ARRAY_IDX(entries, i, const oks_org_entry_t *), pool);
     }
     drop_unwanted(watch, pool);
 }

@@ -212,7 +212,8 @@ static oks_err_t *parse_or(const oks_scim_filter_t **out, parse_t *parse)
 static oks_err_t *parse_all(oks_scim_filter_t **filter, parse_t *parse, oks_span_t text)
 {
     const oks_scim_filter_t *made;
-    if (text.len > OKS_SCIM_FILTER_MAX) return oks_err(parse->pool, OKS_R_SCIM_FILTER_INVALID, "longer than OKS_SCIM_FILTER_MAX");
+    if (text.len > OKS_SCIM_FILTER_MAX)
+        return oks_err(parse->pool, OKS_R_SCIM_FILTER_INVALID, "more than %d bytes", OKS_SCIM_FILTER_MAX);
     if (!oks_utf8_ok(text)) return oks_err(parse->pool, OKS_R_SCIM_FILTER_INVALID, "not UTF-8");
     parse->p = text.ptr;
     parse->end = text.ptr + text.len;

@@ -1,8 +1,6 @@
 /* The schemas as tables, and the documents that describe them (RFC 7643 7, RFC 7644 4). */
 #include <string.h>
 
-#include <apr_strings.h>
-
 #include "scim_private.h"
 
 #define S OKS_SCIM_STRING
@@ -153,9 +151,9 @@ static json_t *schema(const char *base, const char *id, const char *title, const
     json_t *rows = json_array();
     for (; attrs->name; attrs++)
         if (!is_common(attrs)) json_array_append_new(rows, described(attrs, false));
-    return json_pack("{s:[s], s:s, s:s, s:s, s:o, s:{s:s, s:s+}}", "schemas", "urn:ietf:params:scim:schemas:core:2.0:Schema", "id",
-                     id, "name",
-                     title, "description", title, "attributes", rows, "meta", "resourceType", "Schema", "location", base, id);
+    return json_pack("{s:[s], s:s, s:s, s:s, s:o, s:{s:s, s:s++}}", "schemas", "urn:ietf:params:scim:schemas:core:2.0:Schema",
+                     "id", id, "name", title, "description", title, "attributes", rows, "meta", "resourceType", "Schema",
+                     "location", base, "/Schemas/", id);
 }
 
 static json_t *one_or_list(json_t *all, const char *id)
@@ -171,22 +169,19 @@ static json_t *one_or_list(json_t *all, const char *id)
 
 json_t *oks_scim_schemas(const char *base, const char *id)
 {
-    char url[512];
-    apr_snprintf(url, sizeof url, "%s/Schemas/", base);
-    return one_or_list(json_pack("[o, o, o]", schema(url, OKS_SCIM_SCHEMA_USER, "User", user_attrs),
-                                 schema(url, OKS_SCIM_SCHEMA_ENTERPRISE, "EnterpriseUser", enterprise_attrs),
-                                 schema(url, OKS_SCIM_SCHEMA_GROUP, "Group", group_attrs)), id);
+    return one_or_list(json_pack("[o, o, o]", schema(base, OKS_SCIM_SCHEMA_USER, "User", user_attrs),
+                                 schema(base, OKS_SCIM_SCHEMA_ENTERPRISE, "EnterpriseUser", enterprise_attrs),
+                                 schema(base, OKS_SCIM_SCHEMA_GROUP, "Group", group_attrs)), id);
 }
 
 static json_t *resource_type(const char *base, const oks_scim_kind_t *kind)
 {
     json_t *extensions = kind->extension ? json_pack("[{s:s, s:b}]", "schema", kind->extension, "required", 0) : json_array();
-    return json_pack("{s:[s], s:s, s:s, s:s, s:s+, s:s, s:o, s:{s:s, s:s++}}", "schemas",
-                     "urn:ietf:params:scim:schemas:core:2.0:ResourceType", "id", kind->name, "name", kind->name, "description",
-                         kind->name,
-                     "endpoint", "/", kind->endpoint, "schema", kind->schema, "schemaExtensions", extensions, "meta",
-                         "resourceType",
-                     "ResourceType", "location", base, "/ResourceTypes/", kind->name);
+    return json_pack("{s:[s], s:s, s:s, s:s, s:s+, s:s, s:o, s:{s:s, s:s++}}",
+                     "schemas", "urn:ietf:params:scim:schemas:core:2.0:ResourceType", "id", kind->name, "name", kind->name,
+                     "description", kind->name, "endpoint", "/", kind->endpoint, "schema", kind->schema,
+                     "schemaExtensions", extensions, "meta", "resourceType", "ResourceType",
+                     "location", base, "/ResourceTypes/", kind->name);
 }
 
 json_t *oks_scim_resource_types(const char *base, const char *id)
@@ -197,15 +192,14 @@ json_t *oks_scim_resource_types(const char *base, const char *id)
 json_t *oks_scim_service_provider_config(const char *base)
 {
     return json_pack("{s:[s], s:{s:b}, s:{s:b, s:i, s:i}, s:{s:b, s:i}, s:{s:b}, s:{s:b}, s:{s:b}, s:[{s:s, s:s, s:s, s:b}],"
-        " s:{s:s, s:s+}}",
-                     "schemas", "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig", "patch", "supported", 1, "bulk",
-                         "supported", 0,
-                     "maxOperations", 0, "maxPayloadSize", 0, "filter", "supported", 1, "maxResults", 1000, "changePassword",
-                         "supported", 0,
-                     "sort", "supported", 1, "etag", "supported", 1, "authenticationSchemes", "type", "oauthbearertoken", "name",
-                     "OAuth Bearer Token", "description", "Authorization: Bearer, with a token of this organization", "primary", 1,
-                         "meta",
-                     "resourceType", "ServiceProviderConfig", "location", base, "/ServiceProviderConfig");
+                     " s:{s:s, s:s+}}",
+                     "schemas", "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig", "patch", "supported", 1,
+                     "bulk", "supported", 0, "maxOperations", 0, "maxPayloadSize", 0,
+                     "filter", "supported", 1, "maxResults", OKS_SCIM_PAGE_MAX, "changePassword", "supported", 0,
+                     "sort", "supported", 1, "etag", "supported", 1,
+                     "authenticationSchemes", "type", "oauthbearertoken", "name", "OAuth Bearer Token",
+                     "description", "Authorization: Bearer, with a token of this organization", "primary", 1,
+                     "meta", "resourceType", "ServiceProviderConfig", "location", base, "/ServiceProviderConfig");
 }
 
 json_t *oks_scim_list(json_t *resources, int64_t total, int64_t start)

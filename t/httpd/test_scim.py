@@ -340,6 +340,14 @@ def test_a_deactivation_is_done_whatever_comes_along(site, scim):
         answer = scim.call("PUT", f"/Users/{user}", {**body, "active": False})
         assert (answer.status, answer.json()["active"]) == (200, False), answer.text
         assert headers_of(browser) == 303
+    scim.patch(f"/Users/{user}", {"op": "replace", "value": {"active": True, "emails": [{"value": name}]}})
+    browser, _ = sign_in(site, name)
+    renamed = {"schemas": [USER], "userName": taken, "emails": [{"value": name}]}
+    assert scim.call("PUT", f"/Users/{user}", {**renamed, "active": True}).status == 409
+    answer = scim.call("PUT", f"/Users/{user}", {**renamed, "active": False})
+    assert (answer.status, answer.json()["active"], answer.json()["userName"]) == (200, False, name), answer.text
+    assert headers_of(browser) == 303
+    refused(site, scim.call("POST", "/Users", {**renamed, "active": False}), 409, "scim.resource.taken", "uniqueness")
 
 
 def test_what_was_deleted_hides_nobody(site, scim):
@@ -386,6 +394,7 @@ def test_tokens_open_one_organization(site, scim):
     refused(site, Scim(site, "nosuch").get("/Users"), 404, "flow.org.unknown")
     refused(site, Scim(site, "pending").call("POST", "/Users", {"userName": "a"}), 403, "scim.sso.absent")
     assert Scim(site, "pending").get("/Users").status == 200, "who is there can be found, and so deactivated, without metadata"
+    assert Scim(site, "pending").call("POST", "/Users/.search", {"filter": 'userName eq "a"'}).status == 200, "in this way, too"
     refused(site, scim.call("GET", f"/Users?access_token={TOKEN}", headers={"Authorization": None}), 401, "scim.token.missing")
 
 
@@ -579,6 +588,10 @@ def test_paging_sorting_and_searching(site, scim):
     scim.make_group(f"{mark} group")
     answer = scim.call("POST", "/.search", {"filter": f'displayName sw "{mark}" or title eq "{mark}"', "count": 9, "sortBy": "meta.resourceType"}).json()
     assert [each["meta"]["resourceType"] for each in answer["Resources"]] == ["Group"] + ["User"] * 5
+    for order in ("ascending", "descending"):
+        answer = scim.call("POST", "/.search", {"filter": f'displayName sw "{mark}" or title eq "{mark}"', "sortBy": "meta.resourceType", "sortOrder": order,
+                                                "attributes": ["userName"]}).json()
+        assert sorted(tuple(sorted(each)) for each in answer["Resources"]) == [("id", "schemas")] + [("id", "schemas", "userName")] * 5, "each as its own kind"
 
 
 def test_attributes(site, scim):
@@ -591,6 +604,21 @@ def test_attributes(site, scim):
     assert "emails" not in without and without["name"] == {"givenName": "Test"} and without[ENTERPRISE] == {"department": "D"} and without["nickName"] == "Nick"
     group = scim.make_group(members=[user])["id"]
     assert "members" not in scim.get(f"/Groups/{group}?excludedAttributes=members").json()
+
+
+def test_a_filter_asks_of_what_the_answer_does_not_show(scim):
+    """Entra looks for a membership so; and names have no case (RFC 7643 2.1)."""
+    user = scim.make()["id"]
+    group = scim.make_group(members=[user])
+    member = f'displayName pr and members[value eq "{user}"]'
+    for parameters in ({"excludedAttributes": "members"}, {"attributes": "displayName"}, {"attributes": "DISPLAYNAME", "sortBy": "displayName"}):
+        [found] = scim.find(member, "Groups", **parameters)
+        assert found["id"] == group["id"] and found["displayName"] == group["displayName"] and "members" not in found, parameters
+    [found] = scim.find(f'userName pr and groups.value eq "{group["id"]}"', attributes="userName")
+    assert found["id"] == user and "groups" not in found
+    for name in ("members", "MEMBERS", f"{GROUP}:Members"):
+        assert scim.get(f"/Groups/{group['id']}?attributes={name}").json()["members"][0]["value"] == user
+        assert "members" not in scim.get(f"/Groups/{group['id']}?excludedAttributes={name}").json()
 
 
 def test_what_the_service_says_of_itself(site, scim):
@@ -784,3 +812,19 @@ def test_a_list_has_a_limit_of_bytes(httpd):
     rest = scim.get(f"/Users?count=1000&startIndex={first['itemsPerPage'] + 1}").json()
     assert first["itemsPerPage"] + rest["itemsPerPage"] == 90
     assert len(scim.find('userName sw "big8"')) == 10
+    found = scim.get("/Users?count=1000&filter=" + urllib.parse.quote('userName sw "big"')).json()
+    assert found["totalResults"] == 90 and found["itemsPerPage"] == first["itemsPerPage"], "what a filter finds is no exception"
+
+
+def test_what_is_sorted_has_a_limit_of_bytes(httpd):
+    """All of it is in memory at once; what is only looked at is not."""
+    server = httpd(CONF)
+    server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")
+    rows = ("INSERT INTO users (id, org, subject, email, first_name, last_name, name, asserted_groups, extra, active, created, updated, user_name,"
+            " user_name_key, resource) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT printf('%032x', i), 'acme',"
+            " '', '', '', '', '', '[]', '[]', 1, 0, 0, 'many' || i, 'many' || i, '{\"title\":\"' || hex(zeroblob(120000)) || '\"}' FROM n")
+    subprocess.run(["sqlite3", str(server.state / "directory.db"), rows], check=True)
+    scim = Scim(server)
+    refused(server, scim.get("/Users?filter=title%20pr&sortBy=userName"), 400, "scim.filter.too_many", "tooMany")
+    found = scim.get("/Users?filter=title%20pr&count=2&startIndex=299&attributes=userName").json()
+    assert found["totalResults"] == 300 and [each["userName"] for each in found["Resources"]] == ["many299", "many300"]

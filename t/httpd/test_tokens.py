@@ -151,6 +151,15 @@ def test_what_it_refuses(site, words, code, said):
     assert not tokens(site)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+@pytest.mark.parametrize("words", [("scim-token", "new", "acme"), ("scim-token", "list", "acme")])
+def test_what_could_not_be_shown_is_no_success(site, words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([CTL, "--directory", f"sqlite3:{site.state}/directory.db", *words], stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=60, env=harness.environment())
+    assert done.returncode == 1 and "could not be shown" in done.stderr
+
+
 def test_help_and_other_directories(site, tmp_path):
     assert "usage: oktassoctl" in run(site, "--help").stdout and run(site, "--version").stdout.startswith("oktassoctl ")
     assert run(site, "scim-token", "list", "acme", spec=f"{site.state}/directory.db").stdout.startswith("ID"), "a path alone"

@@ -1,29 +1,15 @@
 /* Signed identities for backends, on a real database: what they say, and how their keys change. Time is an argument. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <apr_general.h>
-#include <apr_strings.h>
-#include <cmocka.h>
+#include <malloc.h>
 
 #include "../../src/flow/flow_private.h"
 #include "oktasso/json.h"
+#include "scratch.h"
 
 #define NOW apr_time_from_sec(1700000000)
 #define HOUR apr_time_from_sec(3600)
 #define DAY (24 * HOUR)
 #define BASE "https://app.example.com"
-#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
-#define REASON(call, wanted) do { oks_err_t *err_ = (call); assert_non_null(err_); if (err_->reason != (wanted)) \
-    fail_msg("%s", oks_err_text(err_, pool)); } while (0)
 
-static apr_pool_t *pool;
-static char folder[] = "/tmp/oktasso-assertion-XXXXXX";
-static oks_counters_t *counters;
 static oks_keyring_t *ring;
 static const oks_record_field_t fields[] = {
     { .name = "email", .value = "zo\xc3\xab@acme.com" }, { .name = "groups", .value = "A%2CB,C" }, { .name = "role", .value = "admin" },
@@ -37,7 +23,7 @@ static oks_record_t record = { .session = { "0123456789abcde" }, .user = { "fedc
 static oks_flow_t new_child(void)
 {
     oks_flow_t flow = { .path = "/sso/okta", .vhost = "app:443", .keys = ring, .counters = counters };
-    assert_null(oks_directory_open(&flow.directory, apr_pstrcat(pool, "sqlite3:", folder, "/directory.db", NULL), 2, counters, pool));
+    assert_null(oks_directory_open(&flow.directory, spec, 2, counters, pool));
     assert_null(oks_assertions_create(&flow.assertions, pool));
     return flow;
 }
@@ -45,22 +31,8 @@ static oks_flow_t new_child(void)
 static int set_up(void **state)
 {
     const char *line;
-    oks_directory_t *directory;
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
-    if (!mkdtemp(folder)) return -1;
-    counters = apr_pcalloc(pool, sizeof *counters);
-    if (oks_keyring_new_line(&line, pool) || oks_keyring_parse(&ring, oks_span_z(line), pool)) return -1;
-    if (oks_directory_open(&directory, apr_pstrcat(pool, "sqlite3:", folder, "/directory.db", NULL), 1, counters, pool)) return -1;
-    return oks_directory_migrate(directory, pool) ? -1 : 0;
-}
-
-static int tear_down(void **state)
-{
-    int status = system(apr_pstrcat(pool, "rm -rf ", folder, NULL));
-    apr_pool_destroy(pool);
-    apr_terminate();
-    return status;
+    if (scratch_set_up()) return -1;
+    return oks_keyring_new_line(&line, pool) || oks_keyring_parse(&ring, oks_span_z(line), pool) ? -1 : 0;
 }
 
 static const oks_jwks_t *published(int *count, const oks_flow_t *flow, apr_time_t now)
@@ -177,12 +149,36 @@ static void keys_that_cannot_be_read_sign_nothing(void **state)
     REASON(oks_flow_assertion(&token, &flow, &record, BASE, NOW, pool), OKS_R_FLOW_KEYS_GONE);
 }
 
+/* Anybody may ask for /jwks, again and again. */
+static void keys_that_cannot_be_read_take_no_memory(void **state)
+{
+    oks_flow_t flow = new_child();
+    const char *good, *sealed;
+    oks_answer_t *answer;
+    oks_request_t request = { .now = NOW };
+    apr_pool_t *own;
+    size_t before = 0;
+    flow.vhost = "broken:443";
+    GOOD(oks_jws_key_make(&good, pool));
+    const char *text = oks_json_text(json_pack("{s:[{s:i, s:s}, {s:i, s:s}]}", "keys", "since", 1, "pem", good, "since", 2, "pem", "x"), pool);
+    GOOD(oks_seal(&sealed, ring, oks_span_z("assertion-keys:broken:443"), oks_span_z(text), pool));
+    const oks_document_t document = { .content = oks_span_z(sealed), .fetched = NOW };
+    GOOD(oks_directory_document_put(directory, "assertion-keys:broken:443", &document, pool));
+    apr_pool_create(&own, pool);
+    for (int i = 0; i < 300; i++) {
+        apr_pool_clear(own);
+        REASON(oks_flow_serve_jwks(&answer, &flow, NULL, &request, own), OKS_R_CRYPTO_KEY_MALFORMED);
+        if (i == 50) before = mallinfo2().uordblks;
+    }
+    assert_in_range(mallinfo2().uordblks, 0, before + 65536);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_says_who_and_for_whom_and_how_long), cmocka_unit_test(it_is_signed_once_in_half_a_minute),
         cmocka_unit_test(too_many_groups_stay_out_and_it_says_so), cmocka_unit_test(keys_are_announced_before_they_sign_and_stay_after),
-        cmocka_unit_test(keys_that_cannot_be_read_sign_nothing),
+        cmocka_unit_test(keys_that_cannot_be_read_sign_nothing), cmocka_unit_test(keys_that_cannot_be_read_take_no_memory),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, scratch_tear_down);
 }

@@ -1,27 +1,17 @@
 /* The nth call of the database, or of the random numbers, fails, for each n: a login is whole or not at all, a session that cannot be
  * read is not "no session", and a write is done or refused; tried again it works. (Memory is left out: where it ends, a child of httpd
  * ends, by APR's pools and oks_json_init(); and libxml2 2.9 does not live through that either.) */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include <apr_dbd.h>
 #include <apr_file_io.h>
-#include <apr_general.h>
-#include <apr_strings.h>
-#include <cmocka.h>
 
 #include "../../src/flow/flow_private.h"
 #include "oktasso/saml.h"
 #include "oktasso/scim.h"
+#include "scratch.h"
 
 #define VECTORS OKS_SOURCE_DIR "/t/vectors/saml/"
 #define CALLS_MAX 20000 /* a loop that is longer does not end */
 #define TOKEN "a-token"
-#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
 
 /* ---- The calls that fail: CMake has the linker send them here ---- */
 
@@ -87,9 +77,7 @@ int __wrap_RAND_bytes(unsigned char *bytes, int len)
 
 /* ---- A server without httpd ---- */
 
-static apr_pool_t *pool;  /* of one round */
-static apr_pool_t *global;
-static char folder[] = "/tmp/oktasso-faults-XXXXXX";
+static apr_pool_t *global; /* pool is of one round */
 static oks_org_t org;
 static oks_flow_t flow;
 static apr_time_t now;
@@ -131,24 +119,22 @@ static int set_up(void **state)
 {
     const char *line;
     oks_keyring_t *ring;
-    apr_initialize();
-    apr_pool_create(&global, NULL);
-    if (!mkdtemp(folder) || oks_saml_init(global)) return -1;
+    if (scratch_set_up()) return -1;
+    global = pool;
+    if (oks_saml_init(global)) return -1;
     if (oks_keyring_new_line(&line, global) || oks_keyring_parse(&ring, oks_span_z(line), global)) return -1;
     make_org();
     if (oks_time_parse(&now, oks_span_z("2026-01-15T12:00:00Z"), global)) return -1;
     response = oks_base64_encode(content_of(VECTORS "good-unsolicited/response.xml"), global);
     flow = (oks_flow_t){ .path = "/sso/okta", .vhost = "app", .keys = ring, .find_org = find_org,
-                         .counters = apr_pcalloc(global, sizeof(oks_counters_t)), .limiter = apr_pcalloc(global, sizeof(oks_limiter_t)) };
+                         .counters = counters, .limiter = apr_pcalloc(global, sizeof(oks_limiter_t)) };
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    int status = system(apr_pstrcat(global, "rm -rf ", folder, NULL));
-    apr_pool_destroy(global);
-    apr_terminate();
-    return status;
+    pool = global;
+    return scratch_tear_down(state);
 }
 
 /* A directory of its own for each round, and an empty cache. */
@@ -157,11 +143,11 @@ static void begin_round(void)
     static int number;
     failing = NONE;
     apr_pool_create(&pool, global);
-    const char *spec = apr_psprintf(pool, "sqlite3:%s/%d.db", folder, number++);
-    GOOD(oks_directory_open(&flow.directory, spec, 2, flow.counters, pool));
+    const char *own = apr_psprintf(pool, "sqlite3:%s/%d.db", folder, number++);
+    GOOD(oks_directory_open(&flow.directory, own, 2, counters, pool));
     GOOD(oks_directory_migrate(flow.directory, pool));
     GOOD(oks_cache_create(&flow.cache, 16, 1 << 20, pool));
-    GOOD(oks_idp_store_create(&flow.idps, flow.directory, flow.counters, 0, pool));
+    GOOD(oks_idp_store_create(&flow.idps, flow.directory, counters, 0, pool));
 }
 
 static oks_request_t request_of(const char *method, const char *path, const char *type, const char *body)

@@ -1,30 +1,13 @@
 /* Certificates that metadata drops, on a real database: how long they stay good, and for whom. Time is an argument. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <apr_general.h>
-#include <apr_strings.h>
-#include <cmocka.h>
-
 #include "../../src/flow/flow_private.h"
+#include "scratch.h"
 
 #define NOW apr_time_from_sec(1700000000)
 #define HOUR apr_time_from_sec(3600)
 #define DAY (24 * HOUR)
-#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
-#define REASON(call, wanted) do { oks_err_t *err_ = (call); assert_non_null(err_); if (err_->reason != (wanted)) \
-    fail_msg("%s", oks_err_text(err_, pool)); } while (0)
 
 #define URL "https://acme.okta.com/metadata"
 
-static apr_pool_t *pool;
-static char folder[] = "/tmp/oktasso-overlap-XXXXXX";
-static oks_counters_t *counters;
-static oks_directory_t *directory;
 static oks_cert_t *certs[3];
 
 static oks_cert_t *new_cert(void)
@@ -41,21 +24,9 @@ static oks_cert_t *new_cert(void)
 
 static int set_up(void **state)
 {
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
-    if (!mkdtemp(folder)) return -1;
-    counters = apr_pcalloc(pool, sizeof *counters);
+    if (scratch_set_up()) return -1;
     for (int i = 0; i < 3; i++) certs[i] = new_cert();
-    if (oks_directory_open(&directory, apr_pstrcat(pool, "sqlite3:", folder, "/directory.db", NULL), 2, counters, pool)) return -1;
-    return oks_directory_migrate(directory, pool) ? -1 : 0;
-}
-
-static int tear_down(void **state)
-{
-    int status = system(apr_pstrcat(pool, "rm -rf ", folder, NULL));
-    apr_pool_destroy(pool);
-    apr_terminate();
-    return status;
+    return 0;
 }
 
 static int forget(void **state)
@@ -204,5 +175,5 @@ int main(void)
         cmocka_unit_test_setup(without_a_window_nothing_is_kept, forget), cmocka_unit_test_setup(a_broken_line_trusts_nobody, forget),
         cmocka_unit_test_setup(a_child_forgets_at_the_end_of_the_window, forget),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, scratch_tear_down);
 }
