@@ -3,38 +3,9 @@
 
 #include <apr_strings.h>
 
-#include "conf.h"
+#include "orgdir.h"
 
-/* httpd would write its own variables there; also where a line goes on between the two characters. */
-static bool has_variable(oks_span_t text)
-{
-    char before = '\0';
-    for (apr_size_t i = 0; i < text.len; i++) {
-        if (before == '$' && text.ptr[i] == '{') return true;
-        if (!strchr("\\\r\n", text.ptr[i])) before = text.ptr[i];
-    }
-    return false;
-}
-
-/* Before httpd's own reader sees it: some of its directives act while they are read. */
-static const char *check_lines(oks_span_t text, apr_pool_t *pool)
-{
-    oks_span_t line;
-    bool continued = false, in_xml = false;
-    if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
-    if (has_variable(text)) return "${...} cannot stand here";
-    for (int number = 1; oks_span_next(&line, &text, '\n'); number++) {
-        bool goes_on = line.len && line.ptr[line.len - 1] == '\\';
-        line = oks_span_trim(line);
-        const char *word = apr_pstrmemdup(pool, line.ptr ? line.ptr : "", line.len < 24 ? line.len : 24);
-        if (in_xml) in_xml = strncasecmp(word, "</" OKS_XML_SECTION ">", sizeof "</" OKS_XML_SECTION ">" - 1) != 0;
-        else if (strncasecmp(word, "<" OKS_XML_SECTION ">", sizeof "<" OKS_XML_SECTION ">" - 1) == 0) in_xml = true;
-        else if (!continued && *word && *word != '#' && strncasecmp(word, "OktaSSO", 7) != 0)
-            return apr_psprintf(pool, "line %d: only OktaSSO... settings of the organization can stand here", number);
-        continued = goes_on && !in_xml;
-    }
-    return NULL;
-}
+#include <util_varbuf.h>
 
 static apr_status_t next_char(char *c, void *text_)
 {
@@ -55,12 +26,48 @@ static apr_status_t next_line(void *buffer, apr_size_t size, void *text)
     return APR_SUCCESS;
 }
 
+/* What can stand there: settings of the organization, blank lines, comments, and the tag of pasted metadata. */
+static bool line_ok(const char *line)
+{
+    return !*line || *line == '#' || strncasecmp(line, "OktaSSO", 7) == 0 || strcasecmp(line, "<" OKS_XML_SECTION ">") == 0;
+}
+
+/* Before httpd acts on them: some of its directives do so while they are read. httpd's own reader says what a line is; `joined` has
+ * each on a line of its own, under its number, so that nothing is left to be read in another way. */
+static const char *check_lines(struct ap_varbuf *joined, ap_configfile_t *file, apr_pool_t *pool)
+{
+    struct ap_varbuf line;
+    apr_status_t status;
+    bool in_xml = false;
+    unsigned number = 0;
+    ap_varbuf_init(pool, &line, 1024);
+    while ((status = ap_varbuf_cfg_getline(&line, file, 2 * OKS_ORG_FILE_MAX)) == APR_SUCCESS) {
+        const bool continued = ++number < file->line_number;
+        if (strstr(line.buf, "${")) /* httpd would write its own variables there */
+            return apr_psprintf(pool, "line %u: ${...} cannot stand here", file->line_number);
+        if ((in_xml && continued) || (line.strlen && line.buf[line.strlen - 1] == '\\'))
+            return apr_psprintf(pool, "line %u: no backslash can stand at the end of such a line", number);
+        if (!in_xml && !line_ok(line.buf))
+            return apr_psprintf(pool, "line %u: only OktaSSO... settings of the organization can stand here", number);
+        if (strcasecmp(line.buf, in_xml ? "</" OKS_XML_SECTION ">" : "<" OKS_XML_SECTION ">") == 0) in_xml = !in_xml;
+        for (; number < file->line_number; number++) ap_varbuf_strcat(joined, "\n");
+        ap_varbuf_strcat(joined, line.buf);
+        ap_varbuf_strcat(joined, "\n");
+    }
+    return APR_STATUS_IS_EOF(status) && !line.strlen ? NULL : "its last line is none for httpd";
+}
+
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch)
 {
     ap_directive_t *tree = NULL;
-    const char *error = check_lines(text, scratch);
+    struct ap_varbuf joined;
+    if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
+    text = oks_span_z(apr_pstrcat(scratch, oks_span_dup(text, scratch), "\n", NULL)); /* else httpd may lose the last line */
+    ap_varbuf_init(scratch, &joined, text.len);
+    const char *error = check_lines(&joined, ap_pcfg_open_custom(scratch, path, &text, next_char, next_line, NULL), scratch);
     if (error) return error;
+    text = oks_span_z(joined.buf);
     cmd_parms parms = { .override = ACCESS_CONF, .limited = -1, .pool = keep, .temp_pool = scratch, .server = conf->server };
     parms.config_file = ap_pcfg_open_custom(scratch, path, &text, next_char, next_line, NULL);
     error = ap_build_config(&parms, scratch, scratch, &tree);

@@ -26,6 +26,7 @@ OktaSSOOrgDir "{dir}/orgs"
 ProxyPass "/" "http://127.0.0.1:{backend}/"
 """
 AMELIA = "amelia.earhart@acme.example"
+PASTED = "<OktaSSOIdPMetadataXML>\n<EntityDescriptor/>\n"
 ACME = 'OktaSSOIdPMetadata "{dir}/idp.xml"\nOktaSSOSPEntityID urn:acme\n'
 
 
@@ -86,7 +87,7 @@ class Site:
         return dict(answer.json()).get(name) if answer.status == 200 else answer.reason
 
     def told(self, text):
-        wait_until(lambda: text in self.server.log.read_text(), text)
+        wait_until(lambda: self.server.log.exists() and text in self.server.log.read_text(), text)
 
 
 def test_organizations_of_files(httpd, okta):
@@ -147,11 +148,21 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     ('OktaSSOSPEntityID "urn:${PATH}"', "${...} cannot stand here"),
     ('OktaSSOSPEntityID \\\n"urn:$\\\n{PATH}"', "cannot stand here"),
     ('# a comment \\\n<OktaSSOIdPMetadataXML>\nOktaSSOSPEntityID "urn:${PATH}"', "cannot stand here"),
-], ids=range(20))
+    # What httpd's reader takes for one line, a check of its own might take for two.
+    (PASTED + "</OktaSSOIdPMetadata\\\nXML>\nInclude {dir}/absent", "no backslash can stand at the end of such a line"),
+    (ACME + "# x \\\n<OktaSSOIdPMetadataXML>\nInclude {dir}/absent", "line 5: only OktaSSO... settings"),
+    (ACME + "# x \\\n<OktaSSOIdPMetadataXML>\n<OktaSSOIdPMetadataXML>\n</OktaSSOIdPMetadataXML>\nInclude {dir}/absent", "line 7: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML>junk\nInclude {dir}/absent", "line 1: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML junk>\nInclude {dir}/absent", "line 1: only OktaSSO... settings"),
+    (PASTED + "</OktaSSOIdPMetadataXML>junk\n</OktaSSOIdPMetadataXML>\nInclude {dir}/absent", "only OktaSSO... settings"),
+    (ACME + "OktaSSOScope a \\ \nInclude {dir}/absent", "line 3: no backslash can stand at the end"),
+    (ACME + "OktaSSOScope a \\\r\n  Include\r\n\tInclude {dir}/absent", "line 5: only OktaSSO... settings"),
+], ids=range(28))
 def test_what_a_file_may_not_say(httpd, okta, text, said):
     site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
     good, told = site.server.configtest()
     assert not good and said in told, told
+    assert "absent" not in told, "read, and only then refused"
     site.server.expect("OKS0037")
     site.start()
     site.told("the organization is unknown")
@@ -255,6 +266,23 @@ def test_metadata_pasted_into_a_file(httpd, okta):
     site.write("acme.conf", f"<OktaSSOIdPMetadataXML>\n{xml}\n</OktaSSOIdPMetadataXML>\nOktaSSOSPEntityID urn:acme\n")
     site.becomes("/acme", 303)
     assert site.header(site.login(), "X-Remote-Org") == "acme"
+
+
+def test_a_file_cannot_show_httpds_environment(httpd, okta):
+    """By way of another file, in which ${VARIABLE} was not looked for."""
+    site = Site(httpd, okta, {"fine.conf": ACME + 'OktaSSODefaultRole \\\n  "guest"\n'}, start=False)
+    site.server.environment = {**site.server.environment, "DB_PASSWORD": "hunter2"}
+    site.start()
+    site.server.expect("OKS0037")
+    included = site.server.dir / "included.txt"
+    included.write_text('OktaSSOSPEntityID "urn:leak:${DB_PASSWORD}"\n')
+    xml = (site.server.dir / "idp.xml").read_text()
+    for name, text in {"closed": f"<OktaSSOIdPMetadataXML>\n{xml}\n</OktaSSOIdPMetadata\\\nXML>\nInclude {included}\n",
+                       "opened": f'OktaSSOIdPMetadata "{{dir}}/idp.xml"\n# x \\\n<OktaSSOIdPMetadataXML>\nInclude {included}\n'}.items():
+        site.write(f"{name}.conf", text)
+        answer = site.server.browser().get(f"/sso/okta/metadata/{name}")
+        assert (answer.status, answer.reason) == (404, "flow.org.unknown") and "hunter2" not in answer.text
+    assert site.status("/sso/okta/login/fine")[0] == 303
 
 
 def test_the_virtual_hosts_defaults_hold(httpd, okta):
