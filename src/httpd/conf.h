@@ -154,7 +154,7 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
 /* oks_header_t: under which names the organization's fields go out. */
 const apr_array_header_t *oks_httpd_org_headers(const oks_org_t *org);
 bool oks_httpd_org_signs(const oks_org_t *org);
-/* A whole file of at most `max` bytes, in `pool`; what is wrong, or NULL. */
+/* A whole regular file of at most `max` bytes, in `pool`; what is wrong, or NULL. For all files that configuration names. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool);
 /* provider.c: where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
 /* The same of our own key. */

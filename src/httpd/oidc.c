@@ -12,20 +12,31 @@
 #define SECRET_MAX 1024 /* bytes of a client secret */
 #define DEFAULT_SCOPE "openid profile email groups"
 
+static const char *read_source_file(apr_size_t *len, char *buffer, apr_size_t size, const char *path, apr_pool_t *pool)
+{
+    oks_span_t bytes;
+    const char *error = oks_httpd_read_file(&bytes, path, size, pool);
+    if (error) return error;
+    *len = bytes.len;
+    memcpy(buffer, bytes.ptr, bytes.len);
+    explicit_bzero((char *)(uintptr_t)bytes.ptr, bytes.len);
+    return NULL;
+}
+
 const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size, const char *source, apr_pool_t *pool)
 {
     const char *env = strncmp(source, "env:", 4) == 0 ? getenv(source + 4) : NULL;
-    bool exec = strncmp(source, "exec:", 5) == 0;
     *len = env ? strlen(env) : 0;
     if (strncmp(source, "env:", 4) == 0) {
         if (!env || *len > size) return "this variable is not set in httpd's environment, or is too long";
         memcpy(buffer, env, *len);
         return NULL;
     }
-    FILE *stream = exec ? popen(source + 5, "r") : fopen(source + 5, "r");
+    if (strncmp(source, "exec:", 5) != 0) return read_source_file(len, buffer, size, source + 5, pool);
+    FILE *stream = popen(source + 5, "r");
     if (!stream) return apr_psprintf(pool, "cannot be read: %s", strerror(errno));
     *len = fread(buffer, 1, size, stream);
-    int status = exec ? pclose(stream) : fclose(stream);
+    int status = pclose(stream);
     return status != 0 ? apr_psprintf(pool, "the command ended with status %d", status) : NULL;
 }
 

@@ -1,6 +1,7 @@
 """Each directive: what it does when it comes from another layer, and what configtest says when it is wrong."""
 
 import os
+import subprocess
 import urllib.request
 
 import pytest
@@ -40,6 +41,7 @@ WRONG = {
     "a setting without its organization": ('<Location "/">\nOktaSSOSession idle=1h\n</Location>\n', "needs OktaSSOOrg NAME in the same section"),
     "OktaSSOOrg outside a Location": ("OktaSSOOrg acme\n", "belongs into a <Location>"),
     "OktaSSOIdPMetadata unreadable": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "/nowhere/idp.xml"\n</OktaSSOOrg>\n', "/nowhere/idp.xml cannot be read"),
+    "OktaSSOIdPMetadata no file": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "/dev/zero"\n</OktaSSOOrg>\n', "/dev/zero is no regular file"),
     "OktaSSOIdPMetadata no metadata": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "/etc/passwd"\n</OktaSSOOrg>\n', "is not usable"),
     "OktaSSOIdPMetadata over http": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "http://acme.okta.com/x"\n</OktaSSOOrg>\n', "must be an https URL"),
     "OktaSSOSPEntityID": ("OktaSSOSPEntityID acme\n", "write https://... or urn:..."),
@@ -196,7 +198,6 @@ def test_a_state_directory_comes_with_its_parents(httpd):
 
 def test_what_keeps_httpd_from_starting_is_told_at_once(httpd):
     """Before it leaves the terminal, with an exit status."""
-    import subprocess
     server = httpd(ORG + LOCATION, start=False)
     server.expect("OKS0020", "AH00020", "AH00016")
     (server.dir / "broken.keys").write_text("no key\n")
@@ -204,3 +205,12 @@ def test_what_keeps_httpd_from_starting_is_told_at_once(httpd):
     done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, timeout=60, env=harness.environment())
     assert done.returncode != 0 and not (server.dir / "pid").exists()
     assert "OKS0020: cannot start: " in server.log.read_text()
+
+
+def test_a_key_file_that_never_ends_is_told(httpd):
+    server = httpd(ORG + LOCATION, start=False)
+    os.mkfifo(server.dir / "keys")
+    server.configure(f'OktaSSOKeys "file:{server.dir}/keys"\n' + ORG + LOCATION)
+    server.expect("OKS0020", "AH00020", "AH00016")
+    done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, timeout=60, env=harness.environment())
+    assert done.returncode != 0 and f"{server.dir}/keys is no regular file" in server.log.read_text()

@@ -285,6 +285,24 @@ def test_a_file_cannot_show_httpds_environment(httpd, okta):
     assert site.status("/sso/okta/login/fine")[0] == 303
 
 
+@pytest.mark.parametrize("text", [
+    'OktaSSOIdPMetadata "{fifo}"', 'OktaSSOIdPMetadata "{fifo}"\nOktaSSOClientID c1', ACME + 'OktaSSOSPKey "{fifo}"\nOktaSSOSPCertificate "{fifo}"',
+    'OktaSSOIdPSignOnURL "https://acme.okta.com"\nOktaSSOIdPIssuer urn:x\nOktaSSOIdPCertificate "{fifo}"',
+    'OktaSSOIdPMetadata "https://acme.okta.com"\nOktaSSOClientID c1\nOktaSSOClientKey "{fifo}"'],
+    ids=["metadata", "discovery", "key", "certificate", "client-key"])
+def test_a_fifo_keeps_nobody_waiting(httpd, okta, text):
+    site = Site(httpd, okta, {"acme.conf": ACME})
+    site.server.expect("OKS0037")
+    fifo = site.server.dir / "fifo"
+    os.mkfifo(fifo)
+    fifo.chmod(0o666)
+    site.write("evil.conf", text.replace("{fifo}", str(fifo)))
+    site.told(f"{fifo} is no regular file")
+    assert all(site.status("/sso/okta/login/acme")[0] == 303 for _ in range(12)) and site.status("/sso/okta/login/evil")[0] == 404
+    site.server.graceful()
+    assert site.status("/sso/okta/login/acme")[0] == 303
+
+
 def test_the_virtual_hosts_defaults_hold(httpd, okta):
     site = Site(httpd, okta, {"acme.conf": ACME}, conf="OktaSSORole boss Everyone\n" + CONF)
     assert site.header(site.login(), "X-Remote-Role") == "boss"
