@@ -285,6 +285,15 @@ static bool is_own_affair(int id)
            id == OKS_SET_MAX_AUTHN_AGE;
 }
 
+static bool is_same(const oks_setting_t *one, const oks_setting_t *other)
+{
+    if (!one->lines) return strcmp(one->text, other->text) == 0;
+    if (one->lines->nelts != other->lines->nelts) return false;
+    for (int i = 0; i < one->lines->nelts; i++)
+        if (strcmp(APR_ARRAY_IDX(one->lines, i, const char *), APR_ARRAY_IDX(other->lines, i, const char *)) != 0) return false;
+    return true;
+}
+
 /* What a Location says of its organization, laid over what is known; two that differ are told. */
 static const char *add_location(apr_hash_t *drafts, const oks_dir_conf_t *dir, apr_pool_t *pool)
 {
@@ -302,7 +311,7 @@ static const char *add_location(apr_hash_t *drafts, const oks_dir_conf_t *dir, a
         if (!draft)
             return apr_psprintf(pool, "%s: %s needs OktaSSOOrg NAME in the same section, to say whose setting it is",
                                 own->set[i].where, oks_httpd_setting_directive((oks_setting_id_t)i));
-        if (draft->set[i].text && strcmp(draft->set[i].text, own->set[i].text) != 0)
+        if (draft->set[i].text && !is_same(&draft->set[i], &own->set[i]))
             return apr_psprintf(pool, "%s: %s of the organization %s differs from %s: keep one of them",
                                 own->set[i].where, oks_httpd_setting_directive((oks_setting_id_t)i), dir->org,
                                 draft->set[i].where);

@@ -63,11 +63,14 @@ typedef enum oks_setting_id_t {
     OKS_SET_COUNT_
 } oks_setting_id_t;
 
+#define OKS_SETTING_LINES_MAX 1000 /* of one setting that collects lines, in one place */
+
 typedef struct oks_setting_t {
-    const char *text;  /* as written, NULL: unset */
+    const char *text;  /* as written, NULL: unset; of a setting that collects lines, the first one's */
     const char *where; /* "file:line" */
     const void *value; /* parsed: its type belongs to the setting, see directives.c */
-    apr_array_header_t *list; /* of a setting that collects lines, instead of value */
+    apr_array_header_t *list; /* of a setting that collects lines, instead of value; */
+    apr_array_header_t *lines; /* const char *, their texts */
 } oks_setting_t;
 
 /* One layer of an organization's settings: server, <OktaSSOOrg> section or Location. */

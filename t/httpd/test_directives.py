@@ -37,6 +37,12 @@ WRONG = {
     "two Locations that disagree": (
         f'<Location "/a">\nOktaSSOOrg acme\n{METADATA}OktaSSOUserField email\n</Location>\n'
         '<Location "/b">\nOktaSSOOrg acme\nOktaSSOUserField name\n</Location>\n', "OktaSSOUserField of the organization acme differs"),
+    "two Locations that disagree in a line": (
+        f'<Location "/a">\nOktaSSOOrg acme\n{METADATA}OktaSSORole boss a\nOktaSSORole boss b\n</Location>\n'
+        '<Location "/b">\nOktaSSOOrg acme\nOktaSSORole boss a\nOktaSSORole boss c\n</Location>\n', "OktaSSORole of the organization acme differs"),
+    "two Locations that disagree in the number of lines": (
+        f'<Location "/a">\nOktaSSOOrg acme\n{METADATA}OktaSSORole boss a\n</Location>\n'
+        '<Location "/b">\nOktaSSOOrg acme\nOktaSSORole boss a\nOktaSSORole boss b\n</Location>\n', "OktaSSORole of the organization acme differs"),
     "a foreign directive in a section": ("<OktaSSOOrg acme>\nRequire all granted\n</OktaSSOOrg>\n", "cannot stand in <OktaSSOOrg>"),
     "a setting without its organization": ('<Location "/">\nOktaSSOSession idle=1h\n</Location>\n', "needs OktaSSOOrg NAME in the same section"),
     "OktaSSOOrg outside a Location": ("OktaSSOOrg acme\n", "belongs into a <Location>"),

@@ -285,6 +285,21 @@ def test_a_file_cannot_show_httpds_environment(httpd, okta):
     assert site.status("/sso/okta/login/fine")[0] == 303
 
 
+def test_a_long_file_takes_no_more_memory_than_its_length(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME})
+    site.server.expect("OKS0037")
+
+    def children():
+        """Their memory, in MiB."""
+        return [int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1]) >> 10 for pid in site.server.children()]
+    before = children()
+    site.write("long.conf", ACME + 999 * f"OktaSSORole role {'g' * 480}\n")
+    assert all(site.status("/sso/okta/login/long")[0] == 303 for _ in range(20)), "in force, wherever it was asked for"
+    assert max(children()) - min(before) < 24, (before, children())
+    site.write("long.conf", ACME + 1001 * "OktaSSORole role group\n")
+    site.told("line 1003: OktaSSORole stands on more than 1000 lines")
+
+
 @pytest.mark.parametrize("text", [
     'OktaSSOIdPMetadata "{fifo}"', 'OktaSSOIdPMetadata "{fifo}"\nOktaSSOClientID c1', ACME + 'OktaSSOSPKey "{fifo}"\nOktaSSOSPCertificate "{fifo}"',
     'OktaSSOIdPSignOnURL "https://acme.okta.com"\nOktaSSOIdPIssuer urn:x\nOktaSSOIdPCertificate "{fifo}"',
