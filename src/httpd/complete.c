@@ -187,11 +187,11 @@ static const char *complete_headers(oks_org_entry_t *entry, const oks_org_conf_t
     return check_fields(&entry->org, rows, pool);
 }
 
-/* In lower case; NULL: none of the settings is a URL. */
-static const char *host_of(const oks_org_conf_t *conf, apr_pool_t *pool)
+/* In lower case; NULL: not known, of SAML metadata that is a file or pasted. */
+static const char *host_of(const oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool)
 {
-    static const oks_setting_id_t oidc[] = { OKS_SET_ISSUER, OKS_SET_METADATA }, saml[] = { OKS_SET_METADATA, OKS_SET_SIGN_ON_URL };
-    const oks_setting_id_t *ids = conf->set[OKS_SET_CLIENT_ID].text ? oidc : saml;
+    static const oks_setting_id_t ids[] = { OKS_SET_METADATA, OKS_SET_SIGN_ON_URL };
+    if (org->oidc) return org->oidc->host;
     for (int i = 0; i < 2; i++) {
         const char *text = conf->set[ids[i]].text, *mark = text ? strstr(text, "://") : NULL;
         if (!mark) continue;
@@ -243,7 +243,7 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
     org->skew = *(const apr_interval_time_t *)VALUE(conf, CLOCK_SKEW, &default_skew);
     org->unauthorized = *(const oks_unauthorized_t *)VALUE(conf, UNAUTHORIZED, &automatic);
     org->idp_initiated = *(const oks_idp_initiated_t *)VALUE(conf, IDP_INITIATED, &upgrade);
-    entry->host = host_of(conf, pool);
+    entry->host = host_of(org, conf, pool);
     complete_limits(org, VALUE(conf, SESSION, &default_limits));
     complete_demand(org, conf);
     if ((error = complete_local(entry, conf, pool))) return error;
@@ -256,22 +256,16 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
     return complete_headers(entry, conf, pool);
 }
 
-static const char *host_in(const oks_server_conf_t *conf, const char *name)
-{
-    const oks_org_entry_t *entry = conf->orgs ? apr_hash_get(conf->orgs, name, APR_HASH_KEY_STRING) : NULL;
-    return entry ? entry->host : conf->dir ? oks_orgdir_host(conf->dir, name) : NULL;
-}
-
-const char *oks_httpd_check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool)
+/* May it go by its name? The other virtual hosts share the directory of users. */
+static const char *check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool)
 {
     for (const server_rec *s = conf->main_server; s; s = s->next) {
         const oks_server_conf_t *other = oks_httpd_server_conf(s);
-        if (other == conf) continue;
-        const char *host = host_in(other, entry->org.name);
-        if (host && entry->host && strcmp(host, entry->host) != 0)
-            return apr_psprintf(pool, "the organization %s is at %s here and at %s in the virtual host %s: they share one "
-                                "directory of users, in which a name is one organization's: take two names", entry->org.name,
-                                entry->host, host, other->vhost);
+        const oks_org_entry_t *same = other->orgs ? apr_hash_get(other->orgs, entry->org.name, APR_HASH_KEY_STRING) : NULL;
+        if (other == conf || !same || !same->host || !entry->host || strcmp(same->host, entry->host) == 0) continue;
+        return apr_psprintf(pool, "the organization %s is at %s here and at %s in the virtual host %s: they share one "
+                            "directory of users, in which a name is one organization's: take two names", entry->org.name,
+                            entry->host, same->host, other->vhost);
     }
     return NULL;
 }
@@ -388,7 +382,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
         oks_org_entry_t *entry;
         if (sc->org_dir && says_nothing(draft)) continue; /* a Location names an organization that has a file */
         error = oks_httpd_complete_org(&entry, sc, draft, pool);
-        if (!error) error = oks_httpd_check_name(sc, entry, pool);
+        if (!error) error = check_name(sc, entry, pool);
         if (error) continue;
         apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
         if (entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) sc->requires_sso = true;
@@ -410,6 +404,12 @@ static const char *start_dir(oks_server_conf_t *sc, apr_pool_t *pool, apr_pool_t
     return error ? error : oks_orgdir_start(sc->dir, strict, ptemp);
 }
 
+static int fail(const server_rec *s, const char *error)
+{
+    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0011: %s", error);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
 {
     oks_server_conf_t *main_conf = oks_httpd_server_conf(main_server);
@@ -423,11 +423,11 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     }
     for (server_rec *s = main_server; s; s = s->next) {
         const char *error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
-        if (!error) error = start_dir(oks_httpd_server_conf(s), pconf, ptemp);
-        if (error) {
-            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0011: %s", error);
-            return HTTP_INTERNAL_SERVER_ERROR;
-        }
+        if (error) return fail(s, error);
+    }
+    for (server_rec *s = main_server; s; s = s->next) { /* files come after all that configuration says */
+        const char *error = start_dir(oks_httpd_server_conf(s), pconf, ptemp);
+        if (error) return fail(s, error);
     }
     our_headers.closed = true;
     return OK;

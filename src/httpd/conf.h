@@ -95,7 +95,7 @@ typedef struct oks_org_entry_t {
     bool signs;                        /* one of them is the signed identity */
     const char *domains_where;         /* "file:line" of OktaSSOEmailDomain, */
     const char *require_where;         /* and of OktaSSORequireSSO */
-    const char *host;                  /* of the identity provider's URLs; NULL: its metadata is a file */
+    const char *host;                  /* of the identity provider's URLs; NULL: its SAML metadata is a file */
     void *batch;                       /* of orgdir.c: what keeps it; NULL: it stays */
 } oks_org_entry_t;
 
@@ -151,8 +151,6 @@ oks_dir_conf_t *oks_httpd_dir_conf(const request_rec *r);
 oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 
 /* check_config: builds every virtual host's organizations; tells what is wrong with file, line and the mend. */
-/* complete.c: may `entry` go by its name in `conf`'s virtual host? The other ones share the directory. What is wrong, or NULL. */
-const char *oks_httpd_check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool);
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 /* oks_header_t: under which names the organization's fields go out. */
 const apr_array_header_t *oks_httpd_org_headers(const oks_org_t *org);

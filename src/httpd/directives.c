@@ -730,7 +730,9 @@ static const char *set_base_url(cmd_parms *cmd, void *dir, const char *text)
 
 static const char *set_org_dir(cmd_parms *cmd, void *dir, const char *path)
 {
-    oks_httpd_server_conf(cmd->server)->org_dir = ap_server_root_relative(cmd->pool, path);
+    char *whole = ap_server_root_relative(cmd->pool, path);
+    for (apr_size_t len = strlen(whole); len > 1 && whole[len - 1] == '/'; len--) whole[len - 1] = '\0';
+    oks_httpd_server_conf(cmd->server)->org_dir = whole;
     return NULL;
 }
 

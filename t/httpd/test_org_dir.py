@@ -47,22 +47,22 @@ class Site:
         self.server.start()
         self.told("resuming normal operations")
 
-    def write(self, name, text):
+    def write(self, name, text, into="orgs"):
         """As an administrator should: beside it, then renamed. An hour old, so that nothing waits for it to settle. Returns when every
         child knows."""
         before = self.news()
-        self.put(name, text)
+        self.put(name, text, into)
         if self.server.process:
             wait_until(lambda: self.news() > before, f"the news of {name}")
 
     def news(self):
         return len(re.findall("OKS003[78]", self.server.log.read_text())) if self.server.log.exists() else 0
 
-    def put(self, name, text):
-        fresh = self.server.dir / f"orgs/.{name}.new"
+    def put(self, name, text, into="orgs"):
+        fresh = self.server.dir / into / f".{name}.new"
         fresh.write_text(text.replace("{dir}", str(self.server.dir)))
         os.utime(fresh, (os.stat(fresh).st_mtime - 3600,) * 2)
-        fresh.rename(self.server.dir / "orgs" / name)
+        fresh.rename(self.server.dir / into / name)
 
     def remove(self, name):
         before = self.news()
@@ -214,6 +214,42 @@ def test_a_domain_that_two_claim_at_start_is_nobodys(httpd, okta):
     assert nobodys()
     site.remove("zed.conf")
     wait_until(lambda: all("/sso/okta/login/acme" in owner() for _ in range(20)), "the one that is left, in every child")
+
+
+def test_a_name_belongs_to_one_virtual_host(httpd, okta):
+    other = """
+Listen 127.0.0.1:{other}
+<VirtualHost 127.0.0.1:{other}>
+    ServerName http://127.0.0.1:{other}
+    OktaSSOOrgDir "{dir}/others"
+    <OktaSSOOrg globex>
+        OktaSSOIdPMetadata "{dir}/idp.xml"
+    </OktaSSOOrg>
+</VirtualHost>
+"""
+    port = harness.free_port()
+    site = Site(httpd, okta, {"acme.conf": ACME}, conf=CONF + other.replace("{other}", str(port)), start=False)
+    site.server.expect("OKS0037")
+    pasted = f"<OktaSSOIdPMetadataXML>\n{(site.server.dir / 'idp.xml').read_text()}\n</OktaSSOIdPMetadataXML>\nOktaSSOSCIMToken sha256:{'ab' * 32}\n"
+    others = site.server.dir / "others"
+    others.mkdir()
+
+    def there(name="acme"):
+        return harness.Browser(port).get(f"/sso/okta/login/{name}").status == 303
+    site.start()
+    site.write("acme.conf", pasted, "others")
+    site.told("others/acme.conf: the virtual host 127.0.0.1:0 has an organization acme, too")
+    site.write("globex.conf", pasted)
+    site.told(f"orgs/globex.conf: the virtual host 127.0.0.1:{port} has an organization globex, too")
+    site.write("acme.conf", ACME + "OktaSSORole boss Everyone\n")
+    assert site.header(site.login(), "X-Remote-Role") == "boss" and not there(), "the owner may change his"
+    assert site.status("/sso/okta/login/globex")[0] == 404 and there("globex")
+    site.server.graceful()
+    assert not there() and site.status("/sso/okta/login/acme")[0] == 404, "nobody can tell whose it was"
+    site.remove("acme.conf")
+    wait_until(lambda: all(there() for _ in range(20)), "the one that waited, in every child")
+    site.write("acme.conf", ACME)
+    assert site.status("/sso/okta/login/acme")[0] == 404 and there()
 
 
 def test_headers_are_fixed_at_start(httpd, okta):
