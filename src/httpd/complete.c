@@ -184,11 +184,11 @@ static const char *complete_headers(oks_org_entry_t *entry, const oks_org_conf_t
     return check_fields(&entry->org, rows, pool);
 }
 
-/* In lower case; NULL: none of the settings is a URL. */
-static const char *host_of(const oks_org_conf_t *conf, apr_pool_t *pool)
+/* In lower case; NULL: not known, of SAML metadata that is a file or pasted. */
+static const char *host_of(const oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool)
 {
-    static const oks_setting_id_t oidc[] = { OKS_SET_ISSUER, OKS_SET_METADATA }, saml[] = { OKS_SET_METADATA, OKS_SET_SIGN_ON_URL };
-    const oks_setting_id_t *ids = conf->set[OKS_SET_CLIENT_ID].text ? oidc : saml;
+    static const oks_setting_id_t ids[] = { OKS_SET_METADATA, OKS_SET_SIGN_ON_URL };
+    if (org->oidc) return org->oidc->host;
     for (int i = 0; i < 2; i++) {
         const char *text = conf->set[ids[i]].text, *mark = text ? strstr(text, "://") : NULL;
         if (!mark) continue;
@@ -240,7 +240,7 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
     org->skew = *(const apr_interval_time_t *)VALUE(conf, CLOCK_SKEW, &default_skew);
     org->unauthorized = *(const oks_unauthorized_t *)VALUE(conf, UNAUTHORIZED, &automatic);
     org->idp_initiated = *(const oks_idp_initiated_t *)VALUE(conf, IDP_INITIATED, &upgrade);
-    entry->host = host_of(conf, pool);
+    entry->host = host_of(org, conf, pool);
     complete_limits(org, VALUE(conf, SESSION, &default_limits));
     complete_demand(org, conf);
     if ((error = complete_local(entry, conf, pool))) return error;
@@ -253,22 +253,16 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
     return complete_headers(entry, conf, pool);
 }
 
-static const char *host_in(const oks_server_conf_t *conf, const char *name)
-{
-    const oks_org_entry_t *entry = conf->orgs ? apr_hash_get(conf->orgs, name, APR_HASH_KEY_STRING) : NULL;
-    return entry ? entry->host : conf->dir ? oks_orgdir_host(conf->dir, name) : NULL;
-}
-
-const char *oks_httpd_check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool)
+/* May it go by its name? The other virtual hosts share the directory of users. */
+static const char *check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool)
 {
     for (const server_rec *s = conf->main_server; s; s = s->next) {
         const oks_server_conf_t *other = oks_httpd_server_conf(s);
-        if (other == conf) continue;
-        const char *host = host_in(other, entry->org.name);
-        if (host && entry->host && strcmp(host, entry->host) != 0)
-            return apr_psprintf(pool, "the organization %s is at %s here and at %s in the virtual host %s: they share one "
-                                "directory of users, in which a name is one organization's: take two names", entry->org.name,
-                                entry->host, host, other->vhost);
+        const oks_org_entry_t *same = other->orgs ? apr_hash_get(other->orgs, entry->org.name, APR_HASH_KEY_STRING) : NULL;
+        if (other == conf || !same || !same->host || !entry->host || strcmp(same->host, entry->host) == 0) continue;
+        return apr_psprintf(pool, "the organization %s is at %s here and at %s in the virtual host %s: they share one "
+                            "directory of users, in which a name is one organization's: take two names", entry->org.name,
+                            entry->host, same->host, other->vhost);
     }
     return NULL;
 }
@@ -280,6 +274,15 @@ static bool is_own_affair(int id)
 {
     return id == OKS_SET_HEADER || id == OKS_SET_UNAUTHORIZED || id == OKS_SET_FORCE_AUTHN || id == OKS_SET_AUTHN_CONTEXT ||
            id == OKS_SET_MAX_AUTHN_AGE;
+}
+
+static bool is_same(const oks_setting_t *one, const oks_setting_t *other)
+{
+    if (!one->lines) return strcmp(one->text, other->text) == 0;
+    if (one->lines->nelts != other->lines->nelts) return false;
+    for (int i = 0; i < one->lines->nelts; i++)
+        if (strcmp(APR_ARRAY_IDX(one->lines, i, const char *), APR_ARRAY_IDX(other->lines, i, const char *)) != 0) return false;
+    return true;
 }
 
 /* What a Location says of its organization, laid over what is known; two that differ are told. */
@@ -299,7 +302,7 @@ static const char *add_location(apr_hash_t *drafts, const oks_dir_conf_t *dir, a
         if (!draft)
             return apr_psprintf(pool, "%s: %s needs OktaSSOOrg NAME in the same section, to say whose setting it is",
                                 own->set[i].where, oks_httpd_setting_directive((oks_setting_id_t)i));
-        if (draft->set[i].text && strcmp(draft->set[i].text, own->set[i].text) != 0)
+        if (draft->set[i].text && !is_same(&draft->set[i], &own->set[i]))
             return apr_psprintf(pool, "%s: %s of the organization %s differs from %s: keep one of them",
                                 own->set[i].where, oks_httpd_setting_directive((oks_setting_id_t)i), dir->org,
                                 draft->set[i].where);
@@ -369,7 +372,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
         oks_org_entry_t *entry;
         if (sc->org_dir && says_nothing(draft)) continue; /* a Location names an organization that has a file */
         error = oks_httpd_complete_org(&entry, sc, draft, pool);
-        if (!error) error = oks_httpd_check_name(sc, entry, pool);
+        if (!error) error = check_name(sc, entry, pool);
         if (error) continue;
         apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
         if (entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) sc->requires_sso = true;
@@ -403,10 +406,10 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     const char *error = NULL;
-    for (server_rec *s = main_server; s && !error; s = s->next) {
+    for (server_rec *s = main_server; s && !error; s = s->next)
         error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
-        if (!error) error = start_dir(oks_httpd_server_conf(s), pconf, ptemp);
-    }
+    for (server_rec *s = main_server; s && !error; s = s->next) /* files come after all that configuration says */
+        error = start_dir(oks_httpd_server_conf(s), pconf, ptemp);
     if (!error) error = oks_httpd_check_required_names(main_server, pconf);
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0011: %s", error);

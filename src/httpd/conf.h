@@ -63,11 +63,14 @@ typedef enum oks_setting_id_t {
     OKS_SET_COUNT_
 } oks_setting_id_t;
 
+#define OKS_SETTING_LINES_MAX 1000 /* of one setting that collects lines, in one place */
+
 typedef struct oks_setting_t {
-    const char *text;  /* as written, NULL: unset */
+    const char *text;  /* as written, NULL: unset; of a setting that collects lines, the first one's */
     const char *where; /* "file:line" */
     const void *value; /* parsed: its type belongs to the setting, see directives.c */
-    apr_array_header_t *list; /* of a setting that collects lines, instead of value */
+    apr_array_header_t *list; /* of a setting that collects lines, instead of value; */
+    apr_array_header_t *lines; /* const char *, their texts */
 } oks_setting_t;
 
 /* One layer of an organization's settings: server, <OktaSSOOrg> section or Location. */
@@ -92,7 +95,7 @@ typedef struct oks_org_entry_t {
     bool signs;                        /* one of them is the signed identity */
     const char *domains_where;         /* "file:line" of OktaSSOEmailDomain, */
     const char *require_where;         /* and of OktaSSORequireSSO */
-    const char *host;                  /* of the identity provider's URLs; NULL: its metadata is a file */
+    const char *host;                  /* of the identity provider's URLs; NULL: its SAML metadata is a file */
     void *batch;                       /* of orgdir.c: what keeps it; NULL: it stays */
 } oks_org_entry_t;
 
@@ -167,7 +170,8 @@ const oks_org_t *oks_httpd_find_requiring(const oks_server_conf_t *conf, apr_poo
 apr_array_header_t *oks_httpd_overlay_headers(const apr_array_header_t *base, const apr_array_header_t *rows,
                                               apr_pool_t *pool);
 
-/* provider.c: a whole file of at most `max` bytes, in `pool`; what is wrong, or NULL. */
+/* provider.c: a whole regular file of at most `max` bytes, in `pool`; what is wrong, or NULL. For all files that configuration
+ * names. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool);
 /* Where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
 const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);

@@ -52,17 +52,22 @@ static const char *store(cmd_parms *cmd, void *dir, oks_setting_id_t id, const v
     return NULL;
 }
 
-/* The rows of a setting that collects lines; this line's text is added to what stands there. */
-static apr_array_header_t *collected(cmd_parms *cmd, void *dir, oks_setting_id_t id, int size)
+/* The rows of a setting that collects lines; this line's text is kept beside them. What is wrong, or NULL. */
+static const char *collect(apr_array_header_t **rows, cmd_parms *cmd, void *dir, oks_setting_id_t id, int size)
 {
     oks_setting_t *setting = &layer(cmd, dir)->set[id];
-    const char *args = cmd->directive->args ? cmd->directive->args : "";
+    const char *text = apr_pstrdup(cmd->pool, cmd->directive->args ? cmd->directive->args : "");
     if (!setting->list) {
         setting->list = apr_array_make(cmd->pool, 4, size);
+        setting->lines = apr_array_make(cmd->pool, 4, sizeof text);
         setting->where = where(cmd);
+        setting->text = text;
     }
-    setting->text = setting->text ? apr_pstrcat(cmd->pool, setting->text, "\n", args, NULL) : apr_pstrdup(cmd->pool, args);
-    return setting->list;
+    if (setting->lines->nelts == OKS_SETTING_LINES_MAX)
+        return apr_psprintf(cmd->pool, "%s stands on more than %d lines", cmd->cmd->name, OKS_SETTING_LINES_MAX);
+    APR_ARRAY_PUSH(setting->lines, const char *) = text;
+    *rows = setting->list;
+    return NULL;
 }
 
 /* What is wrong with a URL that carries what nobody else may read or change, or NULL. */
@@ -185,7 +190,7 @@ static const char *set_client_key(cmd_parms *cmd, void *dir, const char *path, c
 static const char *set_scope(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     const char *scope = "openid";
-    for (int i = 0; i < argc; i++)
+    for (int i = 0; i < argc && strlen(scope) <= 1024; i++)
         if (strcmp(argv[i], "openid") != 0) scope = apr_pstrcat(cmd->pool, scope, " ", argv[i], NULL);
     if (!argc || strlen(scope) > 1024) return "OktaSSOScope takes scopes, such as openid profile email groups; 1024 bytes at most";
     return store(cmd, dir, OKS_SET_SCOPE, scope);
@@ -344,7 +349,9 @@ static const char *set_attribute(cmd_parms *cmd, void *dir, int argc, char *cons
     if (!field_name_ok(argv[0])) return apr_psprintf(cmd->pool, "\"%s\" is no field name: letters, digits and _", argv[0]);
     if (!strcmp(argv[0], "user") || !strcmp(argv[0], "role") || !strcmp(argv[0], "org"))
         return apr_psprintf(cmd->pool, "the field %s is not fed by attributes: see OktaSSOUserField and OktaSSORole", argv[0]);
-    apr_array_header_t *rules = collected(cmd, dir, OKS_SET_ATTRIBUTE, sizeof(oks_attribute_rule_t));
+    apr_array_header_t *rules;
+    const char *error = collect(&rules, cmd, dir, OKS_SET_ATTRIBUTE, sizeof(oks_attribute_rule_t));
+    if (error) return error;
     oks_attribute_rule_t *rule = apr_array_push(rules);
     rule->field = apr_pstrdup(cmd->pool, argv[0]);
     rule->sources = defaults ? defaults : string_list(argc - 1, argv + 1, cmd->pool);
@@ -358,7 +365,9 @@ static const char *set_header(cmd_parms *cmd, void *dir_, const char *name, cons
     if (!oks_header_name_ok(name)) return apr_psprintf(cmd->pool, "\"%s\" is no header name", name);
     oks_header_t row = { apr_pstrdup(cmd->pool, name), oks_header_fold(name, cmd->pool),
                          strcmp(field, "none") ? apr_pstrdup(cmd->pool, field) : NULL, where(cmd) };
-    apr_array_header_t *rows = collected(cmd, dir, OKS_SET_HEADER, sizeof row);
+    apr_array_header_t *rows;
+    const char *error = collect(&rows, cmd, dir, OKS_SET_HEADER, sizeof row);
+    if (error) return error;
     for (int i = 0; i < rows->nelts; i++) {
         const oks_header_t *other = &APR_ARRAY_IDX(rows, i, oks_header_t);
         if (!strcmp(other->folded, row.folded))
@@ -510,7 +519,9 @@ static const char *set_default_role(cmd_parms *cmd, void *dir, const char *role)
 static const char *set_role(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     if (argc < 2) return "OktaSSORole takes a role and the groups that have it: OktaSSORole admin \"Okta-Admins\"";
-    apr_array_header_t *rules = collected(cmd, dir, OKS_SET_ROLE, sizeof(oks_role_rule_t));
+    apr_array_header_t *rules;
+    const char *error = collect(&rules, cmd, dir, OKS_SET_ROLE, sizeof(oks_role_rule_t));
+    if (error) return error;
     oks_role_rule_t *rule = apr_array_push(rules);
     rule->role = apr_pstrdup(cmd->pool, argv[0]);
     rule->groups = string_list(argc - 1, argv + 1, cmd->pool);
@@ -574,7 +585,10 @@ static const char *set_scim_token(cmd_parms *cmd, void *dir, const char *text, c
     unsigned char *digest = apr_palloc(cmd->pool, OKS_SHA256_LEN);
     if (strncasecmp(text, "sha256:", 7) != 0 || !oks_hex_decode_into(digest, OKS_SHA256_LEN, oks_span_z(text + 7)))
         return "OktaSSOSCIMToken takes sha256: and the token's SHA-256 in hexadecimal: printf %s TOKEN | sha256sum";
-    APR_ARRAY_PUSH(collected(cmd, dir, OKS_SET_SCIM_TOKEN, sizeof(const char *)), const char *) = (const char *)digest;
+    apr_array_header_t *tokens;
+    const char *error = collect(&tokens, cmd, dir, OKS_SET_SCIM_TOKEN, sizeof(const char *));
+    if (error) return error;
+    APR_ARRAY_PUSH(tokens, const char *) = (const char *)digest;
     return NULL;
 }
 
@@ -710,7 +724,9 @@ static const char *set_base_url(cmd_parms *cmd, void *dir, const char *text)
 
 static const char *set_org_dir(cmd_parms *cmd, void *dir, const char *path)
 {
-    oks_httpd_server_conf(cmd->server)->org_dir = ap_server_root_relative(cmd->pool, path);
+    char *whole = ap_server_root_relative(cmd->pool, path);
+    for (apr_size_t len = strlen(whole); len > 1 && whole[len - 1] == '/'; len--) whole[len - 1] = '\0';
+    oks_httpd_server_conf(cmd->server)->org_dir = whole;
     return NULL;
 }
 

@@ -12,6 +12,17 @@
 #define SECRET_MAX 1024 /* bytes of a client secret */
 #define DEFAULT_SCOPE "openid profile email groups"
 
+static const char *read_source_file(apr_size_t *len, char *buffer, apr_size_t size, const char *path, apr_pool_t *pool)
+{
+    oks_span_t bytes;
+    const char *error = oks_httpd_read_file(&bytes, path, size, pool);
+    if (error) return error;
+    *len = bytes.len;
+    memcpy(buffer, bytes.ptr, bytes.len);
+    explicit_bzero((char *)(uintptr_t)bytes.ptr, bytes.len);
+    return NULL;
+}
+
 const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size, const char *source, apr_pool_t *pool)
 {
     if (strncmp(source, "env:", 4) == 0) {
@@ -20,14 +31,16 @@ const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size
         memcpy(buffer, env, *len);
         return NULL;
     }
-    const bool exec = strncmp(source, "exec:", 5) == 0;
-    const char *path = exec ? NULL : ap_server_root_relative(pool, source + 5);
-    FILE *stream = exec ? popen(source + 5, "r") : path ? fopen(path, "r") : NULL;
+    if (strncmp(source, "exec:", 5) != 0) {
+        const char *path = ap_server_root_relative(pool, source + 5);
+        return path ? read_source_file(len, buffer, size, path, pool) : "no path";
+    }
+    FILE *stream = popen(source + 5, "r");
     if (!stream) return apr_psprintf(pool, "cannot be read: %s", strerror(errno));
     *len = fread(buffer, 1, size, stream);
     const bool broken = ferror(stream), longer = *len == size && fgetc(stream) != EOF;
-    int status = exec ? pclose(stream) : fclose(stream);
-    if (broken) return "cannot be read to its end: is it a file?";
+    int status = pclose(stream);
+    if (broken) return "cannot be read to its end";
     if (longer) return apr_psprintf(pool, "longer than %" APR_SIZE_T_FMT " bytes", size);
     return status != 0 ? apr_psprintf(pool, "the command ended with status %d", status) : NULL;
 }

@@ -34,7 +34,8 @@ typedef struct file_t {
     apr_ino_t inode;
     char *error;             /* what is wrong with it: malloc */
     bool there, news;        /* news: not logged yet */
-    bool waits;              /* bad only because another one has its name or domain */
+    bool waits;              /* bad only because another one has its name or domain; */
+    bool elsewhere;          /* one of another virtual host */
     bool newcomer;           /* in force since this very scan */
     bool contested;          /* of two that came at once and claim one domain: not in force, but what it claims is nobody's */
 } file_t;
@@ -138,11 +139,33 @@ static void put_in_force(oks_orgdir_t *dir, file_t *file, oks_org_entry_t *entry
     if (entry) oks_httpd_set_domains(dir->domains, entry, entry);
 }
 
-static const char *judge(oks_orgdir_t *dir, const file_t *file, const oks_org_entry_t *entry, apr_pool_t *pool)
+/* The virtual hosts share one directory of users, in which a name is one organization's. What a new file says of its identity
+ * provider proves nothing, since it may bring a token for SCIM: it has no name that another virtual host has. */
+static const char *check_elsewhere(const oks_orgdir_t *dir, const char *name, apr_pool_t *pool)
+{
+    apr_finfo_t info;
+    for (const server_rec *s = dir->conf->main_server; s; s = s->next) {
+        const oks_server_conf_t *other = oks_httpd_server_conf(s);
+        if (other == dir->conf) continue;
+        bool taken = apr_hash_get(other->orgs, name, APR_HASH_KEY_STRING) != NULL;
+        if (!taken && other->org_dir && strcmp(other->org_dir, dir->path) != 0) {
+            const file_t *file = other->dir ? apr_hash_get(other->dir->files, name, APR_HASH_KEY_STRING) : NULL;
+            taken = (file && file->entry) || apr_stat(&info, apr_pstrcat(pool, other->org_dir, "/", name, SUFFIX, NULL),
+                                                      APR_FINFO_TYPE, pool) == APR_SUCCESS;
+        }
+        if (taken)
+            return apr_psprintf(pool, "the virtual host %s has an organization %s, too: they share one directory of users, in "
+                                "which a name is one organization's: take two names", other->vhost, name);
+    }
+    return NULL;
+}
+
+static const char *judge(oks_orgdir_t *dir, file_t *file, const oks_org_entry_t *entry, apr_pool_t *pool)
 {
     if (apr_hash_get(dir->conf->orgs, file->name, APR_HASH_KEY_STRING))
         return apr_psprintf(pool, "the organization %s is defined in httpd's configuration, too: keep one of them", file->name);
-    const char *error = oks_httpd_check_name(dir->conf, entry, pool);
+    const char *error = file->entry ? NULL : check_elsewhere(dir, file->name, pool); /* who is in force may change */
+    file->elsewhere = error != NULL;
     if (error) return error;
     if (file->entry) oks_httpd_set_domains(dir->domains, file->entry, NULL); /* its own may stay */
     error = oks_httpd_check_domains(dir->domains, entry, pool);
@@ -202,7 +225,7 @@ static void read_file(oks_orgdir_t *dir, file_t *file, const apr_finfo_t *info, 
     apr_pool_t *scratch;
     oks_org_entry_t *entry = NULL;
     apr_pool_create(&scratch, pool);
-    file->waits = false;
+    file->waits = file->elsewhere = false;
     const char *error = read_org(&entry, dir, file, batch, scratch);
     file->mtime = info->mtime;
     file->size = info->size;
@@ -232,9 +255,13 @@ static file_t *file_of(oks_orgdir_t *dir, const char *stem)
     return file;
 }
 
-static bool is_changed(const file_t *file, const apr_finfo_t *info)
+/* Has it changed, or has another virtual host given up what it waits for? */
+static bool is_news(const oks_orgdir_t *dir, const seen_t *seen, apr_pool_t *pool)
 {
-    return file->mtime != info->mtime || file->size != info->size || file->inode != info->inode;
+    const file_t *file = seen->file;
+    const apr_finfo_t *info = &seen->info;
+    return file->mtime != info->mtime || file->size != info->size || file->inode != info->inode ||
+           (file->elsewhere && !check_elsewhere(dir, file->name, pool));
 }
 
 /* The organization's name of "NAME.conf"; NULL: not one of ours (an editor's own copy, a README). */
@@ -296,7 +323,7 @@ static void drop_gone(oks_orgdir_t *dir)
             free(file->error);
             file->error = NULL;
             file->mtime = 0;
-            file->waits = false;
+            file->waits = file->elsewhere = false;
             file->news = true;
             dir->version++;
         }
@@ -360,7 +387,7 @@ static void scan(oks_orgdir_t *dir, bool settled, apr_pool_t *pool)
     for (int i = 0; i < all->nelts; i++) {
         const seen_t *seen = &APR_ARRAY_IDX(all, i, seen_t);
         bool fresh = settled && now - seen->info.mtime < SETTLE && seen->info.mtime <= now;
-        if (!is_changed(seen->file, &seen->info)) continue;
+        if (!is_news(dir, seen, pool)) continue;
         if (fresh) dir->unread = true;
         else read_file(dir, seen->file, &seen->info, batch, pool);
         read_waiting(dir, all, batch, pool);
@@ -450,12 +477,6 @@ void oks_orgdir_watch(oks_orgdir_t *dir, apr_pool_t *pool)
 }
 
 /* ---- Looking up ---- */
-
-const char *oks_orgdir_host(const oks_orgdir_t *dir, const char *name)
-{
-    const file_t *file = apr_hash_get(dir->files, name, APR_HASH_KEY_STRING);
-    return file && file->entry ? file->entry->host : NULL;
-}
 
 const oks_org_entry_t *oks_orgdir_find(oks_orgdir_t *dir, oks_span_t name, apr_pool_t *pool)
 {

@@ -22,8 +22,6 @@ const oks_org_entry_t *oks_orgdir_find_issuer(int *count, oks_orgdir_t *dir, con
 const oks_org_entry_t *oks_orgdir_find_requiring(oks_orgdir_t *dir, apr_pool_t *pool);
 bool oks_orgdir_requires(oks_orgdir_t *dir, apr_pool_t *pool);
 
-/* Of the organization of that name: oks_org_entry_t's host. At start, and while another directory's file is read: unlocked. */
-const char *oks_orgdir_host(const oks_orgdir_t *dir, const char *name);
 /* const oks_org_entry_t *, all of them. */
 const apr_array_header_t *oks_orgdir_all(oks_orgdir_t *dir, apr_pool_t *pool);
 /* Moves with each file that is read, or gone. */

@@ -26,41 +26,50 @@ static apr_status_t next_line(void *buffer, apr_size_t size, void *text)
     return APR_SUCCESS;
 }
 
-/* `text` is used up by the reading. */
-static ap_configfile_t *open_text(oks_span_t *text, const char *path, apr_pool_t *pool)
+/* What can stand there: settings of the organization, blank lines, comments, and the tag of pasted metadata. */
+static bool line_ok(const char *line)
 {
-    return ap_pcfg_open_custom(pool, path, text, next_char, next_line, NULL);
+    return !*line || *line == '#' || strncasecmp(line, "OktaSSO", 7) == 0 || strcasecmp(line, "<" OKS_XML_SECTION ">") == 0;
 }
 
-/* Before httpd makes directives of it: some of its own act while they are read, and variables are filled in. What a line is says
- * httpd's reader here as there, so that both agree on where pasted metadata begins and ends. */
-static const char *check_lines(oks_span_t text, const char *path, apr_pool_t *pool)
+/* Before httpd acts on them: some of its directives do so while they are read. httpd's own reader says what a line is; `joined` has
+ * each on a line of its own, under its number, so that nothing is left to be read in another way. */
+static const char *check_lines(struct ap_varbuf *joined, ap_configfile_t *file, apr_pool_t *pool)
 {
     struct ap_varbuf line;
     apr_status_t status;
     bool in_xml = false;
-    if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
-    ap_configfile_t *lines = open_text(&text, path, pool);
+    unsigned number = 0;
     ap_varbuf_init(pool, &line, 1024);
-    while ((status = ap_varbuf_cfg_getline(&line, lines, OKS_ORG_FILE_MAX)) == APR_SUCCESS) {
-        if (strstr(line.buf, "${")) return "${...} cannot stand here";
-        if (in_xml) in_xml = strcasecmp(line.buf, "</" OKS_XML_SECTION ">") != 0;
-        else if (strcasecmp(line.buf, "<" OKS_XML_SECTION ">") == 0) in_xml = true;
-        else if (*line.buf && *line.buf != '#' && strncasecmp(line.buf, "OktaSSO", 7) != 0)
-            return apr_psprintf(pool, "line %d: only OktaSSO... settings of the organization can stand here",
-                                (int)lines->line_number);
+    while ((status = ap_varbuf_cfg_getline(&line, file, 2 * OKS_ORG_FILE_MAX)) == APR_SUCCESS) {
+        const bool continued = ++number < file->line_number;
+        if (strstr(line.buf, "${")) /* httpd would write its own variables there */
+            return apr_psprintf(pool, "line %u: ${...} cannot stand here", file->line_number);
+        if ((in_xml && continued) || (line.strlen && line.buf[line.strlen - 1] == '\\'))
+            return apr_psprintf(pool, "line %u: no backslash can stand at the end of such a line", number);
+        if (!in_xml && !line_ok(line.buf))
+            return apr_psprintf(pool, "line %u: only OktaSSO... settings of the organization can stand here", number);
+        if (strcasecmp(line.buf, in_xml ? "</" OKS_XML_SECTION ">" : "<" OKS_XML_SECTION ">") == 0) in_xml = !in_xml;
+        for (; number < file->line_number; number++) ap_varbuf_strcat(joined, "\n");
+        ap_varbuf_strcat(joined, line.buf);
+        ap_varbuf_strcat(joined, "\n");
     }
-    return APR_STATUS_IS_EOF(status) ? NULL : ap_pcfg_strerror(pool, lines, status);
+    return APR_STATUS_IS_EOF(status) && !line.strlen ? NULL : "its last line is none for httpd";
 }
 
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch)
 {
     ap_directive_t *tree = NULL;
-    const char *error = check_lines(text, path, scratch);
+    struct ap_varbuf joined;
+    if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
+    text = oks_span_z(apr_pstrcat(scratch, oks_span_dup(text, scratch), "\n", NULL)); /* else httpd may lose the last line */
+    ap_varbuf_init(scratch, &joined, text.len);
+    const char *error = check_lines(&joined, ap_pcfg_open_custom(scratch, path, &text, next_char, next_line, NULL), scratch);
     if (error) return error;
+    text = oks_span_z(joined.buf);
     cmd_parms parms = { .override = ACCESS_CONF, .limited = -1, .pool = keep, .temp_pool = scratch, .server = conf->server };
-    parms.config_file = open_text(&text, path, scratch);
+    parms.config_file = ap_pcfg_open_custom(scratch, path, &text, next_char, next_line, NULL);
     error = ap_build_config(&parms, scratch, scratch, &tree);
     if (error) return apr_psprintf(scratch, "line %d: %s", (int)parms.config_file->line_number, error);
     if ((error = oks_httpd_check_section(tree, scratch))) return error;

@@ -13,10 +13,13 @@ const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t 
     apr_size_t len = 0;
     apr_file_t *file;
     apr_finfo_t info;
+    /* Whoever names a FIFO or a device must not have httpd wait for it. */
     apr_status_t status = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY | APR_FOPEN_NONBLOCK, 0, pool);
+    bool regular = false;
     if (status == APR_SUCCESS) {
         status = apr_file_info_get(&info, APR_FINFO_SIZE | APR_FINFO_TYPE, file);
-        if (status == APR_SUCCESS && info.filetype == APR_REG) {
+        regular = status == APR_SUCCESS && info.filetype == APR_REG;
+        if (regular) {
             len = info.size > (apr_off_t)max ? max : (apr_size_t)info.size;
             buffer = apr_palloc(pool, len + 1);
             status = apr_file_read_full(file, buffer, len, &len);
@@ -26,7 +29,7 @@ const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t 
     }
     if (status != APR_SUCCESS)
         return apr_psprintf(pool, "the file %s cannot be read: %s", path, apr_strerror(status, reason, sizeof reason));
-    if (info.filetype != APR_REG) return apr_psprintf(pool, "%s cannot be read: it is no file", path);
+    if (!regular) return apr_psprintf(pool, "%s is no regular file", path);
     if (info.size > (apr_off_t)max) return apr_psprintf(pool, "the file %s is longer than %" APR_SIZE_T_FMT " bytes", path, max);
     *bytes = oks_span(buffer, len);
     return NULL;

@@ -37,10 +37,17 @@ WRONG = {
     "two Locations that disagree": (
         f'<Location "/a">\nOktaSSOOrg acme\n{METADATA}OktaSSOUserField email\n</Location>\n'
         '<Location "/b">\nOktaSSOOrg acme\nOktaSSOUserField name\n</Location>\n', "OktaSSOUserField of the organization acme differs"),
+    "two Locations that disagree in a line": (
+        f'<Location "/a">\nOktaSSOOrg acme\n{METADATA}OktaSSORole boss a\nOktaSSORole boss b\n</Location>\n'
+        '<Location "/b">\nOktaSSOOrg acme\nOktaSSORole boss a\nOktaSSORole boss c\n</Location>\n', "OktaSSORole of the organization acme differs"),
+    "two Locations that disagree in the number of lines": (
+        f'<Location "/a">\nOktaSSOOrg acme\n{METADATA}OktaSSORole boss a\n</Location>\n'
+        '<Location "/b">\nOktaSSOOrg acme\nOktaSSORole boss a\nOktaSSORole boss b\n</Location>\n', "OktaSSORole of the organization acme differs"),
     "a foreign directive in a section": ("<OktaSSOOrg acme>\nRequire all granted\n</OktaSSOOrg>\n", "cannot stand in <OktaSSOOrg>"),
     "a setting without its organization": ('<Location "/">\nOktaSSOSession idle=1h\n</Location>\n', "needs OktaSSOOrg NAME in the same section"),
     "OktaSSOOrg outside a Location": ("OktaSSOOrg acme\n", "belongs into a <Location>"),
     "OktaSSOIdPMetadata unreadable": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "/nowhere/idp.xml"\n</OktaSSOOrg>\n', "/nowhere/idp.xml cannot be read"),
+    "OktaSSOIdPMetadata no file": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "/dev/zero"\n</OktaSSOOrg>\n', "/dev/zero is no regular file"),
     "OktaSSOIdPMetadata no metadata": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "/etc/passwd"\n</OktaSSOOrg>\n', "is not usable"),
     "OktaSSOIdPMetadata over http": ('<OktaSSOOrg acme>\nOktaSSOIdPMetadata "http://acme.okta.com/x"\n</OktaSSOOrg>\n', "must be an https URL"),
     "OktaSSOSPEntityID": ("OktaSSOSPEntityID acme\n", "write https://... or urn:..."),
@@ -156,7 +163,7 @@ def test_a_file_of_keys_is_read_to_its_end_or_not_at_all(httpd):
     (server.dir / "own.keys").write_text("ab" * 32 + "\n# " + "x" * 5000 + "\n" + "cd" * 32 + "\n")
     server.expect("OKS0020", "AH00020")
     done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-X"], env=server.environment, timeout=60, stderr=subprocess.DEVNULL)
-    assert done.returncode != 0 and "own.keys: longer than 4096 bytes" in server.log.read_text()
+    assert done.returncode != 0 and "own.keys is longer than 4096 bytes" in server.log.read_text()
 
 
 def test_disabled_is_unknown(httpd):
@@ -232,7 +239,6 @@ def test_a_state_directory_comes_with_its_parents(httpd):
 
 def test_what_keeps_httpd_from_starting_is_told_at_once(httpd):
     """Before it leaves the terminal, with an exit status."""
-    import subprocess
     server = httpd(ORG + LOCATION, start=False)
     server.expect("OKS0020", "AH00020", "AH00016")
     (server.dir / "broken.keys").write_text("no key\n")
@@ -240,3 +246,12 @@ def test_what_keeps_httpd_from_starting_is_told_at_once(httpd):
     done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, timeout=60, env=harness.environment())
     assert done.returncode != 0 and not (server.dir / "pid").exists()
     assert "OKS0020: cannot start: " in server.log.read_text()
+
+
+def test_a_key_file_that_never_ends_is_told(httpd):
+    server = httpd(ORG + LOCATION, start=False)
+    os.mkfifo(server.dir / "keys")
+    server.configure(f'OktaSSOKeys "file:{server.dir}/keys"\n' + ORG + LOCATION)
+    server.expect("OKS0020", "AH00020", "AH00016")
+    done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, timeout=60, env=harness.environment())
+    assert done.returncode != 0 and f"{server.dir}/keys is no regular file" in server.log.read_text()

@@ -187,18 +187,44 @@ VHOSTS = """
 SECTION = '<OktaSSOOrg acme>\nOktaSSOIdPMetadata "https://%s/app/%s/sso/saml/metadata"\n</OktaSSOOrg>\n'
 
 
-@pytest.mark.parametrize("hosts, good", [(("acme.okta.com", "ACME.okta.com"), True), (("acme.okta.com", "acme-too.okta.com"), False)])
-@pytest.mark.parametrize("files", [False, True], ids=["sections", "files"])
-def test_a_name_is_one_organization_in_all_virtual_hosts(httpd, hosts, good, files):
+OIDC = '<OktaSSOOrg acme>\nOktaSSOIdPMetadata "%s"\nOktaSSOClientID x\nOktaSSOClientSecret y\n</OktaSSOOrg>\n'
+
+
+def in_virtual_hosts(httpd, one, two):
+    """What configtest says of the two; "files": a section of theirs as a file in an OktaSSOOrgDir."""
     server = httpd("", start=False)
-    for name, host in zip(("one", "two"), hosts):
-        text = SECTION % (host, f"exk{name}")
-        if files and name == "two":
+    for name, text in (("one", one), ("two", two)):
+        if text.startswith("files "):
             (server.dir / name).mkdir()
-            (server.dir / name / "acme.conf").write_text(text.split("\n")[1])
+            (server.dir / name / "acme.conf").write_text("\n".join(text.split("\n")[1:-2]))
             text = f'OktaSSOOrgDir "{server.dir}/{name}"'
-        server.values[name] = text
+        server.values[name] = text.replace("{dir}", str(server.dir))
     server.configure(VHOSTS)
-    ok, said = server.configtest()
+    return server.configtest()
+
+
+@pytest.mark.parametrize("one, two, good", [
+    (SECTION % ("acme.okta.com", "exk1"), SECTION % ("ACME.okta.com", "exk2"), True),
+    (SECTION % ("acme.okta.com", "exk1"), SECTION % ("acme-too.okta.com", "exk2"), False),
+    (OIDC % "acme.okta.com", OIDC % "https://ACME.okta.com", True),
+    (OIDC % "acme.okta.com", OIDC % "acme-too.okta.com", False),
+    (OIDC % "acme.okta.com", SECTION % ("acme-too.okta.com", "exk2"), False)], ids=["same", "other", "domains-same", "domains-other", "mixed"])
+def test_a_name_is_one_organization_in_all_virtual_hosts(httpd, one, two, good):
+    ok, said = in_virtual_hosts(httpd, one, two)
     assert ok == good, said
     assert good or "in which a name is one organization's: take two names" in said
+
+
+@pytest.mark.parametrize("one, two", [
+    (SECTION % ("acme.okta.com", "exk1"), "files " + SECTION % ("acme.okta.com", "exk2")),
+    ("files " + SECTION % ("acme.okta.com", "exk1"), SECTION % ("acme.okta.com", "exk2")),
+    ("files " + SECTION % ("acme.okta.com", "exk1"), "files " + SECTION % ("acme.okta.com", "exk2"))], ids=["file-second", "file-first", "two-files"])
+def test_a_file_has_no_name_of_another_virtual_host(httpd, one, two):
+    """Whatever it says of its identity provider: its token for SCIM opens the users of that name."""
+    ok, said = in_virtual_hosts(httpd, one, two)
+    assert not ok and "has an organization acme, too" in said and "in which a name is one organization's: take two names" in said, said
+
+
+def test_one_directory_of_files_is_the_same_organizations_in_two_virtual_hosts(httpd):
+    ok, said = in_virtual_hosts(httpd, "files " + SECTION % ("acme.okta.com", "exk1"), 'OktaSSOOrgDir "{dir}/one//"')
+    assert ok, said

@@ -135,6 +135,7 @@ WRONG = [
     ('OktaSSOIdPMetadata "https://acme.okta.com"', "needs OktaSSOClientID"),
     ('OktaSSOClientID ""', "OktaSSOClientID takes"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "file:/nonexistent"', "OktaSSOClientSecret file:/nonexistent"),
+    ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "file:/dev/zero"', "/dev/zero is no regular file"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "env:OKS_NOT_SET"', "is not set"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret x digest', "and then basic or post"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientKey "/nonexistent.pem"', "OktaSSOClientKey"),

@@ -26,6 +26,7 @@ OktaSSOOrgDir "{dir}/orgs"
 ProxyPass "/" "http://127.0.0.1:{backend}/"
 """
 AMELIA = "amelia.earhart@acme.example"
+PASTED = "<OktaSSOIdPMetadataXML>\n<EntityDescriptor/>\n"
 ACME = 'OktaSSOIdPMetadata "{dir}/idp.xml"\nOktaSSOSPEntityID urn:acme\n'
 
 
@@ -46,22 +47,22 @@ class Site:
         self.server.start()
         self.told("resuming normal operations")
 
-    def write(self, name, text):
+    def write(self, name, text, into="orgs"):
         """As an administrator should: beside it, then renamed. An hour old, so that nothing waits for it to settle. Returns when every
         child knows."""
         before = self.news()
-        self.put(name, text)
+        self.put(name, text, into)
         if self.server.process:
             wait_until(lambda: self.news() > before, f"the news of {name}")
 
     def news(self):
         return len(re.findall("OKS003[78]", self.server.log.read_text())) if self.server.log.exists() else 0
 
-    def put(self, name, text):
-        fresh = self.server.dir / f"orgs/.{name}.new"
+    def put(self, name, text, into="orgs"):
+        fresh = self.server.dir / into / f".{name}.new"
         fresh.write_text(text.replace("{dir}", str(self.server.dir)))
         os.utime(fresh, (os.stat(fresh).st_mtime - 3600,) * 2)
-        fresh.rename(self.server.dir / "orgs" / name)
+        fresh.rename(self.server.dir / into / name)
 
     def remove(self, name):
         before = self.news()
@@ -86,7 +87,7 @@ class Site:
         return dict(answer.json()).get(name) if answer.status == 200 else answer.reason
 
     def told(self, text):
-        wait_until(lambda: text in self.server.log.read_text(), text)
+        wait_until(lambda: self.server.log.exists() and text in self.server.log.read_text(), text)
 
 
 def test_organizations_of_files(httpd, okta):
@@ -150,13 +151,21 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     # httpd's lines, not ours, say where pasted metadata begins and ends: Include acts while it is read.
     ("OktaSSOScope a \\\n<OktaSSOIdPMetadataXML>\nInclude {dir}/orgs/other.conf", "line 3: only OktaSSO... settings"),
     ("<OktaSSOIdPMetadataXML>x>\nInclude {dir}/orgs/other.conf\n</OktaSSOIdPMetadataXML>x>", "line 1: only OktaSSO... settings"),
-    ("<OktaSSOIdPMetadataXML>\n</OktaSSO\\\nIdPMetadataXML>\nInclude {dir}/orgs/other.conf", "line 4: only OktaSSO... settings"),
     ("<OktaSSOIdPMetadataXML>\n\v</OktaSSOIdPMetadataXML>\nInclude {dir}/orgs/other.conf", "line 3: only OktaSSO... settings"),
-], ids=range(24))
+    (PASTED + "</OktaSSOIdPMetadata\\\nXML>\nInclude {dir}/absent", "no backslash can stand at the end of such a line"),
+    (ACME + "# x \\\n<OktaSSOIdPMetadataXML>\nInclude {dir}/absent", "line 5: only OktaSSO... settings"),
+    (ACME + "# x \\\n<OktaSSOIdPMetadataXML>\n<OktaSSOIdPMetadataXML>\n</OktaSSOIdPMetadataXML>\nInclude {dir}/absent", "line 7: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML>junk\nInclude {dir}/absent", "line 1: only OktaSSO... settings"),
+    ("<OktaSSOIdPMetadataXML junk>\nInclude {dir}/absent", "line 1: only OktaSSO... settings"),
+    (PASTED + "</OktaSSOIdPMetadataXML>junk\n</OktaSSOIdPMetadataXML>\nInclude {dir}/absent", "only OktaSSO... settings"),
+    (ACME + "OktaSSOScope a \\ \nInclude {dir}/absent", "line 3: no backslash can stand at the end"),
+    (ACME + "OktaSSOScope a \\\r\n  Include\r\n\tInclude {dir}/absent", "line 5: only OktaSSO... settings"),
+], ids=range(31))
 def test_what_a_file_may_not_say(httpd, okta, text, said):
     site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
     good, told = site.server.configtest()
     assert not good and said in told, told
+    assert "absent" not in told, "read, and only then refused"
     site.server.expect("OKS0037")
     site.start()
     site.told("the organization is unknown")
@@ -170,7 +179,7 @@ def test_a_pipe_that_a_file_names_holds_up_nobody(httpd, okta):
     site.server.expect("OKS0037")
     os.mkfifo(site.server.dir / "pipe", 0o644)
     site.write("acme.conf", 'OktaSSOIdPMetadata "{dir}/pipe"\n')
-    site.told("pipe cannot be read: it is no file")
+    site.told("pipe is no regular file")
     assert site.status("/acme") == (404, "flow.org.unknown") and site.status("/sso/okta/login/other")[0] == 303
 
 
@@ -218,6 +227,42 @@ def test_a_domain_that_two_claim_at_start_is_nobodys(httpd, okta):
     assert nobodys()
     site.remove("zed.conf")
     wait_until(lambda: all("/sso/okta/login/acme" in owner() for _ in range(20)), "the one that is left, in every child")
+
+
+def test_a_name_belongs_to_one_virtual_host(httpd, okta):
+    other = """
+Listen 127.0.0.1:{other}
+<VirtualHost 127.0.0.1:{other}>
+    ServerName http://127.0.0.1:{other}
+    OktaSSOOrgDir "{dir}/others"
+    <OktaSSOOrg globex>
+        OktaSSOIdPMetadata "{dir}/idp.xml"
+    </OktaSSOOrg>
+</VirtualHost>
+"""
+    port = harness.free_port()
+    site = Site(httpd, okta, {"acme.conf": ACME}, conf=CONF + other.replace("{other}", str(port)), start=False)
+    site.server.expect("OKS0037")
+    pasted = f"<OktaSSOIdPMetadataXML>\n{(site.server.dir / 'idp.xml').read_text()}\n</OktaSSOIdPMetadataXML>\nOktaSSOSCIMToken sha256:{'ab' * 32}\n"
+    others = site.server.dir / "others"
+    others.mkdir()
+
+    def there(name="acme"):
+        return harness.Browser(port).get(f"/sso/okta/login/{name}").status == 303
+    site.start()
+    site.write("acme.conf", pasted, "others")
+    site.told("others/acme.conf: the virtual host 127.0.0.1:0 has an organization acme, too")
+    site.write("globex.conf", pasted)
+    site.told(f"orgs/globex.conf: the virtual host 127.0.0.1:{port} has an organization globex, too")
+    site.write("acme.conf", ACME + "OktaSSORole boss Everyone\n")
+    assert site.header(site.login(), "X-Remote-Role") == "boss" and not there(), "the owner may change his"
+    assert site.status("/sso/okta/login/globex")[0] == 404 and there("globex")
+    site.server.graceful()
+    assert not there() and site.status("/sso/okta/login/acme")[0] == 404, "nobody can tell whose it was"
+    site.remove("acme.conf")
+    wait_until(lambda: all(there() for _ in range(20)), "the one that waited, in every child")
+    site.write("acme.conf", ACME)
+    assert site.status("/sso/okta/login/acme")[0] == 404 and there()
 
 
 def test_headers_are_fixed_at_start(httpd, okta):
@@ -270,6 +315,56 @@ def test_metadata_pasted_into_a_file(httpd, okta):
     site.write("acme.conf", f"<OktaSSOIdPMetadataXML>\n{xml}\n</OktaSSOIdPMetadataXML>\nOktaSSOSPEntityID urn:acme\n")
     site.becomes("/acme", 303)
     assert site.header(site.login(), "X-Remote-Org") == "acme"
+
+
+def test_a_file_cannot_show_httpds_environment(httpd, okta):
+    """By way of another file, in which ${VARIABLE} was not looked for."""
+    site = Site(httpd, okta, {"fine.conf": ACME + 'OktaSSODefaultRole \\\n  "guest"\n'}, start=False)
+    site.server.environment = {**site.server.environment, "DB_PASSWORD": "hunter2"}
+    site.start()
+    site.server.expect("OKS0037")
+    included = site.server.dir / "included.txt"
+    included.write_text('OktaSSOSPEntityID "urn:leak:${DB_PASSWORD}"\n')
+    xml = (site.server.dir / "idp.xml").read_text()
+    for name, text in {"closed": f"<OktaSSOIdPMetadataXML>\n{xml}\n</OktaSSOIdPMetadata\\\nXML>\nInclude {included}\n",
+                       "opened": f'OktaSSOIdPMetadata "{{dir}}/idp.xml"\n# x \\\n<OktaSSOIdPMetadataXML>\nInclude {included}\n'}.items():
+        site.write(f"{name}.conf", text)
+        answer = site.server.browser().get(f"/sso/okta/metadata/{name}")
+        assert (answer.status, answer.reason) == (404, "flow.org.unknown") and "hunter2" not in answer.text
+    assert site.status("/sso/okta/login/fine")[0] == 303
+
+
+def test_a_long_file_takes_no_more_memory_than_its_length(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME})
+    site.server.expect("OKS0037")
+
+    def children():
+        """Their memory, in MiB."""
+        return [int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read())[1]) >> 10 for pid in site.server.children()]
+    before = children()
+    site.write("long.conf", ACME + 999 * f"OktaSSORole role {'g' * 480}\n")
+    assert all(site.status("/sso/okta/login/long")[0] == 303 for _ in range(20)), "in force, wherever it was asked for"
+    assert max(children()) - min(before) < 24, (before, children())
+    site.write("long.conf", ACME + 1001 * "OktaSSORole role group\n")
+    site.told("line 1003: OktaSSORole stands on more than 1000 lines")
+
+
+@pytest.mark.parametrize("text", [
+    'OktaSSOIdPMetadata "{fifo}"', 'OktaSSOIdPMetadata "{fifo}"\nOktaSSOClientID c1', ACME + 'OktaSSOSPKey "{fifo}"\nOktaSSOSPCertificate "{fifo}"',
+    'OktaSSOIdPSignOnURL "https://acme.okta.com"\nOktaSSOIdPIssuer urn:x\nOktaSSOIdPCertificate "{fifo}"',
+    'OktaSSOIdPMetadata "https://acme.okta.com"\nOktaSSOClientID c1\nOktaSSOClientKey "{fifo}"'],
+    ids=["metadata", "discovery", "key", "certificate", "client-key"])
+def test_a_fifo_keeps_nobody_waiting(httpd, okta, text):
+    site = Site(httpd, okta, {"acme.conf": ACME})
+    site.server.expect("OKS0037")
+    fifo = site.server.dir / "fifo"
+    os.mkfifo(fifo)
+    fifo.chmod(0o666)
+    site.write("evil.conf", text.replace("{fifo}", str(fifo)))
+    site.told(f"{fifo} is no regular file")
+    assert all(site.status("/sso/okta/login/acme")[0] == 303 for _ in range(12)) and site.status("/sso/okta/login/evil")[0] == 404
+    site.server.graceful()
+    assert site.status("/sso/okta/login/acme")[0] == 303
 
 
 def test_the_virtual_hosts_defaults_hold(httpd, okta):
