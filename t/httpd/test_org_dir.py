@@ -86,7 +86,7 @@ class Site:
         return dict(answer.json()).get(name) if answer.status == 200 else answer.reason
 
     def told(self, text):
-        wait_until(lambda: text in self.server.log.read_text(), text)
+        wait_until(lambda: text in self.server.log_since(0), text)
 
 
 def test_organizations_of_files(httpd, okta):
