@@ -13,17 +13,19 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_child_init(oks_httpd_child_init, NULL, NULL, APR_HOOK_LAST);
 
     ap_hook_post_read_request(oks_httpd_read_request, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_pre_translate_name(oks_httpd_translate, NULL, mappers, APR_HOOK_REALLY_FIRST);
+    ap_hook_pre_translate_name(oks_httpd_pre_translate, NULL, mappers, APR_HOOK_REALLY_FIRST);
     ap_hook_translate_name(oks_httpd_translate, NULL, mappers, APR_HOOK_REALLY_FIRST);
     ap_hook_map_to_storage(oks_httpd_map_to_storage, NULL, mappers, APR_HOOK_REALLY_FIRST);
 
     ap_hook_check_access(oks_httpd_check_access, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_access_ex(oks_httpd_forget_user, NULL, authz_core, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_access_ex(oks_httpd_check_access_ex, authz_core, NULL, APR_HOOK_LAST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(oks_httpd_check_authn, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authz(oks_httpd_check_authz, NULL, authz_core, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     oks_httpd_register_authz(pool);
 
     ap_hook_fixups(oks_httpd_fixup, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_fixups(oks_httpd_fixup_own, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_handler(oks_httpd_handle, NULL, NULL, APR_HOOK_FIRST);
 }
 

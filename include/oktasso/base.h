@@ -90,7 +90,7 @@ bool oks_span_next(oks_span_t *piece, oks_span_t *rest, char separator);
 
 /* ---- Base64 (RFC 4648) ------------------------------------------------------------------------------------ */
 
-/* Section 4 alphabet. Skips blanks, CR and LF (SAML senders wrap lines); padding is needed and checked;
+/* Section 4 alphabet. Skips blanks, tabs, CR and LF (SAML senders wrap lines); padding is needed and checked;
  * anything else is OKS_R_BASE_BASE64_MALFORMED. `bytes` points into `pool`. */
 oks_err_t *oks_base64_decode(oks_span_t *bytes, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
 const char *oks_base64_encode(oks_span_t bytes, apr_pool_t *pool);
@@ -147,7 +147,7 @@ const char *oks_value_sanitize(const char *text, apr_pool_t *pool);
 
 /* The one HTML escaper: & < > " ' become entities. */
 const char *oks_html_escape(const char *text, apr_pool_t *pool);
-/* For one log line: controls and bytes that are not UTF-8 as \xNN, cut to `max` bytes. */
+/* For one log line: controls, backslashes and bytes that are not UTF-8 as \xNN; of more than `max` bytes the first, and "...". */
 const char *oks_log_escape(oks_span_t text, apr_size_t max, apr_pool_t *pool);
 
 /* ---- URLs ------------------------------------------------------------------------------------------------- */
@@ -157,7 +157,7 @@ const char *oks_log_escape(oks_span_t text, apr_size_t max, apr_pool_t *pool);
 /* The return-URL policy, the only one: `raw` must be a path on this origin. One leading '/', no "//" or "/\" at the
  * start, no '\', no control characters, no broken percent-encoding, at most OKS_RETURN_MAX bytes, and no ".." segment;
  * what is not unreserved or a sub-delimiter is percent-encoded again. A fragment is dropped.
- * Else OKS_R_BASE_RETURN_REFUSED. */
+ * Else OKS_R_BASE_RETURN_REFUSED. `path` is in `pool`. */
 oks_err_t *oks_return_path(const char **path, oks_span_t raw, apr_pool_t *pool) OKS_MUST_USE;
 
 typedef struct oks_url_t {
@@ -167,9 +167,10 @@ typedef struct oks_url_t {
     const char *path;   /* from the first '/', query included; "/" when absent */
 } oks_url_t;
 
-/* An absolute http(s) URL without userinfo and fragment; else OKS_R_BASE_URL_MALFORMED. */
+/* An absolute http(s) URL without userinfo and fragment, its parts in `pool`; else OKS_R_BASE_URL_MALFORMED. */
 oks_err_t *oks_url_parse(oks_url_t *url, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
 bool oks_url_is_loopback(const oks_url_t *url); /* localhost, *.localhost, 127.0.0.0/8, ::1 */
+bool oks_url_is_secure(const oks_url_t *url);   /* https, or http for loopback: where messages and credentials may go */
 
 const char *oks_url_encode(const char *text, apr_pool_t *pool); /* all but unreserved (RFC 3986 2.3) */
 

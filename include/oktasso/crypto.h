@@ -1,4 +1,4 @@
-/* crypto: sealing, random bytes, digests and X.509 key containers on OpenSSL. */
+/* crypto: sealing, random bytes, digests, X.509 key containers, keys of our own, JWK and JWS, on OpenSSL. */
 #ifndef OKTASSO_CRYPTO_H
 #define OKTASSO_CRYPTO_H
 
@@ -8,6 +8,7 @@
 oks_err_t *oks_random_bytes(unsigned char *out, apr_size_t len, apr_pool_t *pool) OKS_MUST_USE;
 
 #define OKS_SHA256_LEN 32
+/* Ends the process where OpenSSL has no memory for it, as APR's pools do. */
 void oks_sha256(unsigned char out[OKS_SHA256_LEN], oks_span_t data);
 bool oks_secret_eq(oks_span_t a, oks_span_t b); /* constant time for equal lengths; two empty ones are not equal */
 
@@ -22,14 +23,15 @@ typedef struct oks_keyring_t oks_keyring_t; /* read-only after creation: any thr
 /* One key a line, 64 hexadecimal digits; blank lines and lines that start with '#' are skipped. None, more than
  * OKS_KEYS_MAX, a repeated or a malformed one: OKS_R_CRYPTO_KEYS_MALFORMED. Keys are wiped with `pool`. */
 oks_err_t *oks_keyring_parse(oks_keyring_t **ring, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
-/* A new line for such a file. */
+/* A new line for such a file, its end included. crypto.random.unavailable. */
 oks_err_t *oks_keyring_new_line(const char **line, apr_pool_t *pool) OKS_MUST_USE;
 
-/* Base64url text of the sealed message. `aad` says purpose, cookie name and virtual host (SECURITY.md 11). */
+/* Base64url text, in `pool`, of the sealed message. `aad` says purpose, cookie name and virtual host (SECURITY.md 11).
+ * crypto.random.unavailable, base.internal.error. */
 oks_err_t *oks_seal(const char **text, const oks_keyring_t *ring, oks_span_t aad, oks_span_t plain, apr_pool_t *pool)
     OKS_MUST_USE;
 /* Opens what oks_seal made, into the caller's buffer. The plain length, or -1 for anything else: unknown key,
- * other aad, changed byte, too long for `size` + OKS_SEAL_OVERHEAD. Allocates nothing from a pool. */
+ * other aad, changed byte, too long for `size` or for the 512 bytes that it opens at most. Allocates nothing from a pool. */
 apr_ssize_t oks_unseal_into(unsigned char *out, apr_size_t size, const oks_keyring_t *ring, oks_span_t aad,
                             oks_span_t text);
 /* The same for larger messages, in `pool`: OKS_R_CRYPTO_SEAL_BROKEN. */
@@ -46,7 +48,7 @@ typedef struct oks_cert_t {
     apr_time_t not_before;
     apr_time_t not_after;
     const char *fingerprint; /* SHA-256 of the DER, lower-case hex */
-    oks_span_t der;
+    oks_span_t der;          /* in the pool */
 } oks_cert_t;
 
 /* From DER, from base64 with or without PEM lines (CRLF and blanks allowed).
@@ -67,9 +69,10 @@ typedef struct oks_keypair_t {
 /* From PEM without a passphrase, and a certificate as for oks_cert_parse. crypto.key.malformed, crypto.cert.malformed,
  * crypto.key.weak. */
 oks_err_t *oks_keypair_parse(oks_keypair_t **pair, oks_span_t key, oks_span_t cert, apr_pool_t *pool) OKS_MUST_USE;
-/* A new RSA key and its self-signed certificate, both in one PEM text. Takes a tenth of a second. */
+/* A new RSA key and its self-signed certificate, valid for ten years from `now`, both in one PEM text in `pool`. `name` is ASCII;
+ * of a long one the certificate's common name has the first 64 characters. Takes a tenth of a second. base.internal.error. */
 oks_err_t *oks_keypair_make(const char **pem, const char *name, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
-/* RSASSA-PKCS1-v1_5 with SHA-256. */
+/* RSASSA-PKCS1-v1_5 with SHA-256, in `pool`. base.internal.error. */
 oks_err_t *oks_sign_rsa_sha256(oks_span_t *signature, const oks_keypair_t *pair, oks_span_t message, apr_pool_t *pool)
     OKS_MUST_USE;
 /* RSAES-OAEP without a label (RFC 8017 7.1.2); digests by OpenSSL's names, "SHA1" and "SHA256". Into `out`, of `size` bytes; how
@@ -79,6 +82,7 @@ apr_size_t oks_rsa_oaep_decrypt(unsigned char *out, apr_size_t size, const oks_k
 /* AES as XML Encryption 1.1 5.2 has it: the IV before the text; GCM with its tag after it (gcm), or CBC with padding. The key has
  * 16 or 32 bytes. False when it fails: for CBC that says nothing of who wrote it. */
 bool oks_aes_decrypt(oks_span_t *text, bool gcm, oks_span_t key, oks_span_t sealed, apr_pool_t *pool) OKS_MUST_USE;
+/* In PEM, in `pool`, as OpenSSL writes it. */
 const char *oks_cert_pem(const oks_cert_t *cert, apr_pool_t *pool);
 
 /* ---- JWK and JWS (RFC 7517, 7515, 7518, 8037) on OpenSSL EVP ------------------------------------------------- */
@@ -120,11 +124,11 @@ typedef struct oks_jws_key_t {
 } oks_jws_key_t;
 /* From PEM without a passphrase; kid may be NULL. crypto.key.malformed, crypto.key.weak. */
 oks_err_t *oks_jws_key_parse(oks_jws_key_t **key, oks_span_t pem, const char *kid, apr_pool_t *pool) OKS_MUST_USE;
-/* A new EC P-256 key, in PEM. */
+/* A new EC P-256 key, in PEM, in `pool`. base.internal.error. */
 oks_err_t *oks_jws_key_make(const char **pem, apr_pool_t *pool) OKS_MUST_USE;
-/* Its public half as one JWK object (kty, crv/x/y or n/e, kid, use, alg), JSON text. */
+/* Its public half as one JWK object (kty, crv/x/y or n/e, kid, use, alg), JSON text in `pool`. base.internal.error. */
 oks_err_t *oks_jws_key_jwk(const char **json, const oks_jws_key_t *key, apr_pool_t *pool) OKS_MUST_USE;
-/* A compact JWS; typ is "JWT" unless given. */
+/* A compact JWS in `pool`; typ is "JWT" unless given. base.internal.error. */
 oks_err_t *oks_jws_sign(const char **token, const oks_jws_key_t *key, const char *typ, oks_span_t payload, apr_pool_t *pool)
     OKS_MUST_USE;
 

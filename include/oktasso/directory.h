@@ -224,8 +224,8 @@ oks_err_t *oks_directory_tokens(apr_array_header_t **tokens, oks_directory_t *di
 oks_err_t *oks_directory_token_remove(bool *removed, oks_directory_t *directory, const char *org, const char *id,
                                       apr_pool_t *pool) OKS_MUST_USE;
 
-/* Background work, once a second on each server: reads the change log after *sequence (-1: start at its end) and adds
- * to the counters of what others changed. */
+/* Background work, once a second on each server: reads the change log after *sequence (0: from its start), and adds to the counters
+ * of what others changed; to all of them when what changed cannot be told any more. *sequence must live as long as the counters. */
 oks_err_t *oks_directory_follow(oks_directory_t *directory, int64_t *sequence, apr_pool_t *pool) OKS_MUST_USE;
 /* Removes expired sessions and claims, and change log rows older than ten minutes; bounded work per call. */
 oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;

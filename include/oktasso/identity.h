@@ -13,11 +13,11 @@ typedef struct oks_attribute_t {
 typedef struct oks_identity_t {
     const char *protocol;             /* "saml" or "oidc" */
     const char *issuer;
-    const char *subject;              /* SAML NameID, OIDC sub; never empty */
-    const char *subject_format;       /* SAML NameID Format; the unspecified one when none was sent */
-    const char *assertion_id;         /* one-time value to claim: Assertion ID, OIDC jti or code hash */
+    const char *subject;              /* SAML NameID, OIDC sub; never empty, and what oks_value_sanitize leaves as it is */
+    const char *subject_format;       /* SAML NameID Format, the unspecified one when none was sent; "" of OIDC */
+    const char *assertion_id;         /* one-time value to claim: Assertion ID, or the hash of the OIDC code */
     apr_time_t claim_until;           /* how long the claim has to be remembered, tolerance included */
-    const char *in_response_to;       /* SAML request answered; NULL when the Response was unsolicited */
+    const char *in_response_to;       /* SAML request answered, NULL when the Response was unsolicited; OIDC nonce */
     const char *session_index;        /* or NULL */
     const char *authn_context;        /* AuthnContextClassRef or acr; or NULL */
     apr_time_t authn_instant;         /* 0 when not said */

@@ -14,7 +14,7 @@
  * fit, and half a resource would be written. */
 void oks_json_init(void);
 /* One JSON object (RFC 8259) of at most `max` bytes, in UTF-8, without a repeated name, without NUL, and without a number that
- * overflows. Freed with `pool`. base.json.malformed, base.json.too_large. */
+ * overflows. Freed with `pool`. base.json.malformed, whose detail quotes nothing of the text; base.json.too_large. */
 oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_pool_t *pool) OKS_MUST_USE;
 /* The member when it is a string; NULL when it is absent or something else. It lives as long as the object. */
 const char *oks_json_string(const json_t *object, const char *name);

@@ -6,11 +6,10 @@
 #include "oktasso/base.h"
 #include "oktasso/crypto.h"
 #include "oktasso/identity.h"
-#include "oktasso/json.h"
 
 #define OKS_OIDC_DISCOVERY_MAX (256 * 1024) /* bytes of a discovery document */
 #define OKS_OIDC_ANSWER_MAX (256 * 1024)    /* bytes of a token, userinfo or PAR answer */
-#define OKS_OIDC_SECRET_LEN 43              /* characters of a state's nonce and of a PKCE verifier: 32 bytes in base64url */
+#define OKS_OIDC_CLAIMS_MAX 1000            /* of an ID token, and of userinfo */
 
 /* ---- The provider ---------------------------------------------------------------------------------------------- */
 
@@ -35,7 +34,8 @@ const char *oks_oidc_discovery_url(const char *written, apr_pool_t *pool);
 bool oks_oidc_is_discovery(oks_span_t document);
 
 /* Reads a discovery document that came from `url`. Its issuer plus "/.well-known/openid-configuration" must be that URL,
- * the query apart (OIDC Discovery 4.3); NULL: a file of the administrator's, whose issuer is taken as it is. Endpoints are https.
+ * the query apart (OIDC Discovery 4.3); NULL: a file of the administrator's, whose issuer is taken as it is. Endpoints are https;
+ * on loopback only when `url` is there too, or NULL. All in `pool`.
  * Reasons: oidc.discovery.*, base.json.*. */
 oks_err_t *oks_oidc_discovery_parse(oks_oidc_provider_t **provider, oks_span_t json, const char *url, apr_pool_t *pool)
     OKS_MUST_USE;
@@ -63,7 +63,7 @@ typedef struct oks_oidc_request_t {
     const char *scope;
     const char *state;              /* sealed, base64url: Okta allows alphanumerics and , . _ - */
     const char *nonce;
-    const char *verifier;           /* PKCE; only its S256 challenge is sent */
+    const char *verifier;           /* PKCE, 43 to 128 unreserved characters (RFC 7636 4.1); only its S256 challenge is sent */
     bool form_post;
     const char *prompt;             /* or NULL, and so on below */
     const char *login_hint;
@@ -81,7 +81,7 @@ typedef struct oks_oidc_post_t {
     const char *authorization;      /* the Authorization header's value, or NULL */
 } oks_oidc_post_t;
 
-/* `jti` is fresh and random: of a client assertion, whose aud is the endpoint's URL (OKTA.md B.2.6). */
+/* `jti` is fresh and random: of a client assertion, whose aud is the endpoint's URL (OKTA.md B.2.6). base.internal.error. */
 oks_err_t *oks_oidc_par_post(oks_oidc_post_t **post, const oks_oidc_request_t *request, const char *jti, apr_time_t now,
                              apr_pool_t *pool) OKS_MUST_USE;
 /* The URL to send the browser to, out of the PAR endpoint's answer. Reasons: oidc.error.*, oidc.answer.malformed. */
@@ -94,17 +94,13 @@ oks_err_t *oks_oidc_par_url(const char **url, const oks_oidc_request_t *request,
  * (OKTA.md B.2.3). The description is escaped and cut: it's the operator's detail, never the page's text. */
 oks_err_t *oks_oidc_error(oks_span_t error, oks_span_t description, apr_pool_t *pool) OKS_MUST_USE;
 
-/* A JSON object out of an answer of 200 or 201 that reports no error. Reasons: oidc.error.*, oidc.answer.malformed, base.json.*. */
-oks_err_t *oks_oidc_check_answer(json_t **json, int status, oks_span_t body, apr_pool_t *pool) OKS_MUST_USE;
-/* application/jwt, which a provider may send instead of JSON. */
-bool oks_oidc_is_jwt(const char *content_type);
-
-/* What a code is exchanged with. */
+/* What a code is exchanged with (RFC 6749 4.1.3, RFC 7636 4.5). */
 typedef struct oks_oidc_grant_t {
     oks_span_t code;
     const char *redirect_uri;
     const char *verifier;
 } oks_oidc_grant_t;
+/* `jti` as for oks_oidc_par_post. base.internal.error. */
 oks_err_t *oks_oidc_token_post(oks_oidc_post_t **post, const oks_oidc_provider_t *provider, const oks_oidc_client_t *client,
                                const oks_oidc_grant_t *grant, const char *jti, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 
@@ -136,7 +132,7 @@ oks_err_t *oks_oidc_id_token_verify(oks_identity_t **identity, oks_span_t token,
                                     apr_pool_t *pool) OKS_MUST_USE;
 
 /* Adds what userinfo says and the identity does not have yet; its sub must be the identity's (OIDC Core 5.3.2). JSON, or a
- * signed JWT (application/jwt). Reasons: oidc.userinfo.*, crypto.jws.*, base.json.*. */
+ * signed JWT (application/jwt). Reasons: oidc.userinfo.*, oidc.error.limited, oidc.token.issuer, crypto.jws.*, base.json.*. */
 oks_err_t *oks_oidc_userinfo_merge(oks_identity_t *identity, int status, const char *content_type, oks_span_t body,
                                    const oks_oidc_expect_t *expect, apr_pool_t *pool) OKS_MUST_USE;
 

@@ -12,7 +12,7 @@
 #define OKS_SAML_KEYS_MAX 16                 /* signing certificates of one identity provider */
 
 /* Prepares libxml2 and xmlsec1 for this process: idempotent, harmless where another module did it already, and never
- * undone (SECURITY.md 23). Call in each child before any other function here but oks_saml_metadata_parse. */
+ * undone (SECURITY.md 23). Call in each child before any other function here but oks_saml_metadata_parse. base.internal.error. */
 oks_err_t *oks_saml_init(apr_pool_t *pool) OKS_MUST_USE;
 
 /* One identity provider, out of metadata. Read-only once made. */
@@ -31,7 +31,7 @@ typedef struct oks_saml_idp_t {
 /* Reads an md:EntityDescriptor (or md:EntitiesDescriptor with exactly one IdP) with one IDPSSODescriptor for SAML 2.0
  * (SAML Metadata 2.3, 2.4). Leading blanks and a BOM are tolerated, and so is a certificate that cannot be used beside one
  * that can. Whether it is still valid is for the caller to judge. All in `pool`.
- * Reasons: saml.metadata.*, xml.*. */
+ * Reasons: saml.metadata.*, xml.*, base.time.malformed; crypto.cert.malformed or crypto.key.weak when no certificate is usable. */
 oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_pool_t *pool) OKS_MUST_USE;
 
 typedef struct oks_saml_authn_request_t {
@@ -47,12 +47,12 @@ typedef struct oks_saml_authn_request_t {
 } oks_saml_authn_request_t;
 
 /* The URL to send the browser to: HTTP-Redirect binding, DEFLATE, and with a key the signature over the exact
- * octets of the query (SAML Bindings 3.4.4, 3.4.4.1). */
+ * octets of the query (SAML Bindings 3.4.4, 3.4.4.1). In `pool`, as all below. base.internal.error. */
 oks_err_t *oks_saml_authn_request_url(const char **url, const oks_saml_authn_request_t *request,
                                       const char *relay_state, apr_pool_t *pool) OKS_MUST_USE;
 
 /* The SAMLRequest value of a form to post to the destination: HTTP-POST binding, with a key an enveloped signature (SAML
- * Bindings 3.5.4). */
+ * Bindings 3.5.4). base.internal.error. */
 oks_err_t *oks_saml_authn_request_form(const char **value, const oks_saml_authn_request_t *request, apr_pool_t *pool)
     OKS_MUST_USE;
 
@@ -69,7 +69,7 @@ const char *oks_saml_sp_metadata(const oks_saml_sp_t *sp, apr_pool_t *pool);
 /* The bit of "rsa-sha256" and so on (oks_xml_algorithm_t); 0 for a name that is not known. */
 unsigned oks_saml_algorithm(const char *name);
 
-/* What a Response is judged against. All required but request_id. */
+/* What a Response is judged against. All required but request_id, algorithms and keys. */
 typedef struct oks_saml_expect_t {
     const oks_saml_idp_t *idp;
     const char *const *audiences; /* our entity IDs, NULL-terminated; one must be named by the assertion */
@@ -83,7 +83,8 @@ typedef struct oks_saml_expect_t {
 
 /* Verifies a SAMLResponse form value (base64) and returns what was signed in it, as SECURITY.md 13 to 21 (but the
  * replay claim, which is the directory's). An assertion with an InResponseTo must equal expect->request_id; one
- * without yields identity->in_response_to == NULL, and the caller decides. Reasons: saml.*, xml.*. */
+ * without yields identity->in_response_to == NULL, and the caller decides. The identity is in `pool`. Reasons: saml.*, xml.*,
+ * base.base64.malformed, base.time.malformed. */
 oks_err_t *oks_saml_response_verify(oks_identity_t **identity, oks_span_t base64, const oks_saml_expect_t *expect,
                                     apr_pool_t *pool) OKS_MUST_USE;
 

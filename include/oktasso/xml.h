@@ -14,7 +14,7 @@
 #define OKS_XML_NAMESPACE_MAX 256    /* bytes of a namespace URI: canonical XML repeats it at every use */
 #define OKS_XML_PREFIX_LIST_MAX 256  /* bytes of a PrefixList: each prefix is looked up at every element */
 
-/* Prepares libxml2 and xmlsec1: see oks_saml_init. */
+/* Prepares libxml2 and xmlsec1: see oks_saml_init. base.internal.error. */
 oks_err_t *oks_xml_init(apr_pool_t *pool) OKS_MUST_USE;
 
 /* Parses UTF-8 without DTD, comments and processing instructions; at most `max` bytes. A BOM, leading blanks and an XML
@@ -23,6 +23,7 @@ oks_err_t *oks_xml_init(apr_pool_t *pool) OKS_MUST_USE;
  * relative. */
 oks_err_t *oks_xml_parse(xmlDocPtr *doc, oks_span_t bytes, apr_size_t max, apr_pool_t *pool) OKS_MUST_USE;
 
+/* An element of that namespace and name; NULL is none. */
 bool oks_xml_is(const xmlNode *node, const char *ns, const char *name);
 /* Element children of that name; the first one through `first` (NULL when there is none). */
 int oks_xml_children(xmlNode **first, const xmlNode *parent, const char *ns, const char *name);
@@ -47,7 +48,7 @@ unsigned oks_xml_algorithm(const char *name);
 
 /* Verifies the one ds:Signature child of `element` against any of these certificates (oks_cert_t *), and returns the
  * bytes that were digested: the canonical element without its signature. Parse those, and read nothing else.
- * Reasons: xml.id.malformed, xml.signature.*. */
+ * In `pool`. Reasons: xml.id.*, xml.signature.*. */
 oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, unsigned algorithms,
                           apr_pool_t *pool) OKS_MUST_USE;
 
@@ -58,7 +59,8 @@ oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_
 oks_err_t *oks_xml_decrypt(xmlNode **plain, const xmlNode *element, const apr_array_header_t *keys, bool authentic,
                            apr_pool_t *pool) OKS_MUST_USE;
 
-/* Signs a message of our own, whose root has an ID and Issuer as its first element. */
+/* Signs a message of our own, whose root has an ID and Issuer as its first element: enveloped, RSA-SHA256 (SAML Core 5.4).
+ * The text is in `pool`. Reasons: those of oks_xml_parse, xml.id.malformed, base.internal.error. */
 oks_err_t *oks_xml_sign(oks_span_t *text, oks_span_t xml, const oks_keypair_t *key, apr_pool_t *pool) OKS_MUST_USE;
 
 #endif

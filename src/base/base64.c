@@ -1,6 +1,5 @@
 /* Base64, base64url and hexadecimal: strict, by table. */
-#include <string.h>
-
+#include "base_private.h"
 #include "oktasso/base.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -127,19 +126,11 @@ const char *oks_hex_encode(oks_span_t bytes, apr_pool_t *pool)
     return out;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 bool oks_hex_decode_into(unsigned char *out, apr_size_t size, oks_span_t text)
 {
     if (text.len != size * 2) return false;
     for (apr_size_t i = 0; i < size; i++) {
-        int high = hex_value(text.ptr[2 * i]), low = hex_value(text.ptr[2 * i + 1]);
+        int high = oks_hex_value(text.ptr[2 * i]), low = oks_hex_value(text.ptr[2 * i + 1]);
         if (high < 0 || low < 0) return false;
         out[i] = (unsigned char)(high << 4 | low);
     }

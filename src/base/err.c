@@ -1,6 +1,5 @@
 /* Errors and the list of reasons. */
 #include <stdarg.h>
-#include <string.h>
 
 #include <apr_strings.h>
 

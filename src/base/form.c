@@ -1,17 +1,8 @@
 /* Forms and cookies: (pointer, length) slices; nothing is written into the input (SECURITY.md 3, 4). */
 #include <string.h>
 
-#include <apr_lib.h>
-#include <apr_strings.h>
-
+#include "base_private.h"
 #include "oktasso/base.h"
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c = (char)apr_tolower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static bool decode(oks_span_t *out, oks_span_t text, apr_pool_t *pool)
 {
@@ -21,7 +12,7 @@ static bool decode(oks_span_t *out, oks_span_t text, apr_pool_t *pool)
         if (c == '+') {
             c = ' ';
         } else if (c == '%') {
-            int high = i + 2 < text.len ? hex_value(text.ptr[i + 1]) : -1, low = high < 0 ? -1 : hex_value(text.ptr[i + 2]);
+            int high = i + 2 < text.len ? oks_hex_value(text.ptr[i + 1]) : -1, low = high < 0 ? -1 : oks_hex_value(text.ptr[i + 2]);
             if (low < 0) return false;
             c = (char)(high << 4 | low);
             i += 2;

@@ -44,6 +44,15 @@ static const char *too_much(oks_span_t text)
     return NULL;
 }
 
+/* What and where, but not what stands there, which jansson says after "near": it may be a password or a token (SECURITY.md 34). */
+static oks_err_t *malformed(const json_error_t *error, apr_pool_t *pool)
+{
+    const char *near = strstr(error->text, " near '");
+    apr_size_t len = near ? (apr_size_t)(near - error->text) : strlen(error->text);
+    return oks_err(pool, OKS_R_BASE_JSON_MALFORMED, "%s, line %d, column %d", oks_log_escape(oks_span(error->text, len), 120, pool),
+                   error->line, error->column);
+}
+
 oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_pool_t *pool)
 {
     json_error_t error;
@@ -52,7 +61,7 @@ oks_err_t *oks_json_parse(json_t **object, oks_span_t text, apr_size_t max, apr_
     const char *excess = too_much(text);
     if (excess) return oks_err(pool, OKS_R_BASE_JSON_TOO_LARGE, "too many %s", excess);
     json_t *json = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &error);
-    if (!json) return oks_err(pool, OKS_R_BASE_JSON_MALFORMED, "%s", oks_log_escape(oks_span_z(error.text), 120, pool));
+    if (!json) return malformed(&error, pool);
     apr_pool_cleanup_register(pool, json, release, apr_pool_cleanup_null);
     if (!json_is_object(json)) return oks_err(pool, OKS_R_BASE_JSON_MALFORMED, "not an object");
     *object = json;

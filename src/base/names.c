@@ -1,9 +1,7 @@
 /* Names of organizations, addresses of people, names of header fields. */
 #include <string.h>
 
-#include <apr_lib.h>
-#include <apr_strings.h>
-
+#include "base_private.h"
 #include "oktasso/base.h"
 
 #define LOCAL_PART_MAX 64 /* RFC 5321 4.5.3.1.1 */
@@ -27,8 +25,8 @@ static bool domain_ok(oks_span_t domain)
     while (oks_span_next(&label, &domain, '.')) {
         if (label.len < 1 || label.len > LABEL_MAX || label.ptr[0] == '-' || label.ptr[label.len - 1] == '-') return false;
         for (apr_size_t i = 0; i < label.len; i++) {
-            unsigned char c = (unsigned char)label.ptr[i];
-            if (c < 0x80 && !apr_isalnum(c) && c != '-') return false;
+            char c = label.ptr[i];
+            if ((unsigned char)c < 0x80 && !oks_is_letter(c) && !oks_is_digit(c) && c != '-') return false;
         }
     }
     return true;
@@ -56,7 +54,7 @@ oks_span_t oks_email_domain(oks_span_t email)
 
 bool oks_domain_matches(oks_span_t domain, const char *pattern)
 {
-    if (pattern[0] != '*') return oks_span_case_eq_z(domain, pattern);
+    if (strncmp(pattern, "*.", 2) != 0) return oks_span_case_eq_z(domain, pattern);
     apr_size_t below = strlen(pattern + 1); /* with its dot */
     return domain.len > below && oks_span_case_eq_z(oks_span(domain.ptr + domain.len - below, below), pattern + 1);
 }
@@ -65,7 +63,7 @@ const char *oks_header_fold(const char *name, apr_pool_t *pool)
 {
     char *out = apr_palloc(pool, strlen(name) + 1), *p = out;
     for (; *name; name++)
-        if (apr_isalnum(*name)) *p++ = (char)apr_tolower(*name);
+        if (oks_is_letter(*name) || oks_is_digit(*name)) *p++ = oks_lower(*name);
     *p = '\0';
     return out;
 }
@@ -76,8 +74,8 @@ bool oks_header_name_ok(const char *name)
     apr_size_t len = strlen(name);
     if (len < 1 || len > HEADER_NAME_MAX) return false;
     for (; *name; name++) {
-        if (apr_isalpha(*name)) letter = true;
-        else if (!apr_isdigit(*name) && !strchr("!#$%&'*+-.^_`|~", *name)) return false;
+        if (oks_is_letter(*name)) letter = true;
+        else if (!oks_is_digit(*name) && !strchr("!#$%&'*+-.^_`|~", *name)) return false;
     }
     return letter;
 }

@@ -1,9 +1,9 @@
 /* Slices of bytes that somebody else owns. */
 #include <string.h>
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
+#include "base_private.h"
 #include "oktasso/base.h"
 
 oks_span_t oks_span(const char *ptr, apr_size_t len)
@@ -30,7 +30,7 @@ bool oks_span_case_eq_z(oks_span_t a, const char *text)
 {
     if (!text || strlen(text) != a.len) return false;
     for (apr_size_t i = 0; i < a.len; i++)
-        if (apr_tolower(a.ptr[i]) != apr_tolower(text[i])) return false;
+        if (oks_lower(a.ptr[i]) != oks_lower(text[i])) return false;
     return true;
 }
 

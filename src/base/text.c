@@ -1,4 +1,5 @@
 /* Text that goes out: header values, HTML, log lines. Unicode by utf8proc. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -133,15 +134,14 @@ const char *oks_html_escape(const char *text, apr_pool_t *pool)
 const char *oks_log_escape(oks_span_t text, apr_size_t max, apr_pool_t *pool)
 {
     apr_size_t len = text.len < max ? text.len : max;
-    char *out = apr_palloc(pool, len * 4 + 4), *p = out;
+    char *out = apr_palloc(pool, len * 4 + 1), *p = out;
     for (apr_size_t i = 0; i < len;) {
         utf8proc_int32_t c;
         const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text.ptr + i;
         utf8proc_ssize_t n = utf8proc_iterate(at, (utf8proc_ssize_t)(len - i), &c);
         if (n < 1 || c < ' ' || c == '\\' || value_drops(c)) {
             n = n < 1 ? 1 : n;
-            for (utf8proc_ssize_t k = 0; k < n && p + 4 < out + len * 4 + 4; k++)
-                p += apr_snprintf(p, 5, "\\x%02x", at[k]);
+            for (utf8proc_ssize_t k = 0; k < n; k++) p += apr_snprintf(p, 5, "\\x%02x", at[k]);
         } else {
             memcpy(p, at, (size_t)n), p += n;
         }

@@ -68,16 +68,18 @@ const char *oks_time_format(apr_time_t when, apr_pool_t *pool)
                         t.tm_min, t.tm_sec);
 }
 
+/* From the smallest; of two names the one that is written comes last. */
 static const struct { const char *unit; apr_interval_time_t size; } units[] = {
-    { "ms", 1000 }, { "s", APR_USEC_PER_SEC }, { "m", 60 * APR_USEC_PER_SEC }, { "min", 60 * APR_USEC_PER_SEC },
+    { "ms", 1000 }, { "s", APR_USEC_PER_SEC }, { "min", 60 * APR_USEC_PER_SEC }, { "m", 60 * APR_USEC_PER_SEC },
     { "h", 3600 * APR_USEC_PER_SEC }, { "d", 86400 * APR_USEC_PER_SEC }, { "w", 7 * 86400 * APR_USEC_PER_SEC },
 };
+#define UNITS (sizeof units / sizeof units[0])
 
 oks_err_t *oks_interval_parse(apr_interval_time_t *interval, const char *text, apr_pool_t *pool)
 {
     apr_size_t len = strspn(text, "0123456789");
     apr_int64_t number = len && len < 13 ? apr_strtoi64(text, NULL, 10) : -1;
-    for (apr_size_t i = 0; number >= 0 && i < sizeof units / sizeof units[0]; i++)
+    for (apr_size_t i = 0; number >= 0 && i < UNITS; i++)
         if (strcmp(text + len, units[i].unit) == 0) {
             if (number > INTERVAL_MAX_SECONDS * APR_USEC_PER_SEC / units[i].size)
                 return oks_err(pool, OKS_R_BASE_INTERVAL_MALFORMED, "\"%s\" is more than ten years", text);
@@ -90,10 +92,8 @@ oks_err_t *oks_interval_parse(apr_interval_time_t *interval, const char *text, a
 
 const char *oks_interval_format(apr_interval_time_t interval, apr_pool_t *pool)
 {
-    static const int order[] = { 6, 5, 4, 2, 1, 0 };
-    for (apr_size_t i = 0; i < sizeof order / sizeof order[0]; i++)
-        if (interval && interval % units[order[i]].size == 0)
-            return apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", (apr_int64_t)(interval / units[order[i]].size),
-                                units[order[i]].unit);
+    for (apr_size_t i = UNITS; interval && i-- > 0;)
+        if (interval % units[i].size == 0)
+            return apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", (apr_int64_t)(interval / units[i].size), units[i].unit);
     return "0s";
 }

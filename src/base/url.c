@@ -1,23 +1,17 @@
 /* URLs: the return-URL policy and absolute addresses. No block-list, no regular expression (SECURITY.md 5). */
 #include <string.h>
 
-#include <apr_lib.h>
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
+#include "base_private.h"
 #include "oktasso/base.h"
 
 static const char digits[] = "0123456789ABCDEF";
 
-static bool unreserved(unsigned char c)
+static bool unreserved(char c)
 {
-    return apr_isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c = (char)apr_tolower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return oks_is_letter(c) || oks_is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 const char *oks_url_encode(const char *text, apr_pool_t *pool)
@@ -25,7 +19,7 @@ const char *oks_url_encode(const char *text, apr_pool_t *pool)
     char *out = apr_palloc(pool, strlen(text) * 3 + 1), *p = out;
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        if (unreserved(c)) {
+        if (unreserved(*text)) {
             *p++ = (char)c;
         } else {
             *p++ = '%', *p++ = digits[c >> 4], *p++ = digits[c & 15];
@@ -41,7 +35,7 @@ static bool dot_segment(oks_span_t segment)
     apr_size_t dots = 0, i = 0;
     while (i < segment.len) {
         if (segment.ptr[i] == '.') i++;
-        else if (i + 2 < segment.len && strncasecmp(segment.ptr + i, "%2e", 3) == 0) i += 3;
+        else if (i + 2 < segment.len && apr_cstr_casecmpn(segment.ptr + i, "%2e", 3) == 0) i += 3;
         else return false;
         dots++;
     }
@@ -61,14 +55,14 @@ static apr_size_t copy_encoded(char **p, oks_span_t raw, apr_size_t i)
 {
     unsigned char c = (unsigned char)raw.ptr[i];
     if (c == '%') {
-        int high = i + 2 < raw.len ? hex_value(raw.ptr[i + 1]) : -1, low = high < 0 ? -1 : hex_value(raw.ptr[i + 2]);
+        int high = i + 2 < raw.len ? oks_hex_value(raw.ptr[i + 1]) : -1, low = high < 0 ? -1 : oks_hex_value(raw.ptr[i + 2]);
         unsigned byte = (unsigned)(high * 16 + low);
         if (low < 0 || byte < 0x20 || byte == 0x7f || byte == '\\') return 0;
         *(*p)++ = '%', *(*p)++ = digits[byte >> 4], *(*p)++ = digits[byte & 15];
         return 3;
     }
     if (c < 0x20 || c == 0x7f || c == '\\') return 0;
-    if (unreserved(c) || strchr("!$&'()*+,;=:@/?", c)) {
+    if (unreserved(raw.ptr[i]) || strchr("!$&'()*+,;=:@/?", c)) {
         *(*p)++ = (char)c;
     } else {
         *(*p)++ = '%', *(*p)++ = digits[c >> 4], *(*p)++ = digits[c & 15];
@@ -114,7 +108,7 @@ static bool split_authority(oks_url_t *url, oks_span_t authority, apr_pool_t *po
         if (port.len < 1 || port.len > 5) return false;
         url->port = 0;
         for (apr_size_t i = 0; i < port.len; i++) {
-            if (!apr_isdigit(port.ptr[i])) return false;
+            if (!oks_is_digit(port.ptr[i])) return false;
             url->port = url->port * 10 + (port.ptr[i] - '0');
         }
         if (url->port < 1 || url->port > 65535) return false;
@@ -124,11 +118,12 @@ static bool split_authority(oks_url_t *url, oks_span_t authority, apr_pool_t *po
         host = oks_span(host.ptr + 1, host.len - 2);
     }
     if (host.len < 1 || host.len > 255) return false;
-    for (apr_size_t i = 0; i < host.len; i++)
-        if (!(literal ? apr_isxdigit(host.ptr[i]) || strchr(":.", host.ptr[i])
-                      : apr_isalnum(host.ptr[i]) || strchr("-._", host.ptr[i]))) return false;
     char *copy = oks_span_dup(host, pool);
-    for (char *p = copy; *p; p++) *p = (char)apr_tolower(*p);
+    for (char *p = copy; *p; p++) {
+        if (!(literal ? oks_hex_value(*p) >= 0 || strchr(":.", *p) : oks_is_letter(*p) || oks_is_digit(*p) || strchr("-._", *p)))
+            return false;
+        *p = oks_lower(*p);
+    }
     url->host = copy;
     return true;
 }
@@ -137,10 +132,10 @@ oks_err_t *oks_url_parse(oks_url_t *url, oks_span_t text, apr_pool_t *pool)
 {
     oks_span_t rest;
     memset(url, 0, sizeof *url);
-    if (text.len > 8 && strncasecmp(text.ptr, "https://", 8) == 0) {
+    if (text.len > 8 && apr_cstr_casecmpn(text.ptr, "https://", 8) == 0) {
         url->scheme = "https", url->port = 443;
         rest = oks_span(text.ptr + 8, text.len - 8);
-    } else if (text.len > 7 && strncasecmp(text.ptr, "http://", 7) == 0) {
+    } else if (text.len > 7 && apr_cstr_casecmpn(text.ptr, "http://", 7) == 0) {
         url->scheme = "http", url->port = 80;
         rest = oks_span(text.ptr + 7, text.len - 7);
     } else {
@@ -168,4 +163,9 @@ bool oks_url_is_loopback(const oks_url_t *url)
     if (len > 10 && strcmp(url->host + len - 10, ".localhost") == 0) return true;
     if (strncmp(url->host, "127.", 4) != 0) return false;
     return strspn(url->host, "0123456789.") == len; /* 127.evil.example is a name, not an address */
+}
+
+bool oks_url_is_secure(const oks_url_t *url)
+{
+    return strcmp(url->scheme, "https") == 0 || oks_url_is_loopback(url);
 }

@@ -13,13 +13,13 @@ static apr_status_t free_x509(void *x509)
     return APR_SUCCESS;
 }
 
-/* DER of a certificate given as DER, PEM or bare base64. */
+/* DER, in `pool`, of a certificate given as DER, PEM or bare base64. */
 static oks_err_t *to_der(oks_span_t *der, oks_span_t text, apr_pool_t *pool)
 {
     static const char begin[] = "-----BEGIN CERTIFICATE-----", end[] = "-----END CERTIFICATE-----";
     /* A SEQUENCE with a long-form length: no text starts so. */
     if (text.len > 2 && (unsigned char)text.ptr[0] == 0x30 && (unsigned char)text.ptr[1] >= 0x80) {
-        *der = text;
+        *der = oks_span(apr_pmemdup(pool, text.ptr, text.len), text.len);
         return NULL;
     }
     text = oks_span_trim(text);

@@ -1,4 +1,5 @@
 /* JSON Web Keys: sets of public keys (RFC 7517), and keys of our own. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>

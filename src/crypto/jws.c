@@ -1,6 +1,7 @@
 /* JSON Web Signatures in the compact form (RFC 7515). The key decides what may be verified with it, never the token. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 #include <openssl/bn.h>
 #include <openssl/ec.h>
@@ -40,8 +41,8 @@ static oks_err_t *check_header(const json_t *header, const char *typ, apr_pool_t
     if ((kid && !json_is_string(kid)) || (said && !json_is_string(said)))
         return oks_err(pool, OKS_R_CRYPTO_JWS_HEADER, "kid or typ is no string");
     const char *type = json_string_value(said);
-    if (type && strncasecmp(type, "application/", 12) == 0) type += 12;
-    if (typ ? !type || strcasecmp(type, typ) != 0 : type && strcasecmp(type, "JWT") != 0)
+    if (type && apr_cstr_casecmpn(type, "application/", 12) == 0) type += 12;
+    if (typ ? !type || apr_cstr_casecmp(type, typ) != 0 : type && apr_cstr_casecmp(type, "JWT") != 0)
         return oks_err(pool, OKS_R_CRYPTO_JWS_HEADER, "typ \"%s\"", oks_log_escape(oks_span_z(type), 60, pool));
     return NULL;
 }
@@ -79,12 +80,13 @@ static bool to_der(oks_span_t *signature, int half, apr_pool_t *pool)
     ECDSA_SIG *pair = ECDSA_SIG_new();
     BIGNUM *r = BN_bin2bn((const unsigned char *)signature->ptr, half, NULL);
     BIGNUM *s = BN_bin2bn((const unsigned char *)signature->ptr + half, half, NULL);
-    int len = pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1 ? i2d_ECDSA_SIG(pair, &der) : -1;
-    if (len <= 0) return false; /* out of memory alone */
-    *signature = oks_span(apr_pmemdup(pool, der, (apr_size_t)len), (apr_size_t)len);
+    bool ok = pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1; /* the pair's from here on */
+    int len = ok ? i2d_ECDSA_SIG(pair, &der) : -1;
+    if (len > 0) *signature = oks_span(apr_pmemdup(pool, der, (apr_size_t)len), (apr_size_t)len);
     OPENSSL_free(der);
     ECDSA_SIG_free(pair);
-    return true;
+    if (!ok) BN_free(r), BN_free(s);
+    return len > 0;
 }
 
 static bool signature_ok(const oks_jwk_t *key, int row, oks_span_t signed_text, oks_span_t signature, apr_pool_t *pool)

@@ -2,8 +2,6 @@
 #ifndef OKTASSO_JWS_PRIVATE_H
 #define OKTASSO_JWS_PRIVATE_H
 
-#include <stdlib.h>
-
 #include <openssl/evp.h>
 
 #include "oktasso/crypto.h"

@@ -35,7 +35,7 @@ oks_err_t *oks_key_judge(const EVP_PKEY *key, apr_pool_t *pool)
 /* No terminal to ask on: a key that is locked is refused. */
 static int no_passphrase(char *buffer, int size, int writing, void *baton)
 {
-    return 0;
+    return -1;
 }
 
 oks_err_t *oks_key_read(EVP_PKEY **pkey, oks_span_t pem, apr_pool_t *pool)

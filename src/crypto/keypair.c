@@ -10,6 +10,7 @@
 #include "key_private.h"
 
 #define KEY_BITS 2048
+#define COMMON_NAME_MAX 64 /* RFC 5280 A.1 (ub-common-name); OpenSSL refuses more */
 #define CERT_DAYS 3650 /* a key container: Okta does not ask when it ends, and a rollover is the administrator's wish */
 
 oks_err_t *oks_keypair_parse(oks_keypair_t **pair, oks_span_t key, oks_span_t cert, apr_pool_t *pool)
@@ -30,10 +31,11 @@ static bool fill_certificate(X509 *x509, EVP_PKEY *pkey, const char *name, apr_t
 {
     time_t start = (time_t)apr_time_sec(now);
     X509_NAME *subject = X509_get_subject_name(x509);
+    int name_len = (int)strnlen(name, COMMON_NAME_MAX);
     return X509_set_version(x509, X509_VERSION_3) == 1 && ASN1_INTEGER_set(X509_get_serialNumber(x509), 1) == 1 &&
            X509_time_adj_ex(X509_getm_notBefore(x509), 0, 0, &start) &&
            X509_time_adj_ex(X509_getm_notAfter(x509), CERT_DAYS, 0, &start) &&
-           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1 &&
+           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, name_len, -1, 0) == 1 &&
            X509_set_issuer_name(x509, subject) == 1 && X509_set_pubkey(x509, pkey) == 1 && X509_sign(x509, pkey, EVP_sha256()) > 0;
 }
 

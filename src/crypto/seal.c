@@ -1,5 +1,5 @@
 /* Random bytes, digests and sealing by AES-256-GCM. */
-#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_strings.h>
@@ -8,26 +8,25 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
-#include "oktasso/crypto.h"
+#include "known_private.h"
 
 #define VERSION 1
 #define ID_LEN 4
 #define NONCE_LEN 12
 #define TAG_LEN 16
 #define HEAD_LEN (1 + ID_LEN)
-#define READY_CONTEXTS 8          /* keyed contexts kept per key, so that a request need not expand the key */
-#define UNSEAL_TEXT_MAX 512       /* what oks_unseal_into decodes on its stack */
+#define UNSEAL_INTO_MAX 512       /* bytes that oks_unseal_into decodes on its stack */
 
 typedef struct ring_key_t {
     unsigned char bytes[OKS_KEY_LEN];
     unsigned char id[ID_LEN];
-    _Atomic(EVP_CIPHER_CTX *) ready[READY_CONTEXTS]; /* each slot is taken and given back by exchange */
 } ring_key_t;
 
 struct oks_keyring_t {
     EVP_CIPHER *cipher;
     int count;
-    ring_key_t *keys; /* contexts are a cache, not state: the ring reads as constant */
+    ring_key_t *keys;
+    oks_known_t *known; /* a cache, not state: the ring reads as constant */
 };
 
 oks_err_t *oks_random_bytes(unsigned char *out, apr_size_t len, apr_pool_t *pool)
@@ -38,7 +37,8 @@ oks_err_t *oks_random_bytes(unsigned char *out, apr_size_t len, apr_pool_t *pool
 
 void oks_sha256(unsigned char out[OKS_SHA256_LEN], oks_span_t data)
 {
-    SHA256((const unsigned char *)data.ptr, data.len, out);
+    /* What is no digest would be a key that no claim and no token is found by. */
+    if (!SHA256((const unsigned char *)data.ptr, data.len, out)) abort();
 }
 
 bool oks_secret_eq(oks_span_t a, oks_span_t b)
@@ -49,11 +49,7 @@ bool oks_secret_eq(oks_span_t a, oks_span_t b)
 static apr_status_t wipe_ring(void *data)
 {
     oks_keyring_t *ring = data;
-    for (int i = 0; i < ring->count; i++) {
-        for (int k = 0; k < READY_CONTEXTS; k++)
-            EVP_CIPHER_CTX_free(atomic_exchange(&ring->keys[i].ready[k], NULL));
-        OPENSSL_cleanse(ring->keys[i].bytes, OKS_KEY_LEN);
-    }
+    for (int i = 0; i < ring->count; i++) OPENSSL_cleanse(ring->keys[i].bytes, OKS_KEY_LEN);
     EVP_CIPHER_free(ring->cipher);
     return APR_SUCCESS;
 }
@@ -81,6 +77,7 @@ oks_err_t *oks_keyring_parse(oks_keyring_t **ring, oks_span_t text, apr_pool_t *
     oks_keyring_t *made = apr_pcalloc(pool, sizeof *made);
     oks_span_t line;
     made->keys = apr_pcalloc(pool, OKS_KEYS_MAX * sizeof *made->keys);
+    made->known = oks_known_make(pool);
     made->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     apr_pool_cleanup_register(pool, made, wipe_ring, apr_pool_cleanup_null);
     if (!made->cipher) return oks_err(pool, OKS_R_INTERNAL, "OpenSSL offers no AES-256-GCM");
@@ -131,61 +128,39 @@ oks_err_t *oks_seal(const char **text, const oks_keyring_t *ring, oks_span_t aad
     return NULL;
 }
 
-/* A context with the key already expanded: a kept one, or a new one. */
-static EVP_CIPHER_CTX *take_context(const oks_keyring_t *ring, ring_key_t *key)
-{
-    for (int i = 0; i < READY_CONTEXTS; i++) {
-        if (!atomic_load_explicit(&key->ready[i], memory_order_relaxed)) continue;
-        EVP_CIPHER_CTX *ctx = atomic_exchange(&key->ready[i], NULL);
-        if (ctx) return ctx;
-    }
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    if (ctx && EVP_DecryptInit_ex2(ctx, ring->cipher, key->bytes, NULL, NULL) != 1) {
-        EVP_CIPHER_CTX_free(ctx);
-        return NULL;
-    }
-    return ctx;
-}
-
-static void give_context(ring_key_t *key, EVP_CIPHER_CTX *ctx)
-{
-    for (int i = 0; i < READY_CONTEXTS; i++) {
-        EVP_CIPHER_CTX *empty = NULL;
-        if (atomic_load_explicit(&key->ready[i], memory_order_relaxed)) continue;
-        if (atomic_compare_exchange_strong(&key->ready[i], &empty, ctx)) return;
-    }
-    EVP_CIPHER_CTX_free(ctx);
-}
-
 /* The plain length, or -1. `out` must hold len - OKS_SEAL_OVERHEAD bytes. */
 static apr_ssize_t open_message(unsigned char *out, const oks_keyring_t *ring, oks_span_t aad,
                                 const unsigned char *message, apr_size_t len)
 {
-    ring_key_t *key = NULL;
+    const ring_key_t *key = NULL;
     if (len < OKS_SEAL_OVERHEAD || message[0] != VERSION) return -1;
     for (int i = 0; i < ring->count && !key; i++)
         if (memcmp(ring->keys[i].id, message + 1, ID_LEN) == 0) key = &ring->keys[i];
-    EVP_CIPHER_CTX *ctx = key ? take_context(ring, key) : NULL;
+    EVP_CIPHER_CTX *ctx = key ? EVP_CIPHER_CTX_new() : NULL;
     if (!ctx) return -1;
     const unsigned char *nonce = message + HEAD_LEN, *body = nonce + NONCE_LEN;
     int plain_len = (int)(len - OKS_SEAL_OVERHEAD), n;
     unsigned char tag[TAG_LEN];
     memcpy(tag, body + plain_len, TAG_LEN);
-    bool ok = EVP_DecryptInit_ex2(ctx, NULL, NULL, nonce, NULL) == 1 && crypt_gcm(ctx, out, body, plain_len, aad, message) &&
+    bool ok = EVP_DecryptInit_ex2(ctx, ring->cipher, key->bytes, nonce, NULL) == 1 &&
+              crypt_gcm(ctx, out, body, plain_len, aad, message) &&
               EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1 &&
               EVP_DecryptFinal_ex(ctx, out + plain_len, &n) == 1;
-    if (ok) give_context(key, ctx);
-    else EVP_CIPHER_CTX_free(ctx); /* a context that failed is not used again */
+    EVP_CIPHER_CTX_free(ctx);
     return ok ? plain_len : -1;
 }
 
 apr_ssize_t oks_unseal_into(unsigned char *out, apr_size_t size, const oks_keyring_t *ring, oks_span_t aad,
                             oks_span_t text)
 {
-    unsigned char message[UNSEAL_TEXT_MAX];
+    unsigned char message[UNSEAL_INTO_MAX];
+    apr_ssize_t plain_len = oks_known_get(out, size, ring->known, aad, text);
+    if (plain_len >= 0) return plain_len;
     apr_ssize_t len = oks_base64url_decode_into(message, sizeof message, text);
     if (len < OKS_SEAL_OVERHEAD || (apr_size_t)len > size + OKS_SEAL_OVERHEAD) return -1;
-    return open_message(out, ring, aad, message, (apr_size_t)len);
+    plain_len = open_message(out, ring, aad, message, (apr_size_t)len);
+    if (plain_len >= 0) oks_known_put(ring->known, aad, text, oks_span((char *)out, (apr_size_t)plain_len));
+    return plain_len;
 }
 
 oks_err_t *oks_unseal(oks_span_t *plain, const oks_keyring_t *ring, oks_span_t aad, oks_span_t text, apr_pool_t *pool)
@@ -202,12 +177,7 @@ oks_err_t *oks_unseal(oks_span_t *plain, const oks_keyring_t *ring, oks_span_t a
 
 bool oks_seal_is_current(const oks_keyring_t *ring, oks_span_t text)
 {
-    oks_span_t message;
-    apr_pool_t *own;
-    bool current = false;
-    if (apr_pool_create(&own, NULL) != APR_SUCCESS) return false;
-    if (!oks_base64url_decode(&message, text, own))
-        current = message.len > HEAD_LEN && memcmp(message.ptr + 1, ring->keys[0].id, ID_LEN) == 0;
-    apr_pool_destroy(own);
-    return current;
+    unsigned char start[HEAD_LEN + 1]; /* eight characters: four are three bytes */
+    return text.len >= 8 && oks_base64url_decode_into(start, sizeof start, oks_span(text.ptr, 8)) == sizeof start &&
+           memcmp(start + 1, ring->keys[0].id, ID_LEN) == 0;
 }

@@ -7,6 +7,7 @@
 #include "directory_private.h"
 
 #define CHANGES_KEPT apr_time_from_sec(600)
+#define FOLLOW_MAX OKS_COUNTERS /* changes that are read one by one: more of them move about every counter */
 
 /* ---- Schema ---- */
 
@@ -232,24 +233,36 @@ typedef struct follow_work_t {
     oks_counters_t *counters;
 } follow_work_t;
 
-/* The first bytes of an id or hash lead to its counter: see counters.c. */
+/* The changes above *work->sequence up to `last`: how many there are. The first bytes of an id or hash lead to its counter: see
+ * cache.c. */
+static oks_err_t *read_changes(int64_t *read, const follow_work_t *work, int64_t last, oks_conn_t *conn, apr_pool_t *pool)
+{
+    oks_rows_t *results;
+    *read = 0;
+    if (last <= *work->sequence || last - *work->sequence > FOLLOW_MAX) return NULL;
+    OKS_TRY(oks_conn_select(&results, conn, OKS_S_CHANGES_BETWEEN,
+                            OKS_ARGS(oks_directory_number(*work->sequence, pool), oks_directory_number(last, pool)), pool));
+    for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL; ++*read) {
+        oks_id_t id;
+        oks_span_t hash = oks_span_z(oks_conn_text(conn, row, 0));
+        if (hash.len >= 2 * OKS_ID_LEN && oks_hex_decode_into(id.bytes, OKS_ID_LEN, oks_span(hash.ptr, 2 * OKS_ID_LEN)))
+            oks_counter_add(work->counters, oks_counter_of_session(&id));
+    }
+    return NULL;
+}
+
+/* The numbers have no gaps. So a missing row was swept before it was read here, by a server that was faster; and a number that goes
+ * back is another database's, of a backup perhaps. What changed is not known then, and nothing in memory counts as true. */
 static oks_err_t *follow(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     const follow_work_t *work = baton;
-    oks_rows_t *results;
     const char *head;
+    int64_t read;
     OKS_TRY(oks_conn_value(&head, conn, oks_directory_sql[OKS_S_CHANGE_HEAD], pool));
     int64_t last = head ? apr_strtoi64(head, NULL, 10) : 0;
-    if (*work->sequence >= 0 && last > *work->sequence) {
-        OKS_TRY(oks_conn_select(&results, conn, OKS_S_CHANGES_BETWEEN,
-                                OKS_ARGS(oks_directory_number(*work->sequence, pool), oks_directory_number(last, pool)), pool));
-        for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
-            oks_id_t id;
-            oks_span_t hash = oks_span_z(oks_conn_text(conn, row, 0));
-            if (hash.len >= 2 * OKS_ID_LEN && oks_hex_decode_into(id.bytes, OKS_ID_LEN, oks_span(hash.ptr, 2 * OKS_ID_LEN)))
-                oks_counter_add(work->counters, oks_counter_of_session(&id));
-        }
-    }
+    OKS_TRY(read_changes(&read, work, last, conn, pool));
+    if (read != last - *work->sequence)
+        for (uint32_t i = 0; i < OKS_COUNTERS; i++) oks_counter_add(work->counters, i);
     *work->sequence = last;
     return NULL;
 }

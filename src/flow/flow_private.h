@@ -3,6 +3,7 @@
 #define OKTASSO_FLOW_PRIVATE_H
 
 #include "oktasso/flow.h"
+#include "oktasso/json.h"
 
 /* ---- answer.c: answers and cookies ---- */
 

@@ -65,6 +65,11 @@ static const oks_attribute_rule_t *find_rule(const oks_org_t *org, const char *f
     return NULL;
 }
 
+bool oks_flow_has_field(const oks_org_t *org, const char *field)
+{
+    return find_rule(org, field) != NULL;
+}
+
 /* The first value that is not empty, or "". */
 static const char *first_value(const oks_org_t *org, const char *field, const oks_identity_t *identity, apr_pool_t *pool)
 {

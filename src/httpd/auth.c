@@ -62,10 +62,14 @@ static const oks_org_t *find_org(request_rec *r, const oks_flow_t *flow, oks_err
     return note->org;
 }
 
+/* What the Location says, else its organization; but of `*` the visitor chooses the organization, and with it nobody opens the
+ * Location. */
 static oks_unauthorized_t mode_of(request_rec *r, const oks_org_t *org)
 {
     const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
-    return dir->unauthorized ? *dir->unauthorized : org ? org->unauthorized : OKS_UNAUTHORIZED_AUTO;
+    if (dir->unauthorized) return *dir->unauthorized;
+    if (!org || (oks_httpd_is_any_org(dir->org) && org->unauthorized == OKS_UNAUTHORIZED_PASS)) return OKS_UNAUTHORIZED_AUTO;
+    return org->unauthorized;
 }
 
 /* What the Location says, else the organization; NULL when nothing is demanded. */
@@ -165,6 +169,14 @@ static bool admits_nobody(request_rec *r)
     r->log = log;
     r->user = NULL;
     return status == OK;
+}
+
+/* Under our AuthType nobody else says who the visitor is: mod_authz_core admits whom it finds in r->user, and SSLUserName puts a
+ * certificate's name there, verified or not. */
+int oks_httpd_forget_user(request_rec *r)
+{
+    if (r->user && is_ours(r) && !oks_httpd_note(r)->pass) r->user = NULL;
+    return DECLINED;
 }
 
 /* Runs after mod_authz_core's, which has declined for want of a user. Own URLs go on without one; and so does optional

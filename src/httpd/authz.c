@@ -1,6 +1,7 @@
 /* Require okta-org, okta-group, okta-role, okta-attribute. */
 #include <string.h>
 
+#include <apr_hash.h>
 #include <apr_strings.h>
 
 #include "module.h"
@@ -58,6 +59,58 @@ static authz_status check_attribute(request_rec *r, const char *line, const void
     return is_one_of(r, oks_record_field(record, field), line);
 }
 
+/* ---- At configtest: a name that nobody has admits nobody, and is a slip ---- */
+
+#define NAMES_KEY "oktasso-required-names" /* of pconf: all that the configuration asks for */
+
+typedef struct required_name_t {
+    const char *where, *name;
+    bool field; /* of okta-attribute; else an organization */
+} required_name_t;
+
+/* .htaccess files come with requests: nothing is kept of them. */
+static void remember(const cmd_parms *cmd, const char *name, bool field)
+{
+    void *names = NULL;
+    apr_pool_t *pool = cmd->server->process->pconf;
+    if (cmd->pool != pool) return;
+    apr_pool_userdata_get(&names, NAMES_KEY, pool);
+    if (!names) apr_pool_userdata_setn(names = apr_array_make(pool, 8, sizeof(required_name_t)), NAMES_KEY, NULL, pool);
+    required_name_t *row = apr_array_push(names);
+    *row = (required_name_t){ .name = apr_pstrdup(pool, name), .field = field };
+    row->where = apr_psprintf(pool, "%s:%d", cmd->directive->filename, cmd->directive->line_num);
+}
+
+/* Somebody here has it, or may: files of OktaSSOOrgDir come and go. */
+static bool is_had(const required_name_t *row, const server_rec *main_server, apr_pool_t *pool)
+{
+    if (row->field && oks_flow_field_is_builtin(row->name)) return true;
+    for (const server_rec *s = main_server; s; s = s->next) {
+        const oks_server_conf_t *conf = oks_httpd_server_conf(s);
+        if (conf->dir || conf->org_dir) return true;
+        if (!row->field && apr_hash_get(conf->orgs, row->name, APR_HASH_KEY_STRING)) return true;
+        for (apr_hash_index_t *i = row->field ? apr_hash_first(pool, conf->orgs) : NULL; i; i = apr_hash_next(i))
+            if (oks_flow_has_field(&((const oks_org_entry_t *)apr_hash_this_val(i))->org, row->name)) return true;
+    }
+    return false;
+}
+
+const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf)
+{
+    void *names = NULL;
+    apr_pool_userdata_get(&names, NAMES_KEY, pconf);
+    for (int i = 0; names && i < ((apr_array_header_t *)names)->nelts; i++) {
+        const required_name_t *row = &APR_ARRAY_IDX((apr_array_header_t *)names, i, required_name_t);
+        if (is_had(row, main_server, pconf)) continue;
+        if (!row->field)
+            return apr_psprintf(pconf, "%s: Require okta-org %s: there is no organization of that name", row->where, row->name);
+        return apr_psprintf(pconf, "%s: Require okta-attribute %s: no organization has such a field: name one of user, email, "
+                            "firstName, lastName, name, groups, role, org, or feed it by OktaSSOAttribute %s ...", row->where,
+                            row->name, row->name);
+    }
+    return NULL;
+}
+
 static const char *need_words(cmd_parms *cmd, const char *line, const void **parsed)
 {
     const char *rest = line;
@@ -65,15 +118,23 @@ static const char *need_words(cmd_parms *cmd, const char *line, const void **par
     return "Require okta-org, okta-group and okta-role take one name or more, in quotes when it has blanks";
 }
 
-static const char *need_field_and_words(cmd_parms *cmd, const char *line, const void **parsed)
+static const char *need_orgs(cmd_parms *cmd, const char *line, const void **parsed)
 {
-    const char *rest = line;
-    ap_getword_conf(cmd->temp_pool, &rest);
-    if (*ap_getword_conf(cmd->temp_pool, &rest)) return NULL;
-    return "Require okta-attribute takes a field and one value or more: Require okta-attribute department Engineering";
+    const char *error = need_words(cmd, line, parsed), *name;
+    while (!error && *(name = ap_getword_conf(cmd->temp_pool, &line))) remember(cmd, name, false);
+    return error;
 }
 
-static const authz_provider org_provider = { check_org, need_words };
+static const char *need_field_and_words(cmd_parms *cmd, const char *line, const void **parsed)
+{
+    const char *rest = line, *field = ap_getword_conf(cmd->temp_pool, &rest);
+    if (!*ap_getword_conf(cmd->temp_pool, &rest))
+        return "Require okta-attribute takes a field and one value or more: Require okta-attribute department Engineering";
+    remember(cmd, field, true);
+    return NULL;
+}
+
+static const authz_provider org_provider = { check_org, need_orgs };
 static const authz_provider group_provider = { check_group, need_words };
 static const authz_provider role_provider = { check_role, need_words };
 static const authz_provider attribute_provider = { check_attribute, need_field_and_words };

@@ -20,10 +20,11 @@ APLOG_USE_MODULE(oktasso);
 static const oks_session_limits_t default_limits = { .lifetime = 8 * 3600 * APR_USEC_PER_SEC, .idle = 3600 * APR_USEC_PER_SEC };
 static const apr_interval_time_t default_skew = 120 * APR_USEC_PER_SEC;
 
+/* In the order of a record's fields: so each is found at the first look. */
 static const struct { const char *header, *field; } default_headers[] = {
-    { "X-Remote-User", "user" },         { "X-Remote-Email", "email" },   { "X-Remote-FirstName", "firstName" },
-    { "X-Remote-LastName", "lastName" }, { "X-Remote-Name", "name" },     { "X-Remote-Groups", "groups" },
-    { "X-Remote-Role", "role" },         { "X-Remote-Org", "org" },
+    { "X-Remote-Email", "email" },   { "X-Remote-FirstName", "firstName" }, { "X-Remote-LastName", "lastName" },
+    { "X-Remote-Name", "name" },     { "X-Remote-Groups", "groups" },       { "X-Remote-Role", "role" },
+    { "X-Remote-Org", "org" },       { "X-Remote-User", "user" },
 };
 
 const char oks_httpd_signed_field[] = "the signed identity";
@@ -105,10 +106,7 @@ static const apr_array_header_t *make_attributes(const apr_array_header_t *own, 
 
 static bool field_known(const oks_org_t *org, const char *field)
 {
-    if (oks_flow_field_is_builtin(field) || field == oks_httpd_signed_field) return true;
-    for (int i = 0; i < org->attributes->nelts; i++)
-        if (!strcmp(APR_ARRAY_IDX(org->attributes, i, oks_attribute_rule_t).field, field)) return true;
-    return false;
+    return oks_flow_field_is_builtin(field) || field == oks_httpd_signed_field || oks_flow_has_field(org, field);
 }
 
 static const char *check_fields(const oks_org_t *org, const apr_array_header_t *rows, apr_pool_t *pool)
@@ -404,13 +402,15 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
                      "or LoadModule watchdog_module modules/mod_watchdog.so");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    for (server_rec *s = main_server; s; s = s->next) {
-        const char *error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
+    const char *error = NULL;
+    for (server_rec *s = main_server; s && !error; s = s->next) {
+        error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
         if (!error) error = start_dir(oks_httpd_server_conf(s), pconf, ptemp);
-        if (error) {
-            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "OKS0011: %s", error);
-            return HTTP_INTERNAL_SERVER_ERROR;
-        }
+    }
+    if (!error) error = oks_httpd_check_required_names(main_server, pconf);
+    if (error) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0011: %s", error);
+        return HTTP_INTERNAL_SERVER_ERROR;
     }
     our_headers.closed = true;
     return OK;

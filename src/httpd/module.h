@@ -24,9 +24,11 @@ typedef struct oks_request_note_t {
 /* request.c */
 oks_request_note_t *oks_httpd_note(request_rec *r);
 int oks_httpd_read_request(request_rec *r);          /* post_read_request */
-int oks_httpd_translate(request_rec *r);             /* pre_translate_name, translate_name */
+int oks_httpd_pre_translate(request_rec *r);         /* pre_translate_name */
+int oks_httpd_translate(request_rec *r);             /* translate_name */
 int oks_httpd_map_to_storage(request_rec *r);
-int oks_httpd_fixup(request_rec *r);
+int oks_httpd_fixup(request_rec *r);                 /* before and after other modules' fixups */
+int oks_httpd_fixup_own(request_rec *r);
 int oks_httpd_handle(request_rec *r);
 void oks_httpd_scrub(request_rec *r);
 void oks_httpd_apply(request_rec *r, const oks_request_note_t *note);
@@ -48,6 +50,7 @@ void oks_httpd_audit(request_rec *r, const oks_answer_t *answer, const char *id)
 /* auth.c */
 int oks_httpd_check_authn(request_rec *r);
 int oks_httpd_check_access(request_rec *r);
+int oks_httpd_forget_user(request_rec *r);           /* check_access_ex, before and after mod_authz_core's */
 int oks_httpd_check_access_ex(request_rec *r);
 int oks_httpd_check_authz(request_rec *r);
 /* The page of a refusal; org may be NULL. */
@@ -74,12 +77,18 @@ void oks_httpd_child_init(apr_pool_t *pchild, server_rec *s);
 /* OktaSSOCertificateOverlap */
 apr_interval_time_t oks_httpd_certificate_overlap(const server_rec *main_server);
 const oks_flow_t *oks_httpd_flow(const request_rec *r); /* NULL: this child could not start */
+/* Shared by all children, of two generations, too, as the counters are: so a child that takes the background work over goes on
+ * where the one before it ended. */
+typedef struct oks_change_log_t {
+    _Atomic int64_t followed;    /* see oks_flow_t */
+    _Atomic int64_t sequence;    /* see oks_directory_follow() */
+} oks_change_log_t;
 typedef struct oks_runtime_t {
     const char *directory_spec;
     const oks_keyring_t *keys;
     oks_counters_t *counters;
     oks_limiter_t *limiter;
-    _Atomic int64_t *followed;   /* shared: see oks_flow_t */
+    oks_change_log_t *log;
     oks_directory_t *directory;  /* in children */
 } oks_runtime_t;
 extern oks_runtime_t oks_httpd_runtime; /* written at start and in child_init alone */

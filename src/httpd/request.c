@@ -8,6 +8,7 @@
 APLOG_USE_MODULE(oktasso);
 
 #define HANDLER "oktasso-own"
+#define OWN_FILENAME "oktasso:" /* and the URL */
 
 static bool is_our_cookie(oks_span_t pair)
 {
@@ -41,22 +42,24 @@ static void strip_cookies(request_rec *r, const char *cookies)
     else apr_table_unset(r->headers_in, "Cookie");
 }
 
-/* A client's "Connection: X-Remote-User" would make mod_proxy drop the header that we set (SECURITY.md 1). */
+/* A client's "Connection: X-Remote-User" would make mod_proxy drop the header that we set (SECURITY.md 1). Whoever reads the field
+ * after us may take blanks, tabs or semicolons for separators, too: what is no token (RFC 9110 5.6.2) ends a name here. */
 static void strip_connection(request_rec *r)
 {
-    const char *connection = apr_table_get(r->headers_in, "Connection");
-    oks_span_t word, rest = oks_span_z(connection);
+    const char *connection = apr_table_get(r->headers_in, "Connection"), *end;
     bool ours = false;
     if (!connection) return;
-    char *kept = apr_palloc(r->pool, rest.len + 1), *p = kept;
-    while (oks_span_next(&word, &rest, ',')) {
-        const char *name = oks_span_dup(oks_span_trim(word), r->pool);
-        if (oks_httpd_is_our_header(name)) {
+    char *kept = apr_palloc(r->pool, 2 * strlen(connection) + 1), *p = kept;
+    for (const char *name = connection; *name; name = *end ? end + 1 : end) {
+        end = ap_scan_http_token(name);
+        if (end == name) continue;
+        const char *copy = apr_pstrmemdup(r->pool, name, (apr_size_t)(end - name));
+        if (oks_httpd_is_our_header(copy)) {
             ours = true;
             continue;
         }
         if (p > kept) *p++ = ',';
-        memcpy(p, word.ptr, word.len), p += word.len;
+        memcpy(p, name, (apr_size_t)(end - name)), p += end - name;
     }
     *p = '\0';
     if (!ours) return;
@@ -101,7 +104,7 @@ static const char *own_path(const request_rec *r)
 {
     const oks_server_conf_t *conf = oks_httpd_server_conf(r->server);
     apr_size_t len = strlen(conf->path);
-    if (!r->uri || strncmp(r->uri, conf->path, len) != 0) return NULL;
+    if (r->proxyreq || !r->uri || strncmp(r->uri, conf->path, len) != 0) return NULL;
     return r->uri[len] == '/' || r->uri[len] == '\0' ? r->uri + len : NULL;
 }
 
@@ -114,14 +117,21 @@ static void take_errors(request_rec *r)
     for (apr_size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) ap_custom_response(r, statuses[i], url);
 }
 
+/* Keeps it from mod_proxy, which maps undecoded URLs in this phase. Nothing is decided here: what has an escape may be another URL
+ * once it's decoded. */
+int oks_httpd_pre_translate(request_rec *r)
+{
+    return own_path(r) && !strchr(r->uri, '%') ? OK : DECLINED;
+}
+
 /* Ours before mod_rewrite, mod_alias and mod_proxy see the URL: it's served here whatever the site maps. */
 int oks_httpd_translate(request_rec *r)
 {
-    const char *own = r->proxyreq ? NULL : own_path(r);
+    const char *own = own_path(r);
+    oks_httpd_note(r)->own = own ? apr_pstrdup(r->pool, own) : NULL;
     if (!own) return DECLINED;
-    oks_httpd_note(r)->own = apr_pstrdup(r->pool, own);
     if (oks_flow_is_scim(own)) take_errors(r);
-    r->filename = apr_pstrcat(r->pool, "oktasso:", r->uri, NULL); /* no file */
+    r->filename = apr_pstrcat(r->pool, OWN_FILENAME, r->uri, NULL); /* no file */
     return OK;
 }
 
@@ -179,12 +189,22 @@ int oks_httpd_fixup(request_rec *r)
 {
     oks_request_note_t *note = oks_httpd_note(r);
     request_rec *from = r->main ? r->main : r->prev;
-    if (note->own) r->handler = HANDLER;
     if (from) inherit(r, note, from);
     const oks_org_t *org = note->pass || note->own ? NULL : oks_httpd_bypassed(r);
     if (!org) return DECLINED;
     const char *type = ap_auth_type(r);
     return oks_httpd_refuse(r, org->name, oks_err(r->pool, OKS_R_FLOW_SSO_REQUIRED, "AuthType %s", type ? type : "none"));
+}
+
+/* After all others': whoever may pass without a session, because the URL is ours, gets our answer and nothing else, whatever a
+ * RewriteRule, SetHandler or DAV made of the request. */
+int oks_httpd_fixup_own(request_rec *r)
+{
+    if (!oks_httpd_note(r)->own) return DECLINED;
+    r->handler = HANDLER;
+    r->proxyreq = PROXYREQ_NONE;
+    r->filename = apr_pstrcat(r->pool, OWN_FILENAME, r->uri, NULL);
+    return OK;
 }
 
 /* ---- The handler of own URLs ---- */

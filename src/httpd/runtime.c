@@ -131,11 +131,11 @@ static oks_err_t *share(void **block, const char *what, apr_size_t size, apr_poo
 
 static oks_err_t *share_memory(oks_runtime_t *runtime, apr_pool_t *process_pool, apr_pool_t *ptemp)
 {
-    void *counters, *limiter, *followed;
+    void *counters, *limiter, *log;
     OKS_TRY(share(&counters, "counters", sizeof *runtime->counters, process_pool, ptemp));
     OKS_TRY(share(&limiter, "limiter", sizeof *runtime->limiter, process_pool, ptemp));
-    OKS_TRY(share(&followed, "followed", sizeof *runtime->followed, process_pool, ptemp));
-    runtime->followed = followed;
+    OKS_TRY(share(&log, "change-log", sizeof *runtime->log, process_pool, ptemp));
+    runtime->log = log;
     runtime->counters = counters;
     runtime->limiter = limiter;
     return NULL;
@@ -230,7 +230,7 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
         oks_flow_t *flow = apr_pcalloc(pool, sizeof *flow);
         *flow = (oks_flow_t){ .path = conf->path, .vhost = conf->vhost, .keys = runtime->keys,
                               .directory = runtime->directory, .counters = runtime->counters, .cache = cache,
-                              .followed = runtime->followed, .grace = grace ? *grace : OKS_FLOW_DIRECTORY_GRACE,
+                              .followed = &runtime->log->followed, .grace = grace ? *grace : OKS_FLOW_DIRECTORY_GRACE,
                               .idps = idps, .net = net, .http = &oks_httpd_server_conf(main_server)->http,
                               .limiter = runtime->limiter, .assertions = assertions, .find_org = oks_httpd_find_org,
                               .find_domain = oks_httpd_find_domain, .find_issuer = oks_httpd_find_issuer, .orgs = conf };

@@ -108,7 +108,7 @@ static int copy_header(void *r_, const char *name, const char *value)
 int oks_httpd_send(request_rec *r, const oks_answer_t *answer, const char *id)
 {
     oks_httpd_log(r, answer, id);
-    if (r->main) return answer->status; /* a sub-request only asks whether */
+    if (r->main) return answer->status >= 400 ? answer->status : HTTP_UNAUTHORIZED; /* it only asks whether, and this says no */
     apr_table_do(copy_header, r, answer->headers, NULL);
     r->status = answer->status;
     apr_size_t len = answer->body ? strlen(answer->body) : 0;

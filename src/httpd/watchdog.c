@@ -52,7 +52,6 @@ typedef struct watch_t {
     apr_pool_t *pool;         /* of the child's threads; NULL: not started */
     apr_thread_pool_t *threads;
     oks_net_t *net;
-    int64_t sequence;         /* in the change log; -1: not read yet */
     apr_time_t sweep_due;
     apr_time_t expiry_due;
     ap_watchdog_t *watchdog;
@@ -264,8 +263,12 @@ static void run(watch_t *watch, apr_pool_t *pool)
 {
     oks_directory_t *directory = oks_httpd_runtime.directory;
     apr_time_t now = apr_time_now();
-    oks_err_t *err = oks_directory_follow(directory, &watch->sequence, pool);
-    if (!err) atomic_store(oks_httpd_runtime.followed, now);
+    int64_t sequence = atomic_load(&oks_httpd_runtime.log->sequence);
+    oks_err_t *err = oks_directory_follow(directory, &sequence, pool);
+    if (!err) {
+        atomic_store(&oks_httpd_runtime.log->sequence, sequence);
+        atomic_store(&oks_httpd_runtime.log->followed, now);
+    }
     if (!err && watch->sweep_due <= now) {
         err = oks_directory_sweep(directory, now, pool);
         watch->sweep_due = now + apr_time_from_sec(SWEEP_SECONDS);
@@ -285,7 +288,6 @@ static void run(watch_t *watch, apr_pool_t *pool)
 static void start_threads(watch_t *watch, apr_pool_t *pool)
 {
     oks_err_t *err = NULL;
-    watch->sequence = -1;
     if (apr_pool_create_unmanaged_ex(&watch->pool, NULL, NULL) == APR_SUCCESS) {
         err = oks_net_create(&watch->net, watch->pool);
         if (!err && apr_thread_pool_create(&watch->threads, 0, FETCH_THREADS, watch->pool) == APR_SUCCESS) return;
@@ -330,7 +332,6 @@ int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
     apr_pool_t *own;
     watch_t *watch = apr_pcalloc(pconf, sizeof *watch);
     watch->server = s;
-    watch->sequence = -1;
     apr_pool_create(&own, pconf); /* of the watchdog's thread alone */
     watch->jobs = apr_hash_make(own);
     watch->told = apr_hash_make(own);

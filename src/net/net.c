@@ -257,8 +257,7 @@ static apr_interval_time_t net_now(void)
 static const char *net_url_text(const oks_url_t *url, apr_pool_t *pool)
 {
     bool v6 = strchr(url->host, ':') != NULL;
-    return apr_psprintf(pool, "%s://%s%s%s:%d%s%s", url->scheme, v6 ? "[" : "", url->host, v6 ? "]" : "", url->port,
-                        url->path[0] == '/' ? "" : "/", url->path);
+    return apr_psprintf(pool, v6 ? "%s://[%s]:%d%s" : "%s://%s:%d%s", url->scheme, url->host, url->port, url->path);
 }
 
 /* For details: without the query, which may hold what nobody should read in a log (SECURITY.md 34). */
@@ -447,8 +446,7 @@ static oks_err_t *net_url_allowed(oks_url_t *url, const char *text, apr_pool_t *
 {
     oks_err_t *err = oks_url_parse(url, oks_span_z(text), pool);
     if (err) return oks_err_from(pool, OKS_R_NET_URL_REFUSED, APR_SUCCESS, err, "not an absolute URL");
-    if (strcmp(url->scheme, "https") == 0) return NULL;
-    if (strcmp(url->scheme, "http") == 0 && oks_url_is_loopback(url)) return NULL;
+    if (oks_url_is_secure(url)) return NULL;
     return oks_err(pool, OKS_R_NET_URL_REFUSED, "%s: https is needed", net_url_shown(url, pool));
 }
 
@@ -473,7 +471,8 @@ static oks_err_t *net_follow(oks_net_response_t *got, oks_net_t *net, const oks_
     const char *location = NULL;
     for (int hops = 0;; hops++) {
         apr_interval_time_t left = deadline - net_now();
-        if (left <= 0) return oks_err(pool, OKS_R_NET_TIMEOUT, "GET %s: no time left", net_url_shown(&url, pool));
+        if (left <= 0)
+            return oks_err(pool, OKS_R_NET_TIMEOUT, "%s %s: no time left", net_method(request), net_url_shown(&url, pool));
         OKS_TRY(net_exchange(got, &location, net, request, &url, left, pool));
         if (!location) return NULL;
         if (request->form || request->authorization)

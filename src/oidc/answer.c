@@ -1,6 +1,7 @@
 /* What comes back: errors, each as the reason that helps best, and the token endpoint's answer. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "oidc_private.h"
@@ -52,7 +53,7 @@ oks_err_t *oks_oidc_error(oks_span_t error, oks_span_t description, apr_pool_t *
 static bool is_media(const char *content_type, const char *media)
 {
     apr_size_t len = strlen(media);
-    return strncasecmp(content_type, media, len) == 0 && (!content_type[len] || strchr("; \t", content_type[len]));
+    return apr_cstr_casecmpn(content_type, media, len) == 0 && (!content_type[len] || strchr("; \t", content_type[len]));
 }
 
 /* RFC 6749 5.2; Okta's own form of an error has errorCode and errorSummary. */
@@ -93,7 +94,7 @@ oks_err_t *oks_oidc_tokens_read(oks_oidc_tokens_t **tokens, int status, const ch
     made->id_token = oks_json_string(json, "id_token");
     if (!made->id_token || !*made->id_token) return malformed(pool, "no id_token; is the scope openid there?");
     if (!access && json_object_get(json, "access_token")) return malformed(pool, "access_token is no text");
-    if (access && (!type || strcasecmp(type, "Bearer") != 0)) return malformed(pool, "no token_type Bearer");
+    if (access && (!type || apr_cstr_casecmp(type, "Bearer") != 0)) return malformed(pool, "no token_type Bearer");
     made->access_token = access ? access : "";
     *tokens = made;
     return NULL;

@@ -31,14 +31,15 @@ bool oks_oidc_is_discovery(oks_span_t document)
     return document.len && document.ptr[0] == '{';
 }
 
-/* https, or http for loopback. Where it leads nobody can know: some providers keep endpoints on hosts of their own. */
-static oks_err_t *read_url(const char **value, const json_t *json, const char *name, bool required, apr_pool_t *pool)
+/* Where it leads nobody can know: some providers keep endpoints on hosts of their own. But what listens on this machine trusts
+ * whoever comes from it, and only a provider that is here too (or an administrator) may send us there. */
+static oks_err_t *read_url(const char **value, const json_t *json, const char *name, bool required, bool local, apr_pool_t *pool)
 {
     oks_url_t url;
     *value = oks_json_string(json, name);
     if (!*value && !required && !json_object_get(json, name)) return NULL;
-    if (!*value || oks_url_parse(&url, oks_span_z(*value), pool) != NULL ||
-        (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url)))
+    if (!*value || oks_url_parse(&url, oks_span_z(*value), pool) != NULL || !oks_url_is_secure(&url) ||
+        (!local && oks_url_is_loopback(&url)))
         return oks_err(pool, OKS_R_OIDC_DISCOVERY_ENDPOINT, "%s \"%s\"", name,
                        *value ? oks_log_escape(oks_span_z(*value), 200, pool) : "none");
     *value = apr_pstrdup(pool, *value);
@@ -76,16 +77,18 @@ static oks_err_t *check_issuer(const char *issuer, const char *url, apr_pool_t *
 oks_err_t *oks_oidc_discovery_parse(oks_oidc_provider_t **provider, oks_span_t text, const char *url, apr_pool_t *pool)
 {
     json_t *json;
+    oks_url_t from;
     oks_oidc_provider_t *made = apr_pcalloc(pool, sizeof *made);
+    bool local = !url || (!oks_url_parse(&from, oks_span_z(url), pool) && oks_url_is_loopback(&from));
     OKS_TRY(oks_json_parse(&json, text, OKS_OIDC_DISCOVERY_MAX, pool));
     OKS_TRY(check_issuer(oks_json_string(json, "issuer"), url, pool));
-    OKS_TRY(read_url(&made->issuer, json, "issuer", true, pool));
-    OKS_TRY(read_url(&made->authorization_endpoint, json, "authorization_endpoint", true, pool));
-    OKS_TRY(read_url(&made->token_endpoint, json, "token_endpoint", true, pool));
-    OKS_TRY(read_url(&made->jwks_uri, json, "jwks_uri", true, pool));
-    OKS_TRY(read_url(&made->userinfo_endpoint, json, "userinfo_endpoint", false, pool));
-    OKS_TRY(read_url(&made->end_session_endpoint, json, "end_session_endpoint", false, pool));
-    OKS_TRY(read_url(&made->par_endpoint, json, "pushed_authorization_request_endpoint", false, pool));
+    OKS_TRY(read_url(&made->issuer, json, "issuer", true, local, pool));
+    OKS_TRY(read_url(&made->authorization_endpoint, json, "authorization_endpoint", true, local, pool));
+    OKS_TRY(read_url(&made->token_endpoint, json, "token_endpoint", true, local, pool));
+    OKS_TRY(read_url(&made->jwks_uri, json, "jwks_uri", true, local, pool));
+    OKS_TRY(read_url(&made->userinfo_endpoint, json, "userinfo_endpoint", false, local, pool));
+    OKS_TRY(read_url(&made->end_session_endpoint, json, "end_session_endpoint", false, local, pool));
+    OKS_TRY(read_url(&made->par_endpoint, json, "pushed_authorization_request_endpoint", false, local, pool));
     made->par_required = json_is_true(json_object_get(json, "require_pushed_authorization_requests"));
     made->iss_in_answers = json_is_true(json_object_get(json, "authorization_response_iss_parameter_supported"));
     made->auth_methods = read_auth_methods(json);

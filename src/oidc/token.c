@@ -88,7 +88,9 @@ static oks_err_t *check_claims(apr_time_t *end, const json_t *claims, const char
     OKS_TRY(check_audience(claims, expect->client_id, pool));
     OKS_TRY(check_times(end, claims, expect, pool));
     if (!nonce || strcmp(nonce, expect->nonce) != 0) return oks_err(pool, OKS_R_OIDC_TOKEN_NONCE, nonce ? "another one" : "none");
-    if (!sub || !*sub || strlen(sub) > SUBJECT_MAX || *oks_value_sanitize(sub, pool) == '\0') return malformed("sub", pool);
+    /* Blanks at the ends or control characters would make two names of one, or one of two. */
+    if (!sub || !*sub || strlen(sub) > SUBJECT_MAX || strcmp(oks_value_sanitize(sub, pool), sub) != 0)
+        return malformed("sub", pool);
     OKS_TRY(check_hash(claims, "at_hash", oks_span_z(expect->access_token), digest, pool));
     return check_hash(claims, "c_hash", expect->code, digest, pool);
 }
@@ -122,11 +124,14 @@ static void add_claim(oks_identity_t *identity, const char *name, const json_t *
     attribute->values = values;
 }
 
-static void add_claims(oks_identity_t *identity, const json_t *claims, apr_pool_t *pool)
+static oks_err_t *add_claims(oks_identity_t *identity, const json_t *claims, apr_pool_t *pool)
 {
     const char *name;
     json_t *value;
+    if (json_object_size(claims) > OKS_OIDC_CLAIMS_MAX)
+        return oks_err(pool, OKS_R_BASE_JSON_TOO_LARGE, "more than %d claims", OKS_OIDC_CLAIMS_MAX);
     json_object_foreach((json_t *)(uintptr_t)claims, name, value) add_claim(identity, name, value, pool);
+    return NULL;
 }
 
 oks_err_t *oks_oidc_id_token_verify(oks_identity_t **identity, oks_span_t token, const oks_oidc_expect_t *expect, apr_pool_t *pool)
@@ -152,7 +157,7 @@ oks_err_t *oks_oidc_id_token_verify(oks_identity_t **identity, oks_span_t token,
     made->session_index = apr_pstrdup(pool, oks_json_string(claims, "sid"));
     made->authn_context = apr_pstrdup(pool, oks_json_string(claims, "acr"));
     made->attributes = apr_array_make(pool, 16, sizeof(oks_attribute_t));
-    add_claims(made, claims, pool);
+    OKS_TRY(add_claims(made, claims, pool));
     *identity = made;
     return NULL;
 }
@@ -173,6 +178,5 @@ oks_err_t *oks_oidc_userinfo_merge(oks_identity_t *identity, int status, const c
         return oks_err(pool, OKS_R_OIDC_USERINFO_SUBJECT, "%s", sub ? "another sub" : "no sub");
     if (oks_oidc_is_jwt(content_type) && issuer && strcmp(issuer, expect->provider->issuer) != 0)
         return oks_err(pool, OKS_R_OIDC_TOKEN_ISSUER, "of userinfo");
-    add_claims(identity, claims, pool);
-    return NULL;
+    return add_claims(identity, claims, pool);
 }

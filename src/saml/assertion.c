@@ -1,8 +1,6 @@
 /* What a verified Assertion says (SAML Core 2.3.3, 2.4, 2.5, 2.7; Profiles 4.1.4.2, 4.1.4.3). Missing is failure. */
 #include <string.h>
 
-#include <apr_strings.h>
-
 #include "saml_private.h"
 
 #define METHOD_BEARER "urn:oasis:names:tc:SAML:2.0:cm:bearer"

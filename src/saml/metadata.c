@@ -21,36 +21,28 @@ static bool speaks_saml2(const xmlNode *role, apr_pool_t *pool)
     return protocols && strstr(protocols, OKS_NS_PROTOCOL);
 }
 
-/* The one IDPSSODescriptor of an EntityDescriptor, or NULL. */
-static xmlNode *idp_role(const xmlNode *entity, apr_pool_t *pool)
-{
-    for (xmlNode *node = oks_xml_first_element(entity); node; node = oks_xml_next_element(node))
-        if (oks_xml_is(node, OKS_NS_METADATA, "IDPSSODescriptor") && speaks_saml2(node, pool)) return node;
-    return NULL;
-}
-
-static int roles_of(const xmlNode *entity, apr_pool_t *pool)
+/* How many IDPSSODescriptors for SAML 2.0 an EntityDescriptor has; *role is one of them. */
+static int idp_roles(const xmlNode **role, const xmlNode *entity, apr_pool_t *pool)
 {
     int count = 0;
-    for (xmlNode *node = oks_xml_first_element(entity); node; node = oks_xml_next_element(node))
-        count += oks_xml_is(node, OKS_NS_METADATA, "IDPSSODescriptor") && speaks_saml2(node, pool);
+    if (!oks_xml_is(entity, OKS_NS_METADATA, "EntityDescriptor")) return 0;
+    for (const xmlNode *node = oks_xml_first_element(entity); node; node = oks_xml_next_element(node)) {
+        if (!oks_xml_is(node, OKS_NS_METADATA, "IDPSSODescriptor") || !speaks_saml2(node, pool)) continue;
+        *role = node;
+        count++;
+    }
     return count;
 }
 
-static oks_err_t *find_entity(xmlNode **entity, xmlNode *root, apr_pool_t *pool)
+/* The one role of the one identity provider of the document. */
+static oks_err_t *find_role(const xmlNode **role, const xmlNode *root, apr_pool_t *pool)
 {
-    *entity = NULL;
-    if (oks_xml_is(root, OKS_NS_METADATA, "EntityDescriptor")) {
-        *entity = idp_role(root, pool) ? root : NULL;
-    } else if (oks_xml_is(root, OKS_NS_METADATA, "EntitiesDescriptor")) {
-        for (xmlNode *node = oks_xml_first_element(root); node; node = oks_xml_next_element(node)) {
-            if (!oks_xml_is(node, OKS_NS_METADATA, "EntityDescriptor") || !idp_role(node, pool)) continue;
-            if (*entity) return oks_err(pool, OKS_R_SAML_METADATA_AMBIGUOUS, NULL);
-            *entity = node;
-        }
-    }
-    if (*entity && roles_of(*entity, pool) > 1) return oks_err(pool, OKS_R_SAML_METADATA_AMBIGUOUS, "two IDPSSODescriptors");
-    if (!*entity) return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "no EntityDescriptor with an IDPSSODescriptor for SAML 2.0");
+    int count = idp_roles(role, root, pool);
+    if (oks_xml_is(root, OKS_NS_METADATA, "EntitiesDescriptor"))
+        for (const xmlNode *node = oks_xml_first_element(root); node; node = oks_xml_next_element(node))
+            count += idp_roles(role, node, pool);
+    if (count > 1) return oks_err(pool, OKS_R_SAML_METADATA_AMBIGUOUS, "%d IDPSSODescriptors for SAML 2.0", count);
+    if (!count) return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "no EntityDescriptor with an IDPSSODescriptor for SAML 2.0");
     return NULL;
 }
 
@@ -110,8 +102,7 @@ static const char *endpoint(const xmlNode *role, const char *service, const char
         if (!oks_xml_is(node, OKS_NS_METADATA, service)) continue;
         const char *its = oks_xml_attribute(node, "Binding", pool), *location = oks_xml_attribute(node, "Location", pool);
         if (!its || !location || strcmp(its, binding) != 0) continue;
-        if (oks_url_parse(&url, oks_span_z(location), pool) != NULL) continue;
-        if (strcmp(url.scheme, "https") == 0 || oks_url_is_loopback(&url)) return location;
+        if (!oks_url_parse(&url, oks_span_z(location), pool) && oks_url_is_secure(&url)) return location;
     }
     return NULL;
 }
@@ -119,12 +110,11 @@ static const char *endpoint(const xmlNode *role, const char *service, const char
 oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_pool_t *pool)
 {
     xmlDocPtr doc;
-    xmlNode *entity;
+    const xmlNode *role;
     OKS_TRY(oks_xml_parse(&doc, xml, OKS_SAML_METADATA_MAX, pool));
-    OKS_TRY(find_entity(&entity, xmlDocGetRootElement(doc), pool));
-    const xmlNode *role = idp_role(entity, pool);
+    OKS_TRY(find_role(&role, xmlDocGetRootElement(doc), pool));
     oks_saml_idp_t *made = apr_pcalloc(pool, sizeof *made);
-    made->entity_id = oks_xml_attribute(entity, "entityID", pool);
+    made->entity_id = oks_xml_attribute(role->parent, "entityID", pool);
     if (!made->entity_id || !*made->entity_id || strlen(made->entity_id) > 1024) /* SAML Metadata 2.2.1 */
         return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "no usable entityID");
     OKS_TRY(read_keys(made, role, pool));

@@ -1,8 +1,6 @@
 /* Response -> identity: signatures first; then everything is read from signed bytes alone (SECURITY.md 16 to 20). */
 #include <string.h>
 
-#include <apr_strings.h>
-
 #include "saml_private.h"
 
 #define STATUS_SUCCESS "urn:oasis:names:tc:SAML:2.0:status:Success"

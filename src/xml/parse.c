@@ -1,13 +1,13 @@
 /* The hardened parse. A lexical look over the bytes refuses what no SAML message needs before libxml2 sees them. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
 #include <libxml/parser.h>
 #include <libxml/uri.h>
 
 #include "xml_private.h"
-
 
 typedef struct scan_t {
     const char *p, *end;
@@ -61,14 +61,14 @@ static oks_err_t *scan_cdata(scan_t *scan)
 /* <?xml … ?> at the very start: no other encoding than UTF-8. */
 static oks_err_t *scan_declaration(scan_t *scan)
 {
-    const char *close = memmem(scan->p, (apr_size_t)(scan->end - scan->p), "?>", 2);
     if (!at(scan, "<?xml ")) return NULL;
+    const char *close = memmem(scan->p, (apr_size_t)(scan->end - scan->p), "?>", 2);
     if (!close) return oks_err(scan->pool, OKS_R_XML_DOCUMENT_MALFORMED, "an open XML declaration");
     const char *encoding = memmem(scan->p, (apr_size_t)(close - scan->p), "encoding", 8);
     if (encoding) {
         encoding += 8;
         encoding += strspn(encoding, " \t\r\n=\"'");
-        if (close - encoding < 6 || strncasecmp(encoding, "utf-8", 5) != 0 || !strchr("\"'", encoding[5]))
+        if (close - encoding < 6 || apr_cstr_casecmpn(encoding, "utf-8", 5) != 0 || !strchr("\"'", encoding[5]))
             return oks_err(scan->pool, OKS_R_XML_ENCODING_REFUSED, "a declared encoding that is not UTF-8");
     }
     scan->p = close + 2;
@@ -101,7 +101,7 @@ static bool id_ok(const char *id)
 static oks_err_t *check_id(xmlNode *node, apr_hash_t *ids, apr_pool_t *pool)
 {
     for (const xmlAttr *attr = node->properties; attr; attr = attr->next)
-        if (attr->ns && strcasecmp((const char *)attr->name, "id") == 0)
+        if (attr->ns && apr_cstr_casecmp((const char *)attr->name, "id") == 0)
             return oks_err(pool, OKS_R_XML_ID_MALFORMED, "an ID attribute with a namespace");
     const char *id = oks_xml_attribute(node, "ID", pool);
     if (!id) return NULL;

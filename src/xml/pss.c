@@ -80,18 +80,18 @@ static int verify(xmlSecTransformPtr transform, const xmlSecByte *value, xmlSecS
     return 0;
 }
 
-#define KLASS(bits_)                                                                                                          \
-    xmlSecTransformId oks_xml_pss_sha##bits_(void)                                                                             \
+#define PSS(function, name_)                                                                                                   \
+    xmlSecTransformId function(void)                                                                                           \
     {                                                                                                                          \
         static xmlSecTransformKlass klass = {                                                                                  \
-            .klassSize = sizeof klass, .objSize = sizeof(pss_t), .name = (const xmlChar *)"sha" #bits_ "-rsa-MGF1",            \
-            .href = (const xmlChar *)DSIG_2007 "sha" #bits_ "-rsa-MGF1", .usage = xmlSecTransformUsageSignatureMethod,         \
+            .klassSize = sizeof klass, .objSize = sizeof(pss_t), .name = (const xmlChar *)name_,                               \
+            .href = (const xmlChar *)DSIG_2007 name_, .usage = xmlSecTransformUsageSignatureMethod,                            \
             .initialize = initialize, .finalize = finalize, .setKeyReq = require_key, .setKey = set_key, .verify = verify,     \
             .getDataType = xmlSecTransformDefaultGetDataType, .pushBin = xmlSecTransformDefaultPushBin,                        \
             .popBin = xmlSecTransformDefaultPopBin, .execute = execute,                                                        \
         };                                                                                                                     \
         return &klass;                                                                                                         \
     }
-KLASS(256)
-KLASS(384)
-KLASS(512)
+PSS(oks_xml_pss_sha256, "sha256-rsa-MGF1")
+PSS(oks_xml_pss_sha384, "sha384-rsa-MGF1")
+PSS(oks_xml_pss_sha512, "sha512-rsa-MGF1")

@@ -1,6 +1,4 @@
 /* Signing a message of our own: enveloped, exclusive canonicalization, RSA-SHA256 (SAML Core 5.4). */
-#include <string.h>
-
 #include <apr_strings.h>
 #include <xmlsec/templates.h>
 #include <xmlsec/transforms.h>

@@ -2,6 +2,7 @@
 #include <apr_strings.h>
 
 #include "mutate.h"
+#include "oktasso/json.h"
 #include "oktasso/oidc.h"
 #include "signer.h"
 

@@ -32,6 +32,9 @@ OktaSSOIdPMetadata "{okta}"
 <OktaSSOOrg acme>
     OktaSSORole admin Okta-Admins
     OktaSSOAttribute department department dept
+    OktaSSOAttribute nothing nothing
+</OktaSSOOrg>
+<OktaSSOOrg globex>
 </OktaSSOOrg>
 """ + "".join(f"""
 <Location "/{name}">
@@ -131,6 +134,29 @@ def test_incomplete_lines_are_told_at_configtest(httpd, line, mend):
     server = httpd(OWN_URLS % line, start=False, metadata=False)
     ok, said = server.configtest()
     assert not ok and mend in said and f"{server.file}" in said
+
+
+@pytest.mark.parametrize("line, mend", [
+    ("Require okta-org acmee", "Require okta-org acmee: there is no organization of that name"),
+    ("Require okta-org acme globex", "Require okta-org globex: there is no organization"),
+    ('Require okta-attribute departmnt "Engineering"', "Require okta-attribute departmnt: no organization has such a field")])
+def test_names_that_nobody_has_are_told_at_configtest(httpd, line, mend):
+    server = httpd(OWN_URLS % line, start=False, metadata=False)
+    ok, said = server.configtest()
+    assert not ok and "OKS0011" in said and mend in said and f"{server.file}:" in said
+
+
+@pytest.mark.parametrize("line", ["Require okta-org acme", "Require okta-attribute email x@acme.example", "Require okta-attribute team blue"])
+def test_names_that_somebody_has_are_not(httpd, line):
+    server = httpd(OWN_URLS % line + "<OktaSSOOrg acme>\nOktaSSOAttribute team team\n</OktaSSOOrg>\n", start=False, metadata=False)
+    assert server.configtest()[0]
+
+
+def test_names_are_not_judged_where_organizations_have_files(httpd):
+    """They may come at any time."""
+    server = httpd('OktaSSOOrgDir "{dir}/orgs"\n' + OWN_URLS % "Require okta-org tomorrow", start=False, metadata=False)
+    (server.dir / "orgs").mkdir()
+    assert server.configtest()[0]
 
 
 def test_auth_type_without_an_organization(httpd):

@@ -1,6 +1,9 @@
 """Background work while identity providers are silent: what must go on, and how a child ends."""
 
 import contextlib
+import os
+import re
+import signal
 import socket
 import sqlite3
 import time
@@ -35,6 +38,16 @@ def server(httpd):
         made.stop()
 
 
+def end_session_elsewhere(server):
+    """As another server on the same directory does."""
+    with sqlite3.connect(server.state / "directory.db", timeout=20) as database:
+        (session,), = database.execute("SELECT id FROM sessions").fetchall()
+        database.execute("DELETE FROM sessions")
+        database.execute("UPDATE change_head SET seq = seq + 1")
+        database.execute("INSERT INTO changes (seq, kind, hash, at) SELECT seq, 'session', ?, ? FROM change_head",
+                         (session, time.time_ns() // 1000))
+
+
 def test_forty_dead_ones_delay_no_living_one(server):
     server.wait_for_metadata()
     browser, answer = server.login()
@@ -48,13 +61,48 @@ def test_a_change_is_seen_meanwhile(server):
     server.wait_for_metadata()
     browser, _ = server.login()
     assert browser.get("/").status == 200
-    with sqlite3.connect(server.state / "directory.db", timeout=20) as database: # as another server on the same directory does
-        (session,), = database.execute("SELECT id FROM sessions").fetchall()
-        database.execute("DELETE FROM sessions")
-        database.execute("UPDATE change_head SET seq = seq + 1")
-        database.execute("INSERT INTO changes (seq, kind, hash, at) SELECT seq, 'session', ?, ? FROM change_head",
-                         (session, time.time_ns() // 1000))
+    end_session_elsewhere(server)
     wait_until(lambda: browser.get("/", navigate=False).status == 401, "the end of the session")
+
+
+def statuses(browser):
+    """Of so many requests, each by a connection of its own, that every child has had some."""
+    return {browser.get("/", navigate=False).status for _ in range(60)}
+
+
+@contextlib.contextmanager
+def asleep(pids):
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    yield
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_change_is_seen_though_the_child_that_reads_them_is_killed(httpd):
+    """Before it had read that one; the child that takes the work over goes on where it ended."""
+    server = httpd(SMALLEST, loglevel="warn oktasso:info watchdog:debug")
+    server.expect(r"AH00052")
+    browser, _ = server.login()
+    assert statuses(browser) == {200}
+    reader = int(re.search(r"\[pid (\d+).*Singleton Watchdog \(oktasso\) running", server.log.read_text()).group(1))
+    with asleep(server.children()):
+        end_session_elsewhere(server)
+        os.kill(reader, signal.SIGKILL)
+    wait_until(lambda: statuses(browser) == {401}, "the end of the session in each child")
+
+
+def test_a_change_is_seen_though_its_row_was_swept(httpd):
+    """By another server, while this one was away for longer than rows are kept."""
+    server = httpd(SMALLEST)
+    browser, _ = server.login()
+    assert statuses(browser) == {200}
+    with asleep(server.children()):
+        end_session_elsewhere(server)
+        with sqlite3.connect(server.state / "directory.db", timeout=20) as database:
+            database.execute("DELETE FROM changes")
+    wait_until(lambda: statuses(browser) == {401}, "the end of the session in each child")
 
 
 @pytest.mark.parametrize("how", ["stop", "graceful"])

@@ -142,7 +142,8 @@ def test_sub_requests(site, signed_in):
 
 @pytest.mark.parametrize("connection", [
     "X-Remote-User", "close, X-Remote-User", "x-remote-user ,X-Remote-Groups", "X_Remote_User, x-remote-email",
-    '"X-Remote-User"', "X-Remote-User,,X-Remote-Role"])
+    '"X-Remote-User"', "X-Remote-User,,X-Remote-Role", "foo X-Remote-User", "foo;X-Remote-Email", "x\tX-Remote-Role", '"x"X-Remote-User',
+    "close X-Remote-User X-Remote-Email"])
 def test_connection_cannot_take_our_headers_away(site, signed_in, connection):
     answer = visitor(site, signed_in).get("/app/headers.json", raw_headers=[("Connection", connection)])
     assert answer.status == 200

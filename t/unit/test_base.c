@@ -1,18 +1,14 @@
 /* The room base: each promise of its header, and each refusal with its reason. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-
+#include <locale.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <cmocka.h>
 
-#include "oktasso/base.h"
 #include "oktasso/json.h"
+#include "unit.h"
 
 static apr_pool_t *pool;
 
@@ -28,9 +24,6 @@ static int tear_down(void **state)
     apr_terminate();
     return 0;
 }
-
-#define REASON(call, wanted) do { oks_err_t *err_ = (call); assert_non_null(err_); assert_int_equal(err_->reason, wanted); } while (0)
-#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
 
 static void reasons_have_unique_codes(void **state)
 {
@@ -113,6 +106,8 @@ static void intervals(void **state)
     GOOD(oks_interval_parse(&i, "8h", pool));
     assert_true(i == apr_time_from_sec(8 * 3600));
     assert_string_equal(oks_interval_format(i, pool), "8h");
+    GOOD(oks_interval_parse(&i, "15min", pool));
+    assert_string_equal(oks_interval_format(i, pool), "15m");
     GOOD(oks_interval_parse(&i, "250ms", pool));
     assert_true(i == 250000);
     for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) REASON(oks_interval_parse(&i, bad[k], pool), OKS_R_BASE_INTERVAL_MALFORMED);
@@ -138,6 +133,7 @@ static void domains_match_exactly_or_below(void **state)
         { "xacme.com", "acme.com", false },      { "acme.com.evil.com", "acme.com", false },
         { "eu.acme.com", "*.acme.com", true },   { "a.b.acme.com", "*.acme.com", true }, { "acme.com", "*.acme.com", false },
         { "xacme.com", "*.acme.com", false },    { ".acme.com", "*.acme.com", false },  { "", "*.acme.com", false },
+        { "evil.com", "*", false },              { "evilacme.com", "*acme.com", false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(oks_domain_matches(oks_span_z(cases[i].domain), cases[i].pattern), cases[i].wanted);
@@ -194,10 +190,11 @@ static void urls(void **state)
     assert_string_equal(url.host, "acme.okta.com");
     assert_int_equal(url.port, 8443);
     assert_string_equal(url.path, "/app?x=1");
+    assert_true(oks_url_is_secure(&url));
     GOOD(oks_url_parse(&url, oks_span_z("http://[::1]:80"), pool));
-    assert_true(oks_url_is_loopback(&url));
+    assert_true(oks_url_is_loopback(&url) && oks_url_is_secure(&url));
     GOOD(oks_url_parse(&url, oks_span_z("http://127.evil.example/"), pool));
-    assert_false(oks_url_is_loopback(&url));
+    assert_false(oks_url_is_loopback(&url) || oks_url_is_secure(&url));
     GOOD(oks_url_parse(&url, oks_span_z("http://localhost.evil.example/"), pool));
     assert_false(oks_url_is_loopback(&url));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) REASON(oks_url_parse(&url, oks_span_z(bad[i]), pool), OKS_R_BASE_URL_MALFORMED);
@@ -246,6 +243,55 @@ static void header_names(void **state)
     assert_false(oks_header_name_ok("") || oks_header_name_ok("a b") || oks_header_name_ok("a:b") || oks_header_name_ok("--"));
 }
 
+/* SECURITY.md 34: a password or token at the place where the text stops making sense is nothing for a log. */
+static void what_json_cannot_be_is_told_without_quoting_it(void **state)
+{
+    static const struct { const char *text, *said; } cases[] = {
+        { "{\"a\":1,\n\"password\":\"hunter2 ", "premature end of input, line 2" }, { "{\"a\":\"hunter2\" \"hunter2\"}", "'}' expected, line 1" },
+        { "{\"token\":hunter2}", "invalid token, line 1" }, { "{\"a\":\"hunter2\\x\"}", "invalid escape, line 1" },
+        { "{\"hunter2\":1,\"hunter2\":2}", "duplicate object key, line 1" }, { "{\"a\":1} hunter2", "end of file expected, line 1" },
+        { "{\"hunter2\":\"\\u0000\"}", "u0000 is not allowed" }, { "[\"hunter2\"]", "not an object" },
+    };
+    json_t *json;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        oks_err_t *err = oks_json_parse(&json, oks_span_z(cases[i].text), 100, pool);
+        assert_true(err && err->reason == OKS_R_BASE_JSON_MALFORMED);
+        if (!strstr(err->detail, cases[i].said) || strstr(err->detail, "hunter2")) fail_msg("%s", err->detail);
+    }
+}
+
+/* A Turkish locale, where I is the capital of another letter than i; false where none can be made. */
+static bool use_turkish(const char *folder)
+{
+    int status = system(apr_psprintf(pool, "localedef -i tr_TR -f ISO-8859-9 %s/tr_TR 2>/dev/null >&2", folder));
+    setenv("LOCPATH", folder, 1);
+    bool used = status != -1 && setlocale(LC_ALL, "tr_TR");
+    unsetenv("LOCPATH");
+    return used;
+}
+
+/* SECURITY.md 1: another module may call setlocale(), and what is scrubbed is the same. */
+static void the_locale_changes_nothing(void **state)
+{
+    char folder[] = "/tmp/oktasso-locale-XXXXXX";
+    oks_url_t url;
+    assert_non_null(mkdtemp(folder));
+    bool turkish = use_turkish(folder);
+    int status = system(apr_psprintf(pool, "rm -rf %s", folder));
+    if (!turkish) skip();
+    const char *folded = oks_header_fold("X-REMOTE-FIRSTNAME\xfd", pool);
+    bool same = oks_span_case_eq_z(oks_span_z("IDP"), "idp"), strange = oks_email_ok(oks_span_z("a@\xfd.com"));
+    bool name = oks_header_name_ok("X-\xfd");
+    oks_err_t *err = oks_url_parse(&url, oks_span_z("HTTPS://IDP.example/"), pool);
+    const char *encoded = oks_url_encode("\xfd", pool);
+    setlocale(LC_ALL, "C");
+    assert_int_equal(status, 0);
+    assert_string_equal(folded, "xremotefirstname");
+    assert_true(same && !strange && !name && !err);
+    assert_string_equal(url.host, "idp.example");
+    assert_string_equal(encoded, "%FD");
+}
+
 static void a_process_without_memory_for_json_ends(void **state)
 {
     int status = 0;
@@ -267,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_process_without_memory_for_json_ends), cmocka_unit_test(base64), cmocka_unit_test(times), cmocka_unit_test(intervals),
         cmocka_unit_test(names_of_organizations_and_people), cmocka_unit_test(sanitizer), cmocka_unit_test(return_paths),
         cmocka_unit_test(urls), cmocka_unit_test(forms), cmocka_unit_test(cookies), cmocka_unit_test(header_names),
+        cmocka_unit_test(the_locale_changes_nothing), cmocka_unit_test(what_json_cannot_be_is_told_without_quoting_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -184,9 +184,10 @@ static void another_server_follows(void **state)
     oks_counters_t *theirs = apr_pcalloc(pool, sizeof *theirs);
     oks_directory_t *other;
     oks_id_t user;
-    int64_t sequence = -1;
+    int64_t sequence = 0;
     GOOD(oks_directory_open(&other, spec, 1, theirs, pool));
     GOOD(oks_directory_follow(other, &sequence, pool));
+    memset(theirs, 0, sizeof *theirs);
     oks_login_t login = login_of(person("sub-6", "six@acme.example"));
     GOOD(oks_directory_login(&user, directory, &login, pool));
     GOOD(oks_directory_session_end(directory, &login.session, pool));
@@ -199,6 +200,32 @@ static void another_server_follows(void **state)
     GOOD(oks_directory_follow(other, &sequence, pool));
     assert_int_equal(oks_counter_get(theirs, oks_counter_of_user(&user)), 1);
     assert_int_equal(oks_counter_get(theirs, oks_counter_of_document("https://followed/")), 1);
+}
+
+static void a_change_log_with_holes_moves_every_counter(void **state)
+{
+    oks_counters_t *theirs = apr_pcalloc(pool, sizeof *theirs);
+    oks_directory_t *other;
+    oks_document_t put = { .content = oks_span_z("y"), .fetched = NOW };
+    int64_t sequence = 0;
+    GOOD(oks_directory_open(&other, spec, 1, theirs, pool));
+    GOOD(oks_directory_follow(other, &sequence, pool));
+    const uint32_t of_nobody = oks_counter_of_org("nobody changed this"), seen = oks_counter_get(theirs, of_nobody);
+    GOOD(oks_directory_document_put(directory, "https://swept/", &put, pool));
+    GOOD(oks_directory_follow(other, &sequence, pool)); /* no hole: one moves */
+    assert_int_equal(oks_counter_get(theirs, of_nobody), seen);
+    assert_true(sequence > 0);
+
+    put.content = oks_span_z("z");
+    GOOD(oks_directory_document_put(directory, "https://swept/", &put, pool));
+    GOOD(oks_directory_sweep(directory, apr_time_now() + 2 * HOUR, pool)); /* by another server, while this one was away */
+    GOOD(oks_directory_follow(other, &sequence, pool));
+    assert_int_equal(oks_counter_get(theirs, of_nobody), seen + 1);
+
+    int64_t newer = sequence + 100; /* the database was exchanged for its backup */
+    GOOD(oks_directory_follow(other, &newer, pool));
+    assert_int_equal(newer, sequence);
+    assert_int_equal(oks_counter_get(theirs, of_nobody), seen + 2);
 }
 
 static void expired_rows_are_swept(void **state)
@@ -359,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_login_makes_a_session), cmocka_unit_test(a_replay_changes_nothing),
         cmocka_unit_test(users_are_matched_and_updated), cmocka_unit_test(who_may_not),
         cmocka_unit_test(documents_count_only_changes), cmocka_unit_test(another_server_follows),
+        cmocka_unit_test(a_change_log_with_holes_moves_every_counter),
         cmocka_unit_test(expired_rows_are_swept), cmocka_unit_test(a_broken_database_is_not_an_empty_one),
         cmocka_unit_test(one_assertion_signs_in_once), cmocka_unit_test(one_person_is_one_user),
         cmocka_unit_test(records_are_true_until_a_counter_moves), cmocka_unit_test(the_cache_is_bounded),

@@ -1,22 +1,17 @@
 /* Runs t/vectors/oidc.json: each token, key set, document and answer must give exactly the outcome that t/vectors/oidc.py wrote
  * down by hand. And what we sign, and what we send. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <cmocka.h>
 
+#include "oktasso/json.h"
 #include "oktasso/oidc.h"
+#include "unit.h"
 
 #define VECTORS OKS_SOURCE_DIR "/t/vectors/oidc.json"
 #define CASES_MIN 250
-#define GOOD(call) do { oks_err_t *err_ = (call); if (err_) fail_msg("%s", oks_err_text(err_, pool)); } while (0)
-#define REASON(call, wanted) do { oks_err_t *err_ = (call); assert_non_null(err_); assert_int_equal(err_->reason, wanted); } while (0)
 
 static apr_pool_t *global, *pool;
 static json_t *vectors;
@@ -266,6 +261,93 @@ static void a_pushed_request(void **state)
     apr_pool_destroy(pool);
 }
 
+static const char *outcome_of_discovery(const char *host, const char *elsewhere, bool as_file)
+{
+    oks_oidc_provider_t *read;
+    const char *url = apr_pstrcat(pool, host, "/.well-known/openid-configuration", NULL);
+    const char *text = apr_psprintf(pool, "{\"issuer\":\"%s\",\"authorization_endpoint\":\"%s/a\",\"token_endpoint\":\"%s/t\","
+                                    "\"jwks_uri\":\"%s/k\"}", host, host, elsewhere, host);
+    oks_err_t *err = oks_oidc_discovery_parse(&read, oks_span_z(text), as_file ? NULL : url, pool);
+    return err ? oks_reason_info(err->reason)->code : "good";
+}
+
+/* What listens on loopback trusts whoever comes from there: a provider elsewhere sends us nowhere on this machine. */
+static void only_a_local_provider_has_endpoints_on_loopback(void **state)
+{
+    static const char *const local[] = { "http://127.0.0.1:9200", "http://localhost", "https://[::1]", "https://x.localhost:8443" };
+    apr_pool_create(&pool, global);
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
+        assert_string_equal(outcome_of_discovery("https://acme.okta.com", local[i], false), "oidc.discovery.endpoint");
+        assert_string_equal(outcome_of_discovery("https://acme.okta.com", local[i], true), "good"); /* the administrator's file */
+        assert_string_equal(outcome_of_discovery("http://localhost:8080", local[i], false), "good");
+    }
+    assert_string_equal(outcome_of_discovery("http://localhost:8080", "https://acme.okta.com", false), "good");
+    apr_pool_destroy(pool);
+}
+
+/* ---- Claims that no provider of ours sends, signed by a key that is known ---- */
+
+static void read_claims(oks_identity_t **identity, oks_err_t **err, const char *more)
+{
+    const char *pem, *jwk, *token;
+    oks_jws_key_t *key;
+    oks_jwks_t *keys;
+    const char *claims = apr_pstrcat(pool, "{\"iss\":\"https://acme.okta.com\",\"aud\":\"id\",\"nonce\":\"n\",\"iat\":1800000000,"
+                                     "\"exp\":1800000300,", more, "}", NULL);
+    GOOD(oks_jws_key_make(&pem, pool));
+    GOOD(oks_jws_key_parse(&key, oks_span_z(pem), NULL, pool));
+    GOOD(oks_jws_key_jwk(&jwk, key, pool));
+    GOOD(oks_jwks_parse(&keys, oks_span_z(apr_pstrcat(pool, "{\"keys\":[", jwk, "]}", NULL)), pool));
+    GOOD(oks_jws_sign(&token, key, NULL, oks_span_z(claims), pool));
+    oks_oidc_expect_t expect = { .provider = &provider, .keys = keys, .client_id = "id", .nonce = "n", .code = oks_span_z("c"),
+                                 .now = apr_time_from_sec(1800000000), .skew = apr_time_from_sec(120) };
+    *err = oks_oidc_id_token_verify(identity, oks_span_z(token), &expect, pool);
+}
+
+static const char *many_claims(int count)
+{
+    char *text = apr_palloc(pool, (apr_size_t)count * 16 + 1), *p = text;
+    for (int i = 0; i < count; i++) p += sprintf(p, ",\"%x\":1", i);
+    return text;
+}
+
+/* 28,000 of them in one answer of userinfo took seconds: each is looked for among those before it. */
+static void claims_have_a_number(void **state)
+{
+    oks_identity_t *identity;
+    oks_err_t *err;
+    apr_pool_create(&pool, global);
+    read_claims(&identity, &err, apr_pstrcat(pool, "\"sub\":\"a\"", many_claims(4000), NULL));
+    REASON(err, OKS_R_BASE_JSON_TOO_LARGE);
+    read_claims(&identity, &err, apr_pstrcat(pool, "\"sub\":\"a\"", many_claims(900), NULL));
+    GOOD(err);
+    int before = identity->attributes->nelts;
+    oks_oidc_expect_t expect = { .provider = &provider };
+    const char *body = apr_pstrcat(pool, "{\"sub\":\"a\",\"more\":1", many_claims(900), "}", NULL);
+    GOOD(oks_oidc_userinfo_merge(identity, 200, "application/json", oks_span_z(body), &expect, pool));
+    assert_int_equal(identity->attributes->nelts, before + 1);
+    body = apr_pstrcat(pool, "{\"sub\":\"a\"", many_claims(28000), "}", NULL);
+    REASON(oks_oidc_userinfo_merge(identity, 200, "application/json", oks_span_z(body), &expect, pool), OKS_R_BASE_JSON_TOO_LARGE);
+    apr_pool_destroy(pool);
+}
+
+/* As of a NameID: a header shows both as one. */
+static void a_subject_is_what_a_header_can_show(void **state)
+{
+    static const char *const bad[] = { "00u1\\u0001", " 00u1", "00u1\\n", "00u1\\u200b" };
+    oks_identity_t *identity;
+    oks_err_t *err;
+    apr_pool_create(&pool, global);
+    read_claims(&identity, &err, "\"sub\":\"auth0|zo\xc3\xab b\"");
+    GOOD(err);
+    assert_string_equal(identity->subject, "auth0|zo\xc3\xab b");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        read_claims(&identity, &err, apr_pstrcat(pool, "\"sub\":\"", bad[i], "\"", NULL));
+        REASON(err, OKS_R_OIDC_TOKEN_MALFORMED);
+    }
+    apr_pool_destroy(pool);
+}
+
 static void where_discovery_is(void **state)
 {
     static const struct { const char *written, *url; } cases[] = {
@@ -316,7 +398,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_cases), cmocka_unit_test(a_changed_character_is_refused),
         cmocka_unit_test(our_tokens_verify_with_our_jwk), cmocka_unit_test(an_authorization_request_says_all),
-        cmocka_unit_test(a_client_says_who_it_is), cmocka_unit_test(a_pushed_request), cmocka_unit_test(where_discovery_is),
+        cmocka_unit_test(a_client_says_who_it_is), cmocka_unit_test(a_pushed_request), cmocka_unit_test(claims_have_a_number),
+        cmocka_unit_test(a_subject_is_what_a_header_can_show), cmocka_unit_test(where_discovery_is),
+        cmocka_unit_test(only_a_local_provider_has_endpoints_on_loopback),
     };
     return cmocka_run_group_tests_name("oidc vectors", tests, set_up, tear_down);
 }

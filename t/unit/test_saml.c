@@ -125,6 +125,10 @@ static void metadata_that_cannot_be_used(void **state)
     const char *two = apr_pstrcat(pool, "<md:EntitiesDescriptor xmlns:md=\"" MD "\">", entity, entity,
                                   "</md:EntitiesDescriptor>", NULL);
     assert_string_equal(metadata_outcome(&idp, two), "saml.metadata.ambiguous");
+    const char *role = between(text, "<md:IDPSSODescriptor", "</md:IDPSSODescriptor>");
+    assert_string_equal(metadata_outcome(&idp, with(text, role, apr_pstrcat(pool, role, role, NULL))), "saml.metadata.ambiguous");
+    assert_string_equal(metadata_outcome(&idp, apr_pstrcat(pool, "<md:EntitiesDescriptor xmlns:md=\"" MD "\">", role,
+                                                           "</md:EntitiesDescriptor>", NULL)), "saml.metadata.malformed");
     const char *one = apr_pstrcat(pool, "<md:EntitiesDescriptor xmlns:md=\"" MD "\">", entity, "</md:EntitiesDescriptor>",
                                   NULL);
     assert_string_equal(metadata_outcome(&idp, one), "good");
