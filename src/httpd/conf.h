@@ -204,6 +204,9 @@ typedef struct oks_client_conf_t { const char *source, *option; } oks_client_con
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch);
 
+/* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */
+const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf);
+
 /* domains.c: makes conf->domains of conf->orgs; what is wrong, or NULL. */
 const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool);
 /* Whose domain it is, of a table like conf->domains; `domain` is changed, and changed back. */

@@ -24,8 +24,8 @@ typedef struct oks_request_note_t {
 /* request.c */
 oks_request_note_t *oks_httpd_note(request_rec *r);
 int oks_httpd_read_request(request_rec *r);          /* post_read_request */
-int oks_httpd_pre_translate(request_rec *r);         /* pre_translate_name, translate_name, map_to_storage */
-int oks_httpd_translate(request_rec *r);
+int oks_httpd_pre_translate(request_rec *r);         /* pre_translate_name */
+int oks_httpd_translate(request_rec *r);             /* translate_name */
 int oks_httpd_map_to_storage(request_rec *r);
 int oks_httpd_fixup(request_rec *r);                 /* before and after other modules' fixups */
 int oks_httpd_fixup_own(request_rec *r);

@@ -2,7 +2,6 @@
 what httpd's processes have for themselves (private, dirty); rates are of this machine, ratios of one run."""
 
 import concurrent.futures
-import os
 import pathlib
 import re
 import socket
@@ -13,7 +12,6 @@ import threading
 import time
 
 import compare
-import harness
 import saml_login
 
 SESSIONS, LOGINS, CLIENTS, SLOW = 1_000_000, 1000, 50, 400

@@ -38,7 +38,7 @@ def conf_of(server, count, how, enabled="On"):
     return 'OktaSSOOrgDir "{dir}/orgs"\n' + LOCATION
 
 
-def private_bytes(pid):
+def resident_bytes(pid):
     """Of the child alone and of what it shares with its parent: what it would cost by itself."""
     return 1024 * int(re.search(r"^VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
 
@@ -60,7 +60,7 @@ def started(make, okta, count, how):
     known = server.browser().get(f"/sso/okta/login/{'org-0' if count else 'acme'}").status
     seconds = time.monotonic() - before
     assert known in (303, 503), known
-    size = max(private_bytes(pid) for pid in server.children())
+    size = max(resident_bytes(pid) for pid in server.children())
     server.end()
     return seconds, size
 

@@ -2,7 +2,6 @@ import contextlib
 import pathlib
 import subprocess
 import sys
-import threading
 
 import pytest
 

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import pathlib
-import pwd
 import re
 import shutil
 import signal
@@ -29,8 +28,8 @@ LIBEXEC = pathlib.Path("/usr/lib/apache2/modules")
 NAVIGATION = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 DEADLINE = 20
 
-# warn and worse; what httpd says about every start of a test server is not news.
-LOUD = re.compile(r"\[[\w]*:(warn|error|crit|alert|emerg)\]")
+# warn and worse, and a child that crashed, which is a notice to httpd; what it says about every start of a test server is not news.
+LOUD = re.compile(r"\[\w*:(warn|error|crit|alert|emerg)\]|exit signal")
 # httpd's own words about the machine: no ServerName, no session cache, a mod_ssl built against a newer patch level of OpenSSL;
 # and of its event MPM about a keep-alive or lingering connection that a stop has closed under it.
 USUAL = re.compile(r"AH0309[23]: process_(socket|lingering_close): apr_pollset_add failure|AH00558|AH00112|AH01873|AH01882|AH01906|AH01909|AH02292")
@@ -146,6 +145,7 @@ class Httpd:
         self.okta = okta
         self.expected = []
         self.judged = 0                  # bytes of the log that are judged already
+        self.last_words = set()          # of children as they were ended
         self.process = None
         self.environment = environment()
         self.values = {"port": self.port, "dir": self.dir, "backend": backend_port,
@@ -210,8 +210,21 @@ class Httpd:
 
     def stop(self):
         if self.process and self.process.poll() is None:
+            offset = self.log.stat().st_size if self.log.exists() else 0
             self.process.terminate()
-            self.process.wait(DEADLINE)
+            try:
+                self.process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+            # Told to end at once, httpd's event MPM closes sockets that its workers may just have freed: that crash is its own.
+            self.last_words |= {line for line in self.log_since(offset).splitlines() if "exit signal" in line}
+
+    def kill(self):
+        """All of it: children outlive a parent that was killed or crashed."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(DEADLINE)
 
     def log_since(self, offset):
         return self.log.read_bytes()[offset:].decode(errors="replace") if self.log.exists() else ""
@@ -220,7 +233,7 @@ class Httpd:
         lines = self.log_since(self.judged).splitlines()
         stack = re.compile(r"^ *#\d+ 0x|AddressSanitizer|^(freed|previously allocated|allocated) by thread")
         return [line for line in lines if (LOUD.search(line) or stack.search(line) or "runtime error" in line)
-                and not USUAL.search(line) and not any(re.search(p, line) for p in self.expected)]
+                and not USUAL.search(line) and line not in self.last_words and not any(re.search(p, line) for p in self.expected)]
 
     def verdicts(self):
         return [line for line in self.log.read_text(errors="replace").splitlines() if "OKS0001" in line]
@@ -237,8 +250,12 @@ class Httpd:
 
     def close(self):
         self.stop()
+        status = self.process.returncode if self.process else 0
+        if status < 0:
+            self.kill()
         loud = self.loud_lines()
         shutil.rmtree(self.dir, ignore_errors=True)
+        assert status >= 0 or -status in (signal.SIGKILL, signal.SIGTERM), f"httpd ended with status {status}"
         assert not loud, "log lines that the test did not announce:\n" + "\n".join(loud)
 
     # ---- a login, without a browser ----

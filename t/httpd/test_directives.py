@@ -7,7 +7,6 @@ import urllib.request
 import pytest
 
 import harness
-from harness import post_fields
 
 LOCATION = """
 <Location "/">

@@ -5,7 +5,7 @@ import random
 import re
 
 from harness import wait_until
-from test_org_dir import ACME, CONF, Site
+from test_org_dir import ACME, Site
 
 ROUNDS, FILES = 6, 60
 SCIM = f"OktaSSOSCIMToken sha256:{'ab' * 32} one\n"

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from harness import config, post_fields, wait_until
+from harness import config, wait_until
 
 AMELIA = "amelia.earhart@acme.example"
 SERVER = """
