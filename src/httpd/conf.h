@@ -150,8 +150,6 @@ const char *oks_httpd_setting_directive(oks_setting_id_t id);
 oks_dir_conf_t *oks_httpd_dir_conf(const request_rec *r);
 oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 
-/* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */
-const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf);
 /* complete.c: check_config, builds every virtual host's organizations; tells what is wrong with file, line and the mend. */
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 /* One of a section's settings, laid over the virtual host's defaults. What is wrong, or NULL. */
