@@ -31,18 +31,30 @@ bool oks_oidc_is_discovery(oks_span_t document)
     return document.len && document.ptr[0] == '{';
 }
 
-/* https, or http for loopback. Where it leads nobody can know: some providers keep endpoints on hosts of their own. */
-static oks_err_t *read_url(const char **value, const json_t *json, const char *name, bool required, apr_pool_t *pool)
+typedef struct document_t {
+    const json_t *json;
+    bool local; /* it is at http://127.0.0.1/... itself */
+    apr_pool_t *pool;
+} document_t;
+
+/* https; http for loopback, of a provider there. Where it leads nobody can know: some keep endpoints on hosts of their own. */
+static oks_err_t *read_url(const char **value, const document_t *from, const char *name, bool required)
 {
     oks_url_t url;
-    *value = oks_json_string(json, name);
-    if (!*value && !required && !json_object_get(json, name)) return NULL;
-    if (!*value || oks_url_parse(&url, oks_span_z(*value), pool) != NULL ||
-        (strcmp(url.scheme, "https") != 0 && !oks_url_is_loopback(&url)))
-        return oks_err(pool, OKS_R_OIDC_DISCOVERY_ENDPOINT, "%s \"%s\"", name,
-                       *value ? oks_log_escape(oks_span_z(*value), 200, pool) : "none");
-    *value = apr_pstrdup(pool, *value);
+    *value = oks_json_string(from->json, name);
+    if (!*value && !required && !json_object_get(from->json, name)) return NULL;
+    if (!*value || oks_url_parse(&url, oks_span_z(*value), from->pool) != NULL ||
+        (strcmp(url.scheme, "https") != 0 && !(from->local && oks_url_is_loopback(&url))))
+        return oks_err(from->pool, OKS_R_OIDC_DISCOVERY_ENDPOINT, "%s \"%s\"", name,
+                       *value ? oks_log_escape(oks_span_z(*value), 200, from->pool) : "none");
+    *value = apr_pstrdup(from->pool, *value);
     return NULL;
+}
+
+static bool is_local(const char *text, apr_pool_t *pool)
+{
+    oks_url_t url;
+    return text && !oks_url_parse(&url, oks_span_z(text), pool) && strcmp(url.scheme, "http") == 0 && oks_url_is_loopback(&url);
 }
 
 static unsigned read_auth_methods(const json_t *json)
@@ -79,13 +91,14 @@ oks_err_t *oks_oidc_discovery_parse(oks_oidc_provider_t **provider, oks_span_t t
     oks_oidc_provider_t *made = apr_pcalloc(pool, sizeof *made);
     OKS_TRY(oks_json_parse(&json, text, OKS_OIDC_DISCOVERY_MAX, pool));
     OKS_TRY(check_issuer(oks_json_string(json, "issuer"), url, pool));
-    OKS_TRY(read_url(&made->issuer, json, "issuer", true, pool));
-    OKS_TRY(read_url(&made->authorization_endpoint, json, "authorization_endpoint", true, pool));
-    OKS_TRY(read_url(&made->token_endpoint, json, "token_endpoint", true, pool));
-    OKS_TRY(read_url(&made->jwks_uri, json, "jwks_uri", true, pool));
-    OKS_TRY(read_url(&made->userinfo_endpoint, json, "userinfo_endpoint", false, pool));
-    OKS_TRY(read_url(&made->end_session_endpoint, json, "end_session_endpoint", false, pool));
-    OKS_TRY(read_url(&made->par_endpoint, json, "pushed_authorization_request_endpoint", false, pool));
+    const document_t from = { json, is_local(url ? url : oks_json_string(json, "issuer"), pool), pool };
+    OKS_TRY(read_url(&made->issuer, &from, "issuer", true));
+    OKS_TRY(read_url(&made->authorization_endpoint, &from, "authorization_endpoint", true));
+    OKS_TRY(read_url(&made->token_endpoint, &from, "token_endpoint", true));
+    OKS_TRY(read_url(&made->jwks_uri, &from, "jwks_uri", true));
+    OKS_TRY(read_url(&made->userinfo_endpoint, &from, "userinfo_endpoint", false));
+    OKS_TRY(read_url(&made->end_session_endpoint, &from, "end_session_endpoint", false));
+    OKS_TRY(read_url(&made->par_endpoint, &from, "pushed_authorization_request_endpoint", false));
     made->par_required = json_is_true(json_object_get(json, "require_pushed_authorization_requests"));
     made->iss_in_answers = json_is_true(json_object_get(json, "authorization_response_iss_parameter_supported"));
     made->auth_methods = read_auth_methods(json);
