@@ -21,6 +21,12 @@ oks_err_t *oks_net_create(oks_net_t **net, apr_pool_t *pool) OKS_MUST_USE;
 /* Ends what is under way (within about a second), and refuses all that comes: net.stopped. */
 void oks_net_stop(oks_net_t *net);
 
+/* Who names a URL may not have us look around in this machine's network (SECURITY.md 27). */
+typedef enum oks_net_reach_t {
+    OKS_NET_ANYWHERE,
+    OKS_NET_PUBLIC /* addresses of the internet alone: none of private networks, links or this machine */
+} oks_net_reach_t;
+
 typedef struct oks_net_request_t {
     const char *url;                 /* https; http for loopback addresses alone */
     const char *if_none_match;       /* an ETag, or NULL */
@@ -31,6 +37,7 @@ typedef struct oks_net_request_t {
     const char *form;                /* POST of this application/x-www-form-urlencoded body; NULL: GET */
     const char *authorization;       /* of the Authorization header, never logged; or NULL */
     const char *accept;              /* of the Accept header; or NULL */
+    oks_net_reach_t reach;           /* which addresses; through a proxy only those that the URL itself shows */
 } oks_net_request_t;
 
 typedef struct oks_net_response_t {
@@ -44,8 +51,8 @@ typedef struct oks_net_response_t {
 
 /* GET, or POST of a form. A GET without credentials follows at most three redirects, to the same scheme, host and port only;
  * a POST, and what carries credentials, none. Blocks up to the timeout. All in `pool`. An HTTP error status is no error here.
- * Reasons: net.url.refused, net.tls.failed, net.timeout, net.response.too_large, net.redirect.refused, net.unreachable,
- * net.busy, net.stopped, base.internal.error. */
+ * Reasons: net.url.refused, net.address.refused, net.tls.failed, net.timeout, net.response.too_large, net.redirect.refused,
+ * net.unreachable, net.busy, net.stopped, base.internal.error. */
 oks_err_t *oks_net_send(oks_net_response_t **response, oks_net_t *net, const oks_net_request_t *request, apr_pool_t *pool)
     OKS_MUST_USE;
 

@@ -7,20 +7,23 @@
 
 #define JTI_BYTES 16
 
-oks_err_t *oks_flow_send(oks_net_response_t **response, const oks_flow_t *flow, const oks_net_request_t *request, apr_pool_t *pool)
+oks_err_t *oks_flow_send(oks_net_response_t **response, const oks_flow_t *flow, const oks_org_t *org,
+                         const oks_net_request_t *request, apr_pool_t *pool)
 {
     oks_net_request_t mine = *request;
     mine.timeout = flow->http->timeout;
     mine.ca_file = flow->http->ca_file;
     mine.proxy = flow->http->proxy;
+    mine.reach = org->reach;
     return oks_net_send(response, flow->net, &mine, pool);
 }
 
-oks_err_t *oks_flow_post(oks_net_response_t **response, const oks_flow_t *flow, const oks_oidc_post_t *post, apr_pool_t *pool)
+oks_err_t *oks_flow_post(oks_net_response_t **response, const oks_flow_t *flow, const oks_org_t *org, const oks_oidc_post_t *post,
+                         apr_pool_t *pool)
 {
     const oks_net_request_t request = { .url = post->url, .form = post->body, .authorization = post->authorization,
                                         .accept = "application/json" };
-    return oks_flow_send(response, flow, &request, pool);
+    return oks_flow_send(response, flow, org, &request, pool);
 }
 
 oks_err_t *oks_flow_told(oks_err_t *err, const oks_net_response_t *response)
@@ -46,8 +49,8 @@ static const char *joined(const char *const *contexts, apr_pool_t *pool)
 }
 
 /* RFC 9126: what is asked goes to the provider behind the browser's back, which only brings a reference. */
-static oks_err_t *push(const char **url, const oks_flow_t *flow, const oks_oidc_request_t *request, apr_time_t now,
-                       apr_pool_t *pool)
+static oks_err_t *push(const char **url, const oks_flow_t *flow, const oks_org_t *org, const oks_oidc_request_t *request,
+                       apr_time_t now, apr_pool_t *pool)
 {
     const char *jti;
     oks_oidc_post_t *post;
@@ -57,7 +60,7 @@ static oks_err_t *push(const char **url, const oks_flow_t *flow, const oks_oidc_
                        "pushed_authorization_request_endpoint is missing, which OktaSSOPAR needs");
     OKS_TRY(oks_flow_jti(&jti, pool));
     OKS_TRY(oks_oidc_par_post(&post, request, jti, now, pool));
-    OKS_TRY(oks_flow_post(&response, flow, post, pool));
+    OKS_TRY(oks_flow_post(&response, flow, org, post, pool));
     return oks_flow_told(oks_oidc_par_url(url, request, response->status, response->body, pool), response);
 }
 
@@ -74,7 +77,7 @@ oks_err_t *oks_flow_authorize(const char **url, const oks_flow_t *flow, const ok
         .prompt = demand->force ? "login" : start->prompt, .login_hint = start->login_hint,
         .acr_values = joined(demand->authn_contexts, pool), .max_age = demand->max_age ? apr_time_sec(demand->max_age) : -1,
     };
-    if (org->oidc->par || at.provider->par_required) return push(url, flow, &asked, request->now, pool);
+    if (org->oidc->par || at.provider->par_required) return push(url, flow, org, &asked, request->now, pool);
     *url = oks_oidc_authorization_url(&asked, pool);
     return NULL;
 }

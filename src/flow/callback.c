@@ -55,7 +55,7 @@ static oks_err_t *exchange(callback_t *callback)
                                      .redirect_uri = oks_flow_url(reply->flow, reply->request, "callback", reply->org, pool) };
     OKS_TRY(oks_flow_jti(&jti, pool));
     OKS_TRY(oks_oidc_token_post(&post, callback->at.provider, &reply->org->oidc->client, &grant, jti, reply->request->now, pool));
-    OKS_TRY(oks_flow_post(&response, reply->flow, post, pool));
+    OKS_TRY(oks_flow_post(&response, reply->flow, reply->org, post, pool));
     OKS_TRY(oks_flow_told(oks_oidc_tokens_read(&tokens, response->status, response->content_type, response->body, pool), response));
     callback->tokens = tokens;
     return NULL;
@@ -106,7 +106,7 @@ static oks_err_t *add_userinfo(oks_identity_t *identity, const callback_t *callb
     if (!url || !*token || !oks_flow_lacks(reply->org, identity, reply->pool)) return NULL;
     const oks_net_request_t request = { .url = url, .authorization = apr_pstrcat(reply->pool, "Bearer ", token, NULL),
                                         .accept = "application/json, application/jwt" };
-    OKS_TRY(oks_flow_send(&response, reply->flow, &request, reply->pool));
+    OKS_TRY(oks_flow_send(&response, reply->flow, reply->org, &request, reply->pool));
     return oks_flow_told(oks_oidc_userinfo_merge(identity, response->status, response->content_type, response->body, &expect,
                                                  reply->pool), response);
 }

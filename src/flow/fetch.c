@@ -12,11 +12,12 @@ uint32_t oks_flow_refetch_counter(const char *key, apr_pool_t *pool)
     return oks_counter_of_document(apr_pstrcat(pool, "refetch:", key, NULL));
 }
 
-static oks_err_t *get(oks_net_response_t **response, oks_net_t *net, const oks_http_t *http, const char *url, const char *etag,
+static oks_err_t *get(oks_net_response_t **response, oks_net_t *net, const oks_fetch_t *fetch, const char *url, const char *etag,
                       apr_pool_t *pool)
 {
+    const oks_http_t *http = fetch->http;
     const oks_net_request_t request = { .url = url, .if_none_match = etag, .timeout = http->timeout, .ca_file = http->ca_file,
-                                        .proxy = http->proxy };
+                                        .proxy = http->proxy, .reach = fetch->org->reach };
     OKS_TRY(oks_net_send(response, net, &request, pool));
     if ((*response)->status == 200 || ((*response)->status == 304 && etag)) return NULL;
     return oks_err(pool, OKS_R_NET_UNREACHABLE, "%s answered %d", url, (*response)->status);
@@ -47,7 +48,7 @@ static oks_err_t *fetch_metadata(int *max_age, oks_directory_t *directory, oks_n
     oks_document_t *known, next = { .fetched = now };
     oks_net_response_t *response;
     OKS_TRY(oks_directory_document(&known, directory, fetch->org->metadata_key, pool));
-    OKS_TRY(get(&response, net, fetch->http, fetch->org->metadata_url, known ? known->etag : NULL, pool));
+    OKS_TRY(get(&response, net, fetch, fetch->org->metadata_url, known ? known->etag : NULL, pool));
     next.content = response->status == 304 ? known->content : response->body;
     next.etag = response->status == 304 ? known->etag : response->etag;
     *max_age = response->max_age;
@@ -84,7 +85,7 @@ static oks_err_t *fetch_provider(int *max_age, oks_directory_t *directory, oks_n
     oks_net_response_t *response;
     *max_age = -1;
     if (!discovery.len) {
-        OKS_TRY(get(&response, net, fetch->http, org->metadata_url, NULL, pool));
+        OKS_TRY(get(&response, net, fetch, org->metadata_url, NULL, pool));
         *max_age = response->max_age;
         discovery = response->body;
     }
@@ -92,7 +93,7 @@ static oks_err_t *fetch_provider(int *max_age, oks_directory_t *directory, oks_n
         return oks_err(pool, OKS_R_BASE_JSON_MALFORMED,
                        "no discovery document of OpenID Connect; for SAML metadata, take OktaSSOClientID away");
     OKS_TRY(oks_oidc_discovery_parse(&found, discovery, org->metadata_url, pool));
-    OKS_TRY(get(&response, net, fetch->http, found->jwks_uri, NULL, pool));
+    OKS_TRY(get(&response, net, fetch, found->jwks_uri, NULL, pool));
     *max_age = earlier(*max_age, response->max_age);
     const char *both = apr_psprintf(pool, "%s%c%s", oks_span_dup(discovery, pool), SEPARATOR, oks_span_dup(response->body, pool));
     oks_document_t next = { .content = oks_span_z(both), .fetched = now };

@@ -238,12 +238,12 @@ oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const o
 oks_err_t *oks_flow_authorize(const char **url, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                               const oks_state_t *state, const char *sealed, const oks_start_t *start, apr_pool_t *pool)
     OKS_MUST_USE;
-/* As oks_net_send, with the server's settings. */
-oks_err_t *oks_flow_send(oks_net_response_t **response, const oks_flow_t *flow, const oks_net_request_t *request, apr_pool_t *pool)
-    OKS_MUST_USE;
-/* Posts a form of ours to the provider. */
-oks_err_t *oks_flow_post(oks_net_response_t **response, const oks_flow_t *flow, const oks_oidc_post_t *post, apr_pool_t *pool)
-    OKS_MUST_USE;
+/* As oks_net_send, with the server's settings, and as far as the organization's requests may reach. */
+oks_err_t *oks_flow_send(oks_net_response_t **response, const oks_flow_t *flow, const oks_org_t *org,
+                         const oks_net_request_t *request, apr_pool_t *pool) OKS_MUST_USE;
+/* Posts a form of ours to the organization's provider. */
+oks_err_t *oks_flow_post(oks_net_response_t **response, const oks_flow_t *flow, const oks_org_t *org, const oks_oidc_post_t *post,
+                         apr_pool_t *pool) OKS_MUST_USE;
 /* `err`, with the Retry-After that came with it. */
 oks_err_t *oks_flow_told(oks_err_t *err, const oks_net_response_t *response);
 /* A fresh jti (RFC 7519 4.1.7). */

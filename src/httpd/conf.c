@@ -74,6 +74,7 @@ void *oks_httpd_merge_server_conf(apr_pool_t *pool, void *base_, void *add_)
     merged->path = add->path ? add->path : base->path;
     merged->audit_target = add->audit_target ? add->audit_target : base->audit_target;
     merged->org_dir = add->org_dir ? add->org_dir : base->org_dir;
+    merged->org_dir_private = (add->org_dir ? add : base)->org_dir_private;
     if (!add->look.template_parts) merged->look.template_parts = base->look.template_parts;
     if (!add->look.logo) merged->look.logo = base->look.logo;
     merged->base_url = add->base_url; /* one URL belongs to one virtual host: never inherited */

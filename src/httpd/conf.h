@@ -121,6 +121,7 @@ typedef struct oks_server_conf_t {
     const char *path;
     const char *base_url;
     const char *org_dir;
+    bool org_dir_private;              /* its organizations may be at private addresses */
     const char *audit_target;          /* OktaSSOAuditLog: a path, or "|" and a command; NULL: none */
     apr_file_t *audit;                 /* opened */
     oks_look_t look;

@@ -722,8 +722,10 @@ static const char *set_base_url(cmd_parms *cmd, void *dir, const char *text)
     return NULL;
 }
 
-static const char *set_org_dir(cmd_parms *cmd, void *dir, const char *path)
+static const char *set_org_dir(cmd_parms *cmd, void *dir, const char *path, const char *reach)
 {
+    if (reach && strcmp(reach, "private") != 0) return "OktaSSOOrgDir takes a directory, and then private or nothing";
+    oks_httpd_server_conf(cmd->server)->org_dir_private = reach != NULL;
     char *whole = ap_server_root_relative(cmd->pool, path);
     for (apr_size_t len = strlen(whole); len > 1 && whole[len - 1] == '/'; len--) whole[len - 1] = '\0';
     oks_httpd_server_conf(cmd->server)->org_dir = whole;
@@ -785,7 +787,7 @@ const command_rec oks_httpd_commands[] = {
     AP_INIT_TAKE1("OktaSSOCAFile", set_ca_file, NULL, RSRC_CONF, "CA certificates for outgoing requests, PEM"),
     AP_INIT_TAKE1("OktaSSOPath", set_path, NULL, RSRC_CONF, "where the module's own URLs live"),
     AP_INIT_TAKE1("OktaSSOBaseURL", set_base_url, NULL, RSRC_CONF, "the outside URL of this virtual host"),
-    AP_INIT_TAKE1("OktaSSOOrgDir", set_org_dir, NULL, RSRC_CONF, "a directory with a file NAME.conf for each organization"),
+    AP_INIT_TAKE12("OktaSSOOrgDir", set_org_dir, NULL, RSRC_CONF, "a directory of files NAME.conf, one for each organization"),
     AP_INIT_TAKE1("OktaSSOAuditLog", set_audit_log, NULL, RSRC_CONF, "FILE or |COMMAND: each decision as a line of JSON"),
     AP_INIT_TAKE1("OktaSSOPageTemplate", set_page_template, NULL, RSRC_CONF, "HTML with {{content}}: the frame of our pages"),
     AP_INIT_TAKE1("OktaSSOLogo", set_logo, NULL, RSRC_CONF, "path of a picture on our pages"),

@@ -214,6 +214,7 @@ static const char *read_org(oks_org_entry_t **entry, oks_orgdir_t *dir, file_t *
     if (!error) error = check_secret(&section->set[OKS_SET_CLIENT_SECRET], scratch);
     if (!error) error = oks_httpd_complete_org(entry, dir->conf, section, batch->pool);
     if (error) return error;
+    (*entry)->org.reach = dir->conf->org_dir_private ? OKS_NET_ANYWHERE : OKS_NET_PUBLIC;
     error = judge(dir, file, *entry, scratch);
     file->waits = error != NULL;
     if (error) contest(dir, *entry, scratch);

@@ -77,12 +77,12 @@ static const apr_array_header_t *all_orgs(const oks_server_conf_t *conf, apr_poo
     return entries;
 }
 
-/* One for each document; of organizations that share it, the first one's. */
+/* One for each document; of organizations that share it, the first one's whose requests reach farthest. */
 static void want(watch_t *watch, const oks_org_entry_t *entry, apr_pool_t *pool)
 {
     const char *key = entry->org.enabled ? entry->org.metadata_key : NULL;
     fetch_job_t *job = key ? apr_hash_get(watch->jobs, key, APR_HASH_KEY_STRING) : NULL;
-    if (!key || (job && job->round == watch->round)) return;
+    if (!key || (job && job->round == watch->round && job->fetch.org->reach <= entry->org.reach)) return;
     if (!job) {
         job = calloc(1, sizeof *job);
         if (!job || !(job->key = strdup(key))) return free(job);

@@ -1,6 +1,7 @@
 /* net: requests by libcurl, bounded in time, bytes, redirects and number. SECURITY.md 27. */
 #include "oktasso/net.h"
 
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <netinet/in.h>
@@ -20,7 +21,8 @@
 
 struct oks_net_t {
     apr_thread_mutex_t *lock;
-    CURL *idle[OKS_NET_IDLE_MAX];   /* each keeps the connections that it made; the last used is taken first */
+    /* Each keeps the connections that it made; the last used is taken first, for what may reach as far. */
+    struct { CURL *handle; oks_net_reach_t reach; } idle[OKS_NET_IDLE_MAX];
     int nidle;
     const char *origins[OKS_NET_PARALLEL_MAX]; /* of what is under way; NULL: free */
     _Atomic bool stopping;
@@ -40,6 +42,8 @@ typedef struct exchange_t {
     const char *overflow;
     bool loopback_only;
     bool left_loopback;
+    bool public_only;
+    bool left_public;
 } exchange_t;
 
 /* libcurl keeps threads (its resolver) and OpenSSL keeps exit handlers that must not lose their code when httpd unloads
@@ -161,12 +165,65 @@ static bool net_address_is_loopback(const struct sockaddr *address)
     return false;
 }
 
+static bool net_v4_is_public(uint32_t address)
+{
+    static const struct { uint32_t first; int bits; } others[] = { /* RFC 6890 */
+        { 0x00000000, 8 },  { 0x0a000000, 8 },  { 0x64400000, 10 }, { 0x7f000000, 8 },  { 0xa9fe0000, 16 },
+        { 0xac100000, 12 }, { 0xc0000000, 24 }, { 0xc0a80000, 16 }, { 0xc6120000, 15 }, { 0xe0000000, 3 },
+    };
+    for (apr_size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if ((address ^ others[i].first) >> (32 - others[i].bits) == 0) return false;
+    return true;
+}
+
+static uint32_t net_v4_at(const unsigned char *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* What leads to an address of IPv4 (mapped, NAT64, 6to4) counts as that; of the others, 2000::/3 alone is the internet's. */
+static bool net_v6_is_public(const unsigned char *bytes)
+{
+    static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff }, nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
+    if (memcmp(bytes, mapped, 12) == 0 || memcmp(bytes, nat64, 12) == 0) return net_v4_is_public(net_v4_at(bytes + 12));
+    if (bytes[0] == 0x20 && bytes[1] == 0x02) return net_v4_is_public(net_v4_at(bytes + 2));
+    if (memcmp(bytes, "\x20\x01\x00\x00", 4) == 0) return false; /* Teredo */
+    return bytes[0] >> 5 == 1;
+}
+
+static bool net_address_is_public(const struct sockaddr *address)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    if (address->sa_family == AF_INET) {
+        memcpy(&v4, address, sizeof v4);
+        return net_v4_is_public(ntohl(v4.sin_addr.s_addr));
+    }
+    if (address->sa_family != AF_INET6) return false;
+    memcpy(&v6, address, sizeof v6);
+    return net_v6_is_public(v6.sin6_addr.s6_addr);
+}
+
+/* As far as the URL alone shows it: a name may lead anywhere. */
+static bool net_host_is_public(const oks_url_t *url)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (oks_url_is_loopback(url)) return false;
+    if (strchr(url->host, ':')) return inet_pton(AF_INET6, url->host, &v6) == 1 && net_v6_is_public(v6.s6_addr);
+    return !inet_aton(url->host, &v4) || net_v4_is_public(ntohl(v4.s_addr)); /* in each of its forms, as libcurl reads it */
+}
+
 /* Plain http is for loopback, and a name like x.localhost is not taken at its word: the address decides. */
 static curl_socket_t net_on_socket(void *baton, curlsocktype purpose, struct curl_sockaddr *address)
 {
     exchange_t *x = baton;
     if (x->loopback_only && !net_address_is_loopback(&address->addr)) {
         x->left_loopback = true;
+        return CURL_SOCKET_BAD;
+    }
+    if (x->public_only && !net_address_is_public(&address->addr)) {
+        x->left_public = true;
         return CURL_SOCKET_BAD;
     }
     /* CLOEXEC: a piped log or exec: command started meanwhile has no business with the connection. */
@@ -179,7 +236,7 @@ static apr_status_t net_destroy(void *data)
 {
     oks_net_t *net = data;
     oks_net_stop(net);
-    for (int i = 0; i < net->nidle; i++) curl_easy_cleanup(net->idle[i]);
+    for (int i = 0; i < net->nidle; i++) curl_easy_cleanup(net->idle[i].handle);
     net->nidle = 0;
     return APR_SUCCESS;
 }
@@ -221,24 +278,33 @@ static void net_leave(oks_net_t *net, int place)
     apr_thread_mutex_unlock(net->lock);
 }
 
-static CURL *net_take_handle(oks_net_t *net)
+/* A connection is asked where it leads when it is made: what may reach less takes none that was made for more. */
+static CURL *net_take_handle(oks_net_t *net, oks_net_reach_t reach)
 {
     CURL *handle = NULL;
     apr_thread_mutex_lock(net->lock);
-    if (net->nidle) handle = net->idle[--net->nidle];
+    int i = net->nidle - 1;
+    while (i >= 0 && net->idle[i].reach != reach) i--;
+    if (i >= 0) {
+        handle = net->idle[i].handle;
+        memmove(&net->idle[i], &net->idle[i + 1], sizeof net->idle[0] * (apr_size_t)(--net->nidle - i));
+    }
     apr_thread_mutex_unlock(net->lock);
     return handle ? handle : curl_easy_init();
 }
 
 /* Keeps its connections, and nothing of what it was told: no header, body or callback is left for the next request. */
-static void net_give_handle(oks_net_t *net, CURL *handle, bool good)
+static void net_give_handle(oks_net_t *net, CURL *handle, oks_net_reach_t reach, bool good)
 {
     bool kept = false;
     if (good) {
         curl_easy_reset(handle);
         apr_thread_mutex_lock(net->lock);
         kept = net->nidle < OKS_NET_IDLE_MAX && !atomic_load(&net->stopping);
-        if (kept) net->idle[net->nidle++] = handle;
+        if (kept) {
+            net->idle[net->nidle].handle = handle;
+            net->idle[net->nidle++].reach = reach;
+        }
         apr_thread_mutex_unlock(net->lock);
     }
     if (!kept) curl_easy_cleanup(handle);
@@ -272,6 +338,7 @@ static CURLcode net_set_reach(CURL *handle, const oks_net_request_t *request, co
 {
     /* Loopback is this machine, which no proxy reaches. "" rather than NULL: NULL means the environment. */
     const char *proxy = request->proxy && !oks_url_is_loopback(url) ? request->proxy : "";
+    x->public_only = request->reach == OKS_NET_PUBLIC && !*proxy; /* the proxy's own address is the administrator's word */
     CURLcode code = curl_easy_setopt(handle, CURLOPT_URL, net_url_text(url, x->pool));
     if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_PROXY, proxy);
     if (code == CURLE_OK) code = curl_easy_setopt(handle, CURLOPT_NOPROXY, "");
@@ -358,6 +425,7 @@ static oks_reason_t net_reason(CURLcode code, const exchange_t *x)
 {
     if (x->overflow) return OKS_R_NET_RESPONSE_TOO_LARGE;
     if (x->left_loopback) return OKS_R_NET_URL_REFUSED;
+    if (x->left_public) return OKS_R_NET_ADDRESS_REFUSED;
     if (code == CURLE_ABORTED_BY_CALLBACK) return OKS_R_NET_STOPPED;
     switch (code) {
     case CURLE_FILESIZE_EXCEEDED:
@@ -419,7 +487,7 @@ static oks_err_t *net_exchange(oks_net_response_t *response, const char **locati
     x->net = net;
     x->max_age = x->retry_after = -1;
     x->loopback_only = strcmp(url->scheme, "http") == 0;
-    CURL *handle = net_take_handle(net);
+    CURL *handle = net_take_handle(net, request->reach);
     if (!handle) return oks_err(pool, OKS_R_INTERNAL, "libcurl gives no handle");
 
     char *message = apr_pcalloc(pool, CURL_ERROR_SIZE);
@@ -430,7 +498,7 @@ static oks_err_t *net_exchange(oks_net_response_t *response, const char **locati
     if (code == CURLE_OK) code = net_set_message(handle, &list, request, pool);
     if (code == CURLE_OK) code = curl_easy_perform(handle);
     if (code == CURLE_OK) net_take_response(response, location, handle, x);
-    net_give_handle(net, handle, code == CURLE_OK);
+    net_give_handle(net, handle, request->reach, code == CURLE_OK);
     curl_slist_free_all(list);
     if (code == CURLE_OK) return NULL;
 
@@ -497,6 +565,8 @@ oks_err_t *oks_net_send(oks_net_response_t **response, oks_net_t *net, const oks
     oks_net_response_t *got = apr_pcalloc(pool, sizeof *got);
     oks_url_t url;
     OKS_TRY(net_url_allowed(&url, request->url, pool));
+    if (request->reach == OKS_NET_PUBLIC && !net_host_is_public(&url))
+        return oks_err(pool, OKS_R_NET_ADDRESS_REFUSED, "%s", net_url_shown(&url, pool));
     const char *origin = apr_psprintf(pool, "%s://%s:%d", url.scheme, url.host, url.port);
     if (atomic_load(&net->stopping)) return oks_err(pool, OKS_R_NET_STOPPED, "%s", origin);
     int place = net_enter(net, origin);

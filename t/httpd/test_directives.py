@@ -73,6 +73,7 @@ WRONG = {
     "OktaSSODirectory": ("OktaSSODirectory mysql:x\n", "sqlite3:/ABSOLUTE/PATH"),
     "OktaSSOKeys": ("OktaSSOKeys secret\n", "file:PATH or exec:COMMAND"),
     "a setting twice": ("OktaSSOClockSkew 1m\nOktaSSOClockSkew 2m\n", "keep one of them"),
+    "OktaSSOOrgDir": ("OktaSSOOrgDir /tmp everywhere\n", "OktaSSOOrgDir takes a directory, and then private or nothing"),
     "Require okta-group": ('<Location "/">\nRequire okta-group\n</Location>\n', "take one name or more"),
     "Require okta-attribute": ('<Location "/">\nRequire okta-attribute department\n</Location>\n', "a field and one value or more"),
 }

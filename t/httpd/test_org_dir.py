@@ -1,5 +1,6 @@
 """OktaSSOOrgDir: organizations that come, change and go while httpd runs."""
 
+import json
 import os
 import re
 import urllib.request
@@ -294,8 +295,11 @@ def test_configtest_wants_the_directory(httpd):
     assert not good and "OktaSSOOrgDir: the directory" in told
 
 
+PRIVATE = CONF.replace('/orgs"', '/orgs" private')
+
+
 def test_metadata_of_a_new_organization_is_fetched(httpd, okta):
-    site = Site(httpd, okta, {})
+    site = Site(httpd, okta, {}, conf=PRIVATE)
     site.server.expect(r"flow\.idp\.unavailable")
     site.write("acme.conf", f'OktaSSOIdPMetadata "{okta.metadata_url()}"\nOktaSSOSPEntityID urn:acme\n')
     site.becomes("/acme", 303)
@@ -307,6 +311,58 @@ def test_metadata_of_a_new_organization_is_fetched(httpd, okta):
         fields = provider.approve(browser.get("/sso/okta/login/globex?return=/page")["Location"])
         assert browser.get("/sso/okta/callback/globex?" + oidc.urlencode(fields))["Location"] == "/page"
         assert site.server.browser().get(f"/sso/okta/login?iss={provider.issuer}").status == 303
+
+
+def test_a_file_has_nothing_fetched_inside(httpd, okta):
+    """SECURITY.md 27."""
+    site = Site(httpd, okta, {})
+    site.server.expect(r"flow\.idp\.unavailable", "OKS0030")
+    with oidc.started() as provider:
+        client = f'OktaSSOClientID {oidc.CLIENT}\nOktaSSOClientSecret "{oidc.SECRET}"\n'
+        elsewhere = {**provider.discovery(), "issuer": "https://idp.example", "token_endpoint": "https://idp.example/token",
+                     "authorization_endpoint": "https://idp.example/authorize", "jwks_uri": f"https://127.0.0.1:{provider.issuer.rpartition(':')[2]}/keys"}
+        document = {key: value for key, value in elsewhere.items() if not str(value).startswith("http://")}
+        (site.server.dir / "discovery.json").write_text(json.dumps(document))
+        for name, text in {"saml": f'OktaSSOIdPMetadata "{okta.metadata_url()}"\n', "oidc": f'OktaSSOIdPMetadata "{provider.issuer}"\n' + client,
+                           "keys": f'OktaSSOIdPMetadata "{site.server.dir}/discovery.json"\n' + client}.items():
+            before = len(site.server.log.read_text())
+            site.write(f"{name}.conf", text)
+            wait_until(lambda: "net.address.refused" in site.server.log.read_text()[before:], "the refusal")
+            assert site.status(f"/sso/okta/login/{name}") == (503, "flow.idp.unavailable")
+
+
+def test_a_file_has_nothing_posted_inside(httpd, okta):
+    """What its provider says of its own endpoints is no better: here of one that was known already."""
+    site = Site(httpd, okta, {}, conf=PRIVATE)
+    site.server.expect(r"flow\.idp\.unavailable", "OKS0030", r"net\.address\.refused")
+    with oidc.started() as provider:
+        site.write("globex.conf", f'OktaSSOIdPMetadata "{provider.issuer}"\nOktaSSOClientID {oidc.CLIENT}\nOktaSSOClientSecret "{oidc.SECRET}"\n')
+        site.becomes("/sso/okta/login/globex", 303)
+        site.server.configure(CONF)
+        site.server.graceful()
+        browser = site.server.browser()
+        fields = provider.approve(browser.get("/sso/okta/login/globex?return=/page")["Location"])
+        answer = browser.get("/sso/okta/callback/globex?" + oidc.urlencode(fields))
+        assert (answer.status, answer.reason) == (503, "net.address.refused")
+        site.server.configure(PRIVATE)
+        site.server.graceful()
+        fields = provider.approve(browser.get("/sso/okta/login/globex?return=/page")["Location"])
+        assert browser.get("/sso/okta/callback/globex?" + oidc.urlencode(fields))["Location"] == "/page"
+
+
+def test_configuration_is_fetched_whoever_names_the_same_url(httpd, okta):
+    """One document for both: the administrator's word counts."""
+    site = Site(httpd, okta, {"acme.conf": f'OktaSSOIdPMetadata "{okta.metadata_url()}"\n'}, conf=CONF + f"""
+Listen 127.0.0.1:{(port := harness.free_port())}
+<VirtualHost 127.0.0.1:{port}>
+    <OktaSSOOrg inside>
+        OktaSSOIdPMetadata "{okta.metadata_url()}"
+    </OktaSSOOrg>
+</VirtualHost>
+""", start=False)
+    site.server.expect(r"flow\.idp\.unavailable")
+    site.start()
+    wait_until(lambda: harness.Browser(port).get("/sso/okta/login/inside").status == 303, "its metadata")
 
 
 def test_metadata_pasted_into_a_file(httpd, okta):

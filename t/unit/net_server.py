@@ -219,13 +219,13 @@ def certificate(subject, key, issuer, issuer_key, extensions):
 
 
 def make_context(directory):
-    """TLS for 127.0.0.1 (and not for localhost), signed by an authority of this run."""
+    """TLS for 127.0.0.1 and inward.example (and not for localhost), signed by an authority of this run."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = certificate("test_net authority", authority_key, "test_net authority", authority_key,
                             [(x509.BasicConstraints(ca=True, path_length=0), True)])
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     leaf = certificate("127.0.0.1", key, "test_net authority", authority_key,
-                       [(x509.SubjectAlternativeName([address]), False)])
+                       [(x509.SubjectAlternativeName([address, x509.DNSName("inward.example")]), False)])
     pem = serialization.Encoding.PEM
     with open(os.path.join(directory, "leaf.pem"), "wb") as out:
         out.write(leaf.public_bytes(pem))

@@ -1,5 +1,7 @@
 /* The room net against servers on loopback (net_server.py): what it fetches, and each reason for which it does not. */
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +19,15 @@
 #include <apr_strings.h>
 
 #include "oktasso/net.h"
+
+/* libcurl's: names that end so lead to this machine. */
+__attribute__((visibility("default")))
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    int (*resolve)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&resolve = dlsym(RTLD_NEXT, "getaddrinfo");
+    return resolve(node && strcmp(node, "inward.example") == 0 ? "127.0.0.1" : node, service, hints, found);
+}
 
 static apr_pool_t *global;
 static apr_pool_t *pool;
@@ -369,6 +380,48 @@ static void test_a_slow_server_leaves_room_and_a_stop_ends_it(void **state)
     assert_string_equal(body_of(plain("/ok")), "hello");
 }
 
+/* SECURITY.md 27. */
+static void test_addresses_of_the_internet_alone(void **state)
+{
+    const char *urls[] = {
+        "https://127.0.0.1/", "https://localhost/", "https://x.localhost/", "https://0.0.0.0/", "https://10.1.2.3/", "https://100.64.0.1/",
+        "https://169.254.169.254/latest/meta-data/", "https://172.16.0.1/", "https://172.31.255.255/", "https://192.0.0.1/",
+        "https://192.168.1.1/", "https://198.19.0.1/", "https://224.0.0.1/", "https://255.255.255.255/", "https://2130706433/",
+        "https://0x7f.1/", "https://0177.0.0.1/", "https://127.1/", "https://[::1]/", "https://[::]/", "https://[fe80::1]/",
+        "https://[fd00::1]/", "https://[ff02::1]/", "https://[::ffff:127.0.0.1]/", "https://[::ffff:a00:1]/", "https://[64:ff9b::a00:1]/",
+        "https://[2002:7f00:1::]/", "https://[2001:0:1::]/", "https://[::7f00:1]/"};
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        oks_net_request_t request = {.url = urls[i], .timeout = apr_time_from_sec(2), .reach = OKS_NET_PUBLIC};
+        refused(request, OKS_R_NET_ADDRESS_REFUSED);
+        request.proxy = "http://127.0.0.1:1";
+        refused(request, OKS_R_NET_ADDRESS_REFUSED);
+    }
+    const char *open_to[] = {"https://192.0.2.1/", "https://172.32.0.1/", "https://[2001:db8::1]/", "https://[::ffff:192.0.2.1]/",
+                             "https://[64:ff9b::c000:201]/", "https://[2002:c000:201::]/", "https://acme.okta.com/", "https://10.example/"};
+    for (size_t i = 0; i < sizeof open_to / sizeof *open_to; i++) {
+        oks_net_request_t request = {.url = open_to[i], .proxy = "http://127.0.0.1:1", .reach = OKS_NET_PUBLIC};
+        refused(request, OKS_R_NET_UNREACHABLE); /* as far as the proxy, which may be anywhere */
+    }
+}
+
+/* The name is no address: where it leads counts when the connection is made, and one that others have made is not taken. */
+static void test_a_name_that_leads_inward(void **state)
+{
+    oks_net_request_t request = {.url = apr_psprintf(pool, "https://inward.example:%d/keep", https_port), .timeout = apr_time_from_sec(5),
+                                 .ca_file = apr_pstrcat(pool, directory, "/ca.pem", NULL), .reach = OKS_NET_PUBLIC};
+    refused(request, OKS_R_NET_ADDRESS_REFUSED);
+    request.reach = OKS_NET_ANYWHERE;
+    const char *first = body_of(request), *second = body_of(request);
+    assert_string_equal(first, second);
+    request.reach = OKS_NET_PUBLIC;
+    refused(request, OKS_R_NET_ADDRESS_REFUSED);
+    request.form = "code=hush";
+    refused(request, OKS_R_NET_ADDRESS_REFUSED);
+    request.form = NULL;
+    request.reach = OKS_NET_ANYWHERE;
+    assert_string_equal(body_of(request), first);
+}
+
 /* ---- TLS -------------------------------------------------------------------------------------------------- */
 
 static void test_tls(void **state)
@@ -443,7 +496,8 @@ int main(void)
         T(test_get), T(test_empty_body_and_absent_headers), T(test_error_status_is_no_error), T(test_not_modified),
         T(test_header_values_that_could_split_a_request_are_dropped), T(test_request_says_what_it_should),
         T(test_gzip), T(test_localhost_by_name), T(test_urls_that_are_not_fetched), T(test_redirects),
-        T(test_redirects_that_are_not_followed), T(test_environment_is_not_looked_at), T(test_proxy), T(test_tls),
+        T(test_redirects_that_are_not_followed), T(test_environment_is_not_looked_at), T(test_proxy),
+        T(test_addresses_of_the_internet_alone), T(test_a_name_that_leads_inward), T(test_tls),
         T(test_a_form_and_credentials), T(test_connections_are_reused), T(test_how_long_an_answer_is_good),
         T(test_a_slow_server_leaves_room_and_a_stop_ends_it),
         T(test_size_limit), T(test_time_limit), T(test_broken_answers), T(test_unreachable)};

@@ -302,6 +302,13 @@ def discovery():
                              ("userinfo", "https://a:b@acme.okta.com/")):
             doc(f"{name}-{label}", endpoint, **{name: value})
     doc("userinfo-http", endpoint, userinfo_endpoint="http://acme.okta.com/u")
+    # http is for providers on this machine: one elsewhere has nothing to ask of it.
+    here = "http://127.0.0.1:8080"
+    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
+        doc(f"{name}-on-loopback", endpoint, **{name: here + "/x"})
+    local = {**{k: v.replace(ISSUER, here) if isinstance(v, str) else v for k, v in DISCOVERY.items()}}
+    doc("local", f"issuer={here} auth=10", url=here + "/.well-known/openid-configuration", **local)
+    doc("local-elsewhere", endpoint, url=here + "/.well-known/openid-configuration", **{**local, "token_endpoint": "http://192.0.2.1/t"})
     doc("end-session-null", endpoint, end_session_endpoint=None)
     doc("html", JSON, text="<html>")
     doc("twice", JSON, text='{"issuer":"a","issuer":"b"}')
