@@ -341,6 +341,8 @@ oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err
 const apr_array_header_t *oks_flow_default_attributes(apr_pool_t *pool);
 /* user, email, firstName, lastName, name, groups, role, org. */
 bool oks_flow_field_is_builtin(const char *field);
+/* The one of them that is `name` but for case, and so has the same variable of the environment; or NULL. */
+const char *oks_flow_builtin_field(const char *name);
 /* Sets the cookie names and bindings of an organization. */
 void oks_flow_name_cookies(oks_org_t *org, const char *vhost, apr_pool_t *pool);
 /* Every cookie of ours starts so, after an optional "__Host-". */

@@ -88,6 +88,34 @@ static apr_array_header_t *make_default_headers(apr_pool_t *pool)
     return rows;
 }
 
+static const char *other_in(const apr_array_header_t *rows, const oks_header_t *row)
+{
+    for (int i = 0; rows && row->field && i < rows->nelts; i++) {
+        const oks_header_t *other = &APR_ARRAY_IDX(rows, i, oks_header_t);
+        if (other->field && !strcmp(other->folded, row->folded) && strcmp(other->field, row->field) != 0) return other->field;
+    }
+    return NULL;
+}
+
+static const char *other_in_locations(const oks_server_conf_t *conf, const oks_header_t *row)
+{
+    const char *other = NULL;
+    for (int i = 0; i < conf->locations->nelts && !other; i++)
+        other = other_in(APR_ARRAY_IDX(conf->locations, i, oks_dir_conf_t *)->headers, row);
+    return other;
+}
+
+const char *oks_httpd_other_field(const oks_server_conf_t *conf, const oks_header_t *row, apr_pool_t *pool)
+{
+    const oks_server_conf_t *main_conf = oks_httpd_server_conf(conf->main_server);
+    const char *other = other_in(make_default_headers(pool), row);
+    if (!other) other = other_in(conf->defaults->set[OKS_SET_HEADER].list, row);
+    for (apr_hash_index_t *i = apr_hash_first(pool, conf->sections); i && !other; i = apr_hash_next(i))
+        other = other_in(((const oks_org_conf_t *)apr_hash_this_val(i))->set[OKS_SET_HEADER].list, row);
+    if (!other) other = other_in_locations(conf, row);
+    return other || conf == main_conf ? other : other_in_locations(main_conf, row);
+}
+
 /* ---- One organization ---- */
 
 static const apr_array_header_t *make_attributes(const apr_array_header_t *own, apr_pool_t *pool)

@@ -177,6 +177,8 @@ typedef struct oks_scim_conf_t {
 /* What OktaSSOClientSecret and OktaSSOClientKey say. */
 typedef struct oks_client_conf_t { const char *source, *option; } oks_client_conf_t;
 bool oks_httpd_is_our_header(const char *name);
+/* complete.c: the field, another one than row's, that goes out under this header by default or by the configuration; or NULL. */
+const char *oks_httpd_other_field(const oks_server_conf_t *conf, const oks_header_t *row, apr_pool_t *pool);
 /* Of flow: `orgs` is an oks_server_conf_t. */
 const oks_org_t *oks_httpd_find_org(void *orgs, oks_span_t name, apr_pool_t *pool);
 const oks_org_t *oks_httpd_find_domain(void *orgs, oks_span_t domain, apr_pool_t *pool);
