@@ -193,6 +193,7 @@ bool oks_cookie_get(oks_span_t *value, oks_span_t header, const char *name);
 /* Two header names are the same for a CGI or WSGI backend when their letters and digits are, without regard to case
  * (SECURITY.md 1). Folds `name` so that equal names compare equal. */
 const char *oks_header_fold(const char *name, apr_pool_t *pool);
-bool oks_header_name_ok(const char *name); /* an RFC 9110 token of at most 64 bytes that has a letter */
+#define OKS_HEADER_NAME_MAX 64 /* bytes */
+bool oks_header_name_ok(const char *name); /* an RFC 9110 token of at most OKS_HEADER_NAME_MAX bytes that has a letter */
 
 #endif

@@ -32,12 +32,13 @@ const char oks_httpd_signed_field[] = "the signed identity";
 /* ---- Header names: all that any section may set, for the scrub ---- */
 
 #define HEADERS_MAX 256
-/* Closed once the server is complete: a file that comes later cannot add to what is scrubbed. */
-static struct { int count; bool closed; const char *folded[HEADERS_MAX]; unsigned char first[128]; } our_headers;
+/* Closed once the server is complete: a file that comes later cannot add to what is scrubbed. The names are copies: a file's own
+ * go with what was read of it. */
+static struct { int count; bool closed; char folded[HEADERS_MAX][OKS_HEADER_NAME_MAX + 1]; unsigned char first[128]; } our_headers;
 
 bool oks_httpd_is_our_header(const char *name)
 {
-    char folded[66];
+    char folded[OKS_HEADER_NAME_MAX + 2]; /* longer than ours, a name is none of them */
     apr_size_t len = 0;
     for (; *name && len < sizeof folded - 1; name++) {
         unsigned char c = (unsigned char)*name;
@@ -56,7 +57,7 @@ static bool remember_header(const oks_header_t *row)
 {
     if (oks_httpd_is_our_header(row->header)) return true;
     if (our_headers.closed || our_headers.count == HEADERS_MAX) return false;
-    our_headers.folded[our_headers.count++] = row->folded;
+    apr_cpystrn(our_headers.folded[our_headers.count++], row->folded, sizeof our_headers.folded[0]);
     our_headers.first[(unsigned char)row->folded[0] & 127] = 1;
     return true;
 }

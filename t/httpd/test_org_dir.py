@@ -217,6 +217,17 @@ def test_headers_are_fixed_at_start(httpd, okta):
     wait_until(lambda: site.header(browser, "X-Known") == "Amelia Earhart", "another field under a known header")
 
 
+def test_a_header_is_scrubbed_though_its_file_has_changed(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOHeader X-Known email\n"})
+    browser = site.login()
+    for role in ("a" * 16, "b" * 64, "c" * 512, "d" * 4096):  # what the old file's names stood in is used again
+        site.write("acme.conf", ACME + f"OktaSSODefaultRole {role}\n")
+        wait_until(lambda: site.header(browser, "X-Remote-Role") == role, "the changed file")
+    for _ in range(20):
+        answer = browser.get("/acme/headers.json", headers={"X-Known": "forged"})
+        assert answer.status == 200 and "forged" not in answer.text
+
+
 TENANT = 'OktaSSOIdPMetadata "{dir}/idp.xml"\nOktaSSOSPEntityID urn:acme\nOktaSSOAttribute evil firstName\n'
 
 
