@@ -145,6 +145,10 @@ const char *oks_name_sanitize(const char *text, apr_pool_t *pool);
  * ends trimmed. May return "". */
 const char *oks_value_sanitize(const char *text, apr_pool_t *pool);
 
+/* What another's directory may take for the same name: without regard to case, accents, width, blanks and what is not seen.
+ * For limits and suspicions alone: nobody is found by it. */
+const char *oks_loose_key(const char *text, apr_pool_t *pool);
+
 /* The one HTML escaper: & < > " ' become entities. */
 const char *oks_html_escape(const char *text, apr_pool_t *pool);
 /* For one log line: controls and bytes that are not UTF-8 as \xNN, cut to `max` bytes. */

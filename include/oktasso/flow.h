@@ -21,6 +21,7 @@
 #define OKS_FLOW_FAILURES_MAX 20            /* wrong passwords of one account, and from one address, in */
 #define OKS_FLOW_FAILURES_WINDOW apr_time_from_sec(5 * 60)
 #define OKS_FLOW_PASSWORD_MAX 1024          /* bytes */
+#define OKS_FLOW_PASSWORD_WAIT apr_time_from_sec(5) /* for other passwords that are being checked, where these use up the limit */
 #define OKS_FLOW_VISITOR_ORGS_MAX 16        /* session cookies that are looked at, where any organization may enter */
 #define OKS_SCIM_SCAN_MAX 10000             /* resources that a filter without an index looks at */
 #define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
@@ -139,6 +140,8 @@ bool oks_limiter_allows(const oks_limiter_t *limiter, const char *key, unsigned 
 void oks_limiter_fail(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now);
 /* Both in one step: counts `key`, unless it has been counted `max` times in this window already. Of several at once, `max` win. */
 bool oks_limiter_take(oks_limiter_t *limiter, const char *key, unsigned max, apr_interval_time_t window, apr_time_t now);
+/* Takes one back that was counted in the window of `now`: it turned out to be none. */
+void oks_limiter_give(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now);
 
 /* ---- What the coordinators work with ------------------------------------------------------------------------ */
 

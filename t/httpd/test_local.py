@@ -1,10 +1,13 @@
 """Local accounts beside single sign-on, Require SSO, and break-glass: DESIGN.md 5."""
 
 import base64
+import concurrent.futures
+import ctypes
 import hashlib
 import html
 import re
 import sqlite3
+import time
 
 import pytest
 
@@ -145,6 +148,76 @@ def test_wrong_passwords_are_limited(httpd):
     if reasons[-1] == "flow.local.limited":
         assert answer.status == 429 and answer["Retry-After"] == "300"
         assert browser.get("/", headers=basic("ops", "local-2"), navigate=False).reason == "flow.local.limited"
+
+
+MANY = CONF.replace('<Location "/">', """
+<OktaSSOOrg globex>
+    OktaSSOIdPMetadata "{okta}"
+    OktaSSOLocalProvider file
+</OktaSSOOrg>
+<Location "/globex">
+    OktaSSOOrg globex
+</Location>
+RemoteIPHeader X-Test-Client
+<Location "/">""", 1)
+
+
+@pytest.fixture
+def many(httpd):
+    """A site where requests say where they come from, and a window of the limiter that has just begun."""
+    def start(users=None):
+        server = started(httpd, conf=MANY, modules=("remoteip",))
+        server.expect(r"flow\.local\.limited")
+        if users:
+            (server.dir / "users").write_text(users)
+        if time.time() % 300 > 240:
+            time.sleep(301 - time.time() % 300)
+        return server
+    return start
+
+
+def knock(server, user, password="wrong", client="192.0.2.1", path="/headers.json"):
+    answer = server.browser().get(path, headers={**basic(user, password), "X-Test-Client": client}, navigate=False)
+    return "in" if answer.status == 200 else answer.reason
+
+
+def crypted(password):
+    """For some hundred milliseconds of somebody's processor."""
+    crypt = ctypes.CDLL("libcrypt.so.1").crypt
+    crypt.restype = ctypes.c_char_p
+    return crypt(password.encode(), b"$6$rounds=150000$somesalt").decode()
+
+
+def test_of_many_guesses_at_once_no_more_are_answered(many):
+    server = many(f"ops:{crypted('local-2')}\n")
+    with concurrent.futures.ThreadPoolExecutor(60) as pool:
+        reasons = list(pool.map(lambda i: knock(server, "ops", f"guess-{i}", f"192.0.2.{i}"), range(60)))
+    assert (reasons.count("flow.local.wrong"), reasons.count("flow.local.limited")) == (20, 40)
+
+
+def test_right_passwords_at_once_wait_for_each_other(many):
+    server = many(f"ops:{crypted('local-2')}\n")
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(lambda i: knock(server, "ops", "local-2"), range(40))) == {"in"}
+    assert knock(server, "ops") == "flow.local.wrong", "and none of them counts"
+
+
+def test_spellings_of_an_account_and_organizations_count_together(many):
+    server = many()
+    spellings = ["ops", "OPS", "Ops ", " ops", "o p s", "ｏｐｓ", "öps", "o\u00adps", "OPS\u200b", "oPs\u00a0"]
+    paths = ("/headers.json", "/globex/headers.json")
+    reasons = [knock(server, spellings[i % 10], client=f"192.0.2.{i}", path=paths[i // 10]) for i in range(20)]
+    assert reasons == ["flow.local.wrong"] * 20
+    assert knock(server, "ops", "local-2", "192.0.2.99") == "flow.local.limited"
+    assert knock(server, AMELIA, "local-1", "192.0.2.99") == "in"
+
+
+def test_an_ipv6_network_counts_as_one_address(many):
+    server = many()
+    reasons = [knock(server, f"nobody-{i}", client=f"2001:db8:0:1::{i}") for i in range(20)]
+    assert reasons == ["flow.local.wrong"] * 20
+    assert knock(server, "ops", "local-2", "2001:db8:0:1:ffff::1") == "flow.local.limited"
+    assert knock(server, "ops", "local-2", "2001:db8:0:2::1") == "in"
 
 
 # ---- HTTP Basic ----
