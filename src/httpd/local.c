@@ -58,6 +58,15 @@ static const oks_org_t *requiring(const oks_org_t *org)
     return org && org->enabled && org->require_sso != OKS_REQUIRE_SSO_OFF ? org : NULL;
 }
 
+/* The user's address as it stands, and as what a provider that is less exact may have taken it for. */
+static const oks_org_t *requiring_address(const oks_flow_t *flow, const char *user, apr_pool_t *pool)
+{
+    oks_span_t exact = oks_email_domain(oks_span_trim(oks_span_z(user)));
+    oks_span_t loose = oks_email_domain(oks_span_z(oks_loose_key(user, pool)));
+    const oks_org_t *org = requiring(flow->find_domain(flow->orgs, exact, pool));
+    return org ? org : requiring(flow->find_domain(flow->orgs, loose, pool));
+}
+
 /* Somebody whom another AuthType let in, where an organization wants everyone through its identity provider. */
 const oks_org_t *oks_httpd_bypassed(request_rec *r)
 {
@@ -68,5 +77,5 @@ const oks_org_t *oks_httpd_bypassed(request_rec *r)
     /* A Location of all organizations is one of each that requires SSO. */
     if (dir->org && oks_httpd_is_any_org(dir->org)) return oks_httpd_find_requiring(conf, r->pool);
     const oks_org_t *org = dir->org ? requiring(flow->find_org(flow->orgs, oks_span_z(dir->org), r->pool)) : NULL;
-    return org ? org : requiring(flow->find_domain(flow->orgs, oks_email_domain(oks_span_z(r->user)), r->pool));
+    return org ? org : requiring_address(flow, r->user, r->pool);
 }

@@ -352,6 +352,17 @@ def test_another_auth_type_is_no_way_around(httpd):
     assert server.browser().get("/basic", navigate=False).status == 401
 
 
+@pytest.mark.parametrize("spelling", [AMELIA + " ", AMELIA.replace("acme", "ACME") + "\u00a0", AMELIA.replace("acme", "a\u00adcme"),
+                                      AMELIA.replace("acme", "ａcme")], ids=["blank", "no-break space", "soft hyphen", "wide"])
+def test_no_spelling_of_an_address_is_a_way_around(httpd, spelling):
+    """As with a provider that takes it for the account's own: a directory server does."""
+    server = started(httpd, "OktaSSORequireSSO on\n    OktaSSOBreakGlass ops", conf=BYPASS)
+    (server.dir / "users").write_text(f"{spelling}:{{SHA}}{base64.b64encode(hashlib.sha1(b'x').digest()).decode()}\n")
+    server.expect(r"flow\.sso\.required")
+    answer = server.browser().get("/elsewhere", headers=basic(spelling, "x"), navigate=False)
+    assert (answer.status, answer.reason) == (403, "flow.sso.required")
+
+
 def test_another_auth_type_stays_where_sso_is_optional(httpd):
     server = started(httpd, conf=BYPASS)
     assert server.browser().get("/basic", headers=basic(AMELIA, "local-1"), navigate=False).status == 200
