@@ -88,13 +88,16 @@ static const char *account_key(const attempt_t *attempt)
     return apr_pstrcat(attempt->pool, key, "\n\n", oks_loose_key(attempt->user, attempt->pool), NULL);
 }
 
+/* Also for an account that is none of break-glass: how long it takes would tell which ones are. */
 static oks_password_t ask(const attempt_t *attempt)
 {
     const oks_request_t *request = attempt->request;
     const bool possible = oks_utf8_ok(oks_span_z(attempt->user)) && !strpbrk(attempt->user, "\r\n:") &&
-                          strlen(attempt->user) <= OKS_EMAIL_MAX && strlen(attempt->password) <= OKS_FLOW_PASSWORD_MAX &&
-                          (!attempt->break_glass || is_break_glass(attempt->org, attempt->user));
-    return possible ? request->check_password(request->baton, attempt->org, attempt->user, attempt->password) : OKS_PASSWORD_WRONG;
+                          strlen(attempt->user) <= OKS_EMAIL_MAX && strlen(attempt->password) <= OKS_FLOW_PASSWORD_MAX;
+    const bool listed = !attempt->break_glass || is_break_glass(attempt->org, attempt->user);
+    if (!possible) return OKS_PASSWORD_WRONG;
+    oks_password_t verdict = request->check_password(request->baton, attempt->org, attempt->user, attempt->password);
+    return verdict == OKS_PASSWORD_GOOD && !listed ? OKS_PASSWORD_WRONG : verdict;
 }
 
 /* All that is wrong with an account reads alike: no such account, not of this list, another password. */

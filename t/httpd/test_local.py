@@ -401,6 +401,15 @@ def test_break_glass_is_for_its_accounts_alone(httpd):
     assert server.browser().get("/sso/okta/break-glass/nosuch").reason == "flow.org.unknown"
 
 
+def test_break_glass_asks_the_provider_of_any_account(httpd):
+    """How long an answer takes would tell which accounts are listed: here, that a provider without its file fails for all."""
+    server = glass(httpd)
+    server.expect(r"flow\.local\.unavailable")
+    (server.dir / "users").unlink()
+    reasons = {submit(server.browser(), user, "x", path=GLASS, navigate=False).reason for user in ("ops", AMELIA, "nobody")}
+    assert reasons == {"flow.local.unavailable"}
+
+
 def test_scim_does_not_see_accounts_without_an_address(httpd):
     token = "a-token"
     server = glass(httpd, conf=CONF.replace("<OktaSSOOrg acme>", "<OktaSSOOrg acme>\n    OktaSSOSCIMToken sha256:"
