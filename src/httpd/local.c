@@ -28,10 +28,9 @@ oks_password_t oks_httpd_check_password(void *baton, const oks_org_t *org, const
          : status == AUTH_GENERAL_ERROR ? OKS_PASSWORD_UNAVAILABLE : OKS_PASSWORD_WRONG;
 }
 
-/* Does the request carry HTTP Basic credentials (RFC 7617), and which? */
-static bool read_basic(const char **user, const char **password, const request_rec *r)
+/* Does the header hold HTTP Basic credentials (RFC 7617), and which? */
+static bool read_basic(const char **user, const char **password, const char *header, const request_rec *r)
 {
-    const char *header = apr_table_get(r->headers_in, "Authorization");
     oks_span_t decoded, name;
     if (!header || strncasecmp(header, "Basic ", 6) != 0) return false;
     oks_err_t *err = oks_base64_decode(&decoded, oks_span_trim(oks_span_z(header + 6)), r->pool);
@@ -46,11 +45,16 @@ oks_err_t *oks_httpd_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const
                                  request_rec *r, oks_err_t *refusal)
 {
     const char *user, *password;
-    if (!org->local_providers || refusal->reason != OKS_R_FLOW_SESSION_NONE || !read_basic(&user, &password, r)) return refusal;
+    oks_request_note_t *note = oks_httpd_note(r);
+    const char *header = note->password ? note->password : apr_table_get(r->headers_in, "Authorization");
+    if (!org->local_providers || refusal->reason != OKS_R_FLOW_SESSION_NONE || !read_basic(&user, &password, header, r))
+        return refusal;
     oks_httpd_value_rest(value, r);
-    oks_err_t *err = oks_flow_check_basic(pass, flow, org, value, user, password, r->pool);
-    if (!err) apr_table_unset(r->headers_in, "Authorization"); /* no backend needs the password any more */
-    return err;
+    OKS_TRY(oks_flow_check_basic(pass, flow, org, value, user, password, r->pool));
+    if (note->password) return NULL; /* what stands there now is the site's own */
+    note->password = header;
+    apr_table_unset(r->headers_in, "Authorization"); /* no backend needs the password any more */
+    return NULL;
 }
 
 static const oks_org_t *requiring(const oks_org_t *org)

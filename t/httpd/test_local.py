@@ -237,6 +237,34 @@ def test_basic_credentials_make_one_session_without_a_cookie(httpd):
     assert browser.get("/", headers=basic("", "x"), navigate=False).reason == "flow.local.wrong"
 
 
+HOP = CONF.replace('ProxyPass "/" ', """
+<Location "/headers.json">
+    AuthUserFile "{dir}/users"
+</Location>
+<Directory "{dir}/htdocs">
+    RewriteEngine On
+    RewriteRule "^hop$" "/headers.json" [L]
+    RewriteRule "^sent$" "/headers.json" [L]
+</Directory>
+<Location "/sent">
+    RequestHeader set Authorization "Basic c2VydmljZTpzZWNyZXQ="
+</Location>
+ProxyPass "/hop" "!"
+ProxyPass "/sent" "!"
+ProxyPass "/" """, 1)
+
+
+@pytest.mark.parametrize("path,sent", [("/hop", None), ("/sent", "Basic c2VydmljZTpzZWNyZXQ=")])
+def test_basic_credentials_go_with_an_internal_redirect(httpd, path, sent):
+    server = started(httpd, conf=HOP)
+    (server.dir / "htdocs" / path[1:]).write_text("")
+    answer = server.browser().get(path, headers=basic(AMELIA, "local-1"), navigate=False)
+    assert answer.status == 200, answer.reason
+    got = dict(answer.json())
+    assert (got["X-Remote-User"], got.get("Authorization")) == (AMELIA, sent), "the password stays here, what the site says goes on"
+    assert server.browser().get(path, headers=basic(AMELIA, "wrong"), navigate=False).reason == "flow.local.wrong"
+
+
 def test_basic_is_offered_to_programs_and_not_to_browsers(httpd):
     server = started(httpd)
     program = server.browser().get("/", navigate=False)
