@@ -145,6 +145,10 @@ const char *oks_name_sanitize(const char *text, apr_pool_t *pool);
  * ends trimmed. May return "". */
 const char *oks_value_sanitize(const char *text, apr_pool_t *pool);
 
+/* What another's directory may take for the same name: without regard to case, accents, width, blanks and what is not seen.
+ * For limits and suspicions alone: nobody is found by it. */
+const char *oks_loose_key(const char *text, apr_pool_t *pool);
+
 /* The one HTML escaper: & < > " ' become entities. */
 const char *oks_html_escape(const char *text, apr_pool_t *pool);
 /* For one log line: controls, backslashes and bytes that are not UTF-8 as \xNN; of more than `max` bytes the first, and "...". */
@@ -194,6 +198,7 @@ bool oks_cookie_get(oks_span_t *value, oks_span_t header, const char *name);
 /* Two header names are the same for a CGI or WSGI backend when their letters and digits are, without regard to case
  * (SECURITY.md 1). Folds `name` so that equal names compare equal. */
 const char *oks_header_fold(const char *name, apr_pool_t *pool);
-bool oks_header_name_ok(const char *name); /* an RFC 9110 token of at most 64 bytes that has a letter */
+#define OKS_HEADER_NAME_MAX 64 /* bytes */
+bool oks_header_name_ok(const char *name); /* an RFC 9110 token of at most OKS_HEADER_NAME_MAX bytes that has a letter */
 
 #endif

@@ -21,6 +21,9 @@
 #define OKS_FLOW_FAILURES_MAX 20            /* wrong passwords of one account, and from one address, in */
 #define OKS_FLOW_FAILURES_WINDOW apr_time_from_sec(5 * 60)
 #define OKS_FLOW_PASSWORD_MAX 1024          /* bytes */
+#define OKS_FLOW_PASSWORD_WAIT apr_time_from_sec(5) /* for other passwords that are being checked, where these use up the limit */
+#define OKS_FLOW_PUSHED_MAX 120             /* logins whose request is pushed, of one organization and from one address, in */
+#define OKS_FLOW_PUSHED_WINDOW apr_time_from_sec(60)
 #define OKS_FLOW_VISITOR_ORGS_MAX 16        /* session cookies that are looked at, where any organization may enter */
 #define OKS_SCIM_SCAN_MAX 10000             /* resources that a filter without an index looks at */
 #define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
@@ -140,6 +143,8 @@ bool oks_limiter_allows(const oks_limiter_t *limiter, const char *key, unsigned 
 void oks_limiter_fail(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now);
 /* Both in one step: counts `key`, unless it has been counted `max` times in this window already. Of several at once, `max` win. */
 bool oks_limiter_take(oks_limiter_t *limiter, const char *key, unsigned max, apr_interval_time_t window, apr_time_t now);
+/* Takes one back that was counted in the window of `now`: it turned out to be none. */
+void oks_limiter_give(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now);
 
 /* ---- What the coordinators work with ------------------------------------------------------------------------ */
 
@@ -347,6 +352,8 @@ oks_answer_t *oks_flow_refuse(const oks_request_t *request, const oks_err_t *err
 const apr_array_header_t *oks_flow_default_attributes(apr_pool_t *pool);
 /* user, email, firstName, lastName, name, groups, role, org. */
 bool oks_flow_field_is_builtin(const char *field);
+/* The one of them that is `name` but for case, and so has the same variable of the environment; or NULL. */
+const char *oks_flow_builtin_field(const char *name);
 /* Does one of its rules feed the field? */
 bool oks_flow_has_field(const oks_org_t *org, const char *field);
 /* Sets the cookie names and bindings of an organization. */

@@ -6,7 +6,6 @@
 
 #define LOCAL_PART_MAX 64 /* RFC 5321 4.5.3.1.1 */
 #define LABEL_MAX 63      /* RFC 1035 2.3.4 */
-#define HEADER_NAME_MAX 64
 
 bool oks_org_name_ok(oks_span_t name)
 {
@@ -72,7 +71,7 @@ bool oks_header_name_ok(const char *name)
 {
     bool letter = false;
     apr_size_t len = strlen(name);
-    if (len < 1 || len > HEADER_NAME_MAX) return false;
+    if (len < 1 || len > OKS_HEADER_NAME_MAX) return false;
     for (; *name; name++) {
         if (oks_is_letter(*name)) letter = true;
         else if (!oks_is_digit(*name) && !strchr("!#$%&'*+-.^_`|~", *name)) return false;

@@ -118,6 +118,17 @@ const char *oks_value_sanitize(const char *text, apr_pool_t *pool)
     return oks_span_dup(oks_span_trim(oks_span(out, (apr_size_t)(p - out))), pool);
 }
 
+const char *oks_loose_key(const char *text, apr_pool_t *pool)
+{
+    const char *in = map_utf8(text, UTF8PROC_STABLE | UTF8PROC_COMPAT | UTF8PROC_DECOMPOSE | UTF8PROC_STRIPMARK |
+                              UTF8PROC_CASEFOLD | UTF8PROC_IGNORE | UTF8PROC_LUMP, text, pool);
+    char *out = apr_palloc(pool, strlen(in) + 1), *p = out;
+    for (; *in; in++)
+        if ((unsigned char)*in > ' ') *p++ = *in;
+    *p = '\0';
+    return out;
+}
+
 const char *oks_html_escape(const char *text, apr_pool_t *pool)
 {
     char *out = apr_palloc(pool, strlen(text) * 6 + 1), *p = out;

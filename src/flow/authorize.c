@@ -48,6 +48,16 @@ static const char *joined(const char *const *contexts, apr_pool_t *pool)
     return text;
 }
 
+/* A pushed request costs the provider's patience and a worker's time, and anybody may start a login. */
+static oks_err_t *may_push(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, apr_pool_t *pool)
+{
+    const char *key = apr_pstrcat(pool, "pushed\n", org->name, "\n", oks_flow_client_net(request->client, pool), NULL);
+    if (oks_limiter_take(flow->limiter, key, OKS_FLOW_PUSHED_MAX, OKS_FLOW_PUSHED_WINDOW, request->now)) return NULL;
+    oks_err_t *err = oks_err(pool, OKS_R_FLOW_LOGIN_LIMITED, "from %s", request->client);
+    err->retry_after = (int)apr_time_sec(OKS_FLOW_PUSHED_WINDOW);
+    return err;
+}
+
 /* RFC 9126: what is asked goes to the provider behind the browser's back, which only brings a reference. */
 static oks_err_t *push(const char **url, const oks_flow_t *flow, const oks_org_t *org, const oks_oidc_request_t *request,
                        apr_time_t now, apr_pool_t *pool)
@@ -77,7 +87,10 @@ oks_err_t *oks_flow_authorize(const char **url, const oks_flow_t *flow, const ok
         .prompt = demand->force ? "login" : start->prompt, .login_hint = start->login_hint,
         .acr_values = joined(demand->authn_contexts, pool), .max_age = demand->max_age ? apr_time_sec(demand->max_age) : -1,
     };
-    if (org->oidc->par || at.provider->par_required) return push(url, flow, org, &asked, request->now, pool);
+    if (org->oidc->par || at.provider->par_required) {
+        OKS_TRY(may_push(flow, org, request, pool));
+        return push(url, flow, org, &asked, request->now, pool);
+    }
     *url = oks_oidc_authorization_url(&asked, pool);
     return NULL;
 }

@@ -170,6 +170,11 @@ oks_err_t *oks_login_write(oks_id_t *user, const oks_flow_t *flow, const oks_org
 oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                             const oks_login_t *login, const char *return_path, apr_pool_t *pool) OKS_MUST_USE;
 
+/* ---- client.c ---- */
+
+/* The key of limits by address: of IPv6 it is the network, since one visitor has all of its addresses. */
+const char *oks_flow_client_net(const char *client, apr_pool_t *pool);
+
 /* ---- local.c: local accounts ---- */
 
 /* Are there local accounts, and may they be used? */

@@ -29,6 +29,13 @@ bool oks_limiter_take(oks_limiter_t *limiter, const char *key, unsigned max, apr
     return true;
 }
 
+void oks_limiter_give(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now)
+{
+    _Atomic uint64_t *slot = &limiter->slot[slot_of(key)];
+    uint64_t seen = atomic_load_explicit(slot, memory_order_relaxed), number = (uint64_t)(now / window);
+    while (seen >> COUNT_BITS == number && (seen & COUNT_MASK) && !atomic_compare_exchange_weak(slot, &seen, seen - 1)) continue;
+}
+
 void oks_limiter_fail(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now)
 {
     (void)oks_limiter_take(limiter, key, COUNT_MASK, window, now);

@@ -52,29 +52,73 @@ typedef struct attempt_t {
     apr_pool_t *pool;
 } attempt_t;
 
+#define WAIT_STEP apr_time_from_msec(20)
+
+/* Counted before the provider is asked, so that of many guesses at once no more are answered than of one after the other. Who
+ * finds no more than the others' passwords in his way, which may all be right, waits for them. */
+static bool take(const attempt_t *attempt, const char *key)
+{
+    oks_limiter_t *limiter = attempt->flow->limiter;
+    const apr_time_t now = attempt->request->now;
+    const char *asking = apr_pstrcat(attempt->pool, "asking\n", key, NULL);
+    apr_interval_time_t waited = 0;
+    while (!oks_limiter_take(limiter, key, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, now)) {
+        if (waited >= OKS_FLOW_PASSWORD_WAIT || oks_limiter_allows(limiter, asking, 1, OKS_FLOW_FAILURES_WINDOW, now)) return false;
+        apr_sleep(WAIT_STEP);
+        waited += WAIT_STEP;
+    }
+    oks_limiter_fail(limiter, asking, OKS_FLOW_FAILURES_WINDOW, now);
+    return true;
+}
+
+static void settle(const attempt_t *attempt, const char *key, bool wrong)
+{
+    oks_limiter_t *limiter = attempt->flow->limiter;
+    const apr_time_t now = attempt->request->now;
+    if (!wrong) oks_limiter_give(limiter, key, OKS_FLOW_FAILURES_WINDOW, now);
+    oks_limiter_give(limiter, apr_pstrcat(attempt->pool, "asking\n", key, NULL), OKS_FLOW_FAILURES_WINDOW, now);
+}
+
+/* Organizations that ask the same providers have the same accounts, and a provider may take several spellings for one. */
+static const char *account_key(const attempt_t *attempt)
+{
+    const char *key = "account";
+    for (const char *const *name = attempt->org->local_providers; *name; name++)
+        key = apr_pstrcat(attempt->pool, key, "\n", *name, NULL);
+    return apr_pstrcat(attempt->pool, key, "\n\n", oks_loose_key(attempt->user, attempt->pool), NULL);
+}
+
+/* Also for an account that is none of break-glass: how long it takes would tell which ones are. */
+static oks_password_t ask(const attempt_t *attempt)
+{
+    const oks_request_t *request = attempt->request;
+    const bool possible = oks_utf8_ok(oks_span_z(attempt->user)) && !strpbrk(attempt->user, "\r\n:") &&
+                          strlen(attempt->user) <= OKS_EMAIL_MAX && strlen(attempt->password) <= OKS_FLOW_PASSWORD_MAX;
+    const bool listed = !attempt->break_glass || is_break_glass(attempt->org, attempt->user);
+    if (!possible) return OKS_PASSWORD_WRONG;
+    oks_password_t verdict = request->check_password(request->baton, attempt->org, attempt->user, attempt->password);
+    return verdict == OKS_PASSWORD_GOOD && !listed ? OKS_PASSWORD_WRONG : verdict;
+}
+
 /* All that is wrong with an account reads alike: no such account, not of this list, another password. */
 static oks_err_t *check_password(const attempt_t *attempt)
 {
-    const oks_request_t *request = attempt->request;
     apr_pool_t *pool = attempt->pool;
-    const char *account = apr_pstrcat(pool, "account\n", attempt->org->name, "\n", attempt->user, NULL);
-    const char *address = apr_pstrcat(pool, "address\n", request->client, NULL);
-    oks_limiter_t *limiter = attempt->flow->limiter;
-    if (!oks_limiter_allows(limiter, account, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, request->now) ||
-        !oks_limiter_allows(limiter, address, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, request->now))
-        return oks_err(pool, OKS_R_FLOW_LOCAL_LIMITED, "account \"%s\" from %s",
-                       oks_log_escape(oks_span_z(attempt->user), 100, pool), request->client);
-    bool known = oks_utf8_ok(oks_span_z(attempt->user)) && !strpbrk(attempt->user, "\r\n:") &&
-                 strlen(attempt->user) <= OKS_EMAIL_MAX && strlen(attempt->password) <= OKS_FLOW_PASSWORD_MAX &&
-                 (!attempt->break_glass || is_break_glass(attempt->org, attempt->user));
-    oks_password_t verdict = !known ? OKS_PASSWORD_WRONG
-                           : request->check_password(request->baton, attempt->org, attempt->user, attempt->password);
+    const char *account = account_key(attempt);
+    const char *address = apr_pstrcat(pool, "address\n", oks_flow_client_net(attempt->request->client, pool), NULL);
+    const char *told = apr_psprintf(pool, "account \"%s\" from %s", oks_log_escape(oks_span_z(attempt->user), 100, pool),
+                                    attempt->request->client);
+    if (!take(attempt, account)) return oks_err(pool, OKS_R_FLOW_LOCAL_LIMITED, "%s", told);
+    if (!take(attempt, address)) {
+        settle(attempt, account, false);
+        return oks_err(pool, OKS_R_FLOW_LOCAL_LIMITED, "%s", told);
+    }
+    oks_password_t verdict = ask(attempt);
+    settle(attempt, account, verdict == OKS_PASSWORD_WRONG);
+    settle(attempt, address, verdict == OKS_PASSWORD_WRONG);
     if (verdict == OKS_PASSWORD_GOOD) return NULL;
     if (verdict == OKS_PASSWORD_UNAVAILABLE) return oks_err(pool, OKS_R_FLOW_LOCAL_UNAVAILABLE, NULL);
-    oks_limiter_fail(limiter, account, OKS_FLOW_FAILURES_WINDOW, request->now);
-    oks_limiter_fail(limiter, address, OKS_FLOW_FAILURES_WINDOW, request->now);
-    return oks_err(pool, OKS_R_FLOW_LOCAL_WRONG, "account \"%s\" from %s", oks_log_escape(oks_span_z(attempt->user), 100, pool),
-                   request->client);
+    return oks_err(pool, OKS_R_FLOW_LOCAL_WRONG, "%s", told);
 }
 
 /* An account that is an address is the person of that address; a record that Okta has filled keeps what it says. Break-glass

@@ -29,12 +29,18 @@ const apr_array_header_t *oks_flow_default_attributes(apr_pool_t *pool)
     return rules;
 }
 
-bool oks_flow_field_is_builtin(const char *field)
+const char *oks_flow_builtin_field(const char *name)
 {
     static const char *const names[] = { "user", "email", "firstName", "lastName", "name", "groups", "role", "org" };
     for (apr_size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(names[i], field) == 0) return true;
-    return false;
+        if (strcasecmp(names[i], name) == 0) return names[i];
+    return NULL;
+}
+
+bool oks_flow_field_is_builtin(const char *field)
+{
+    const char *builtin = oks_flow_builtin_field(field);
+    return builtin && strcmp(builtin, field) == 0;
 }
 
 /* The values of the first source that has one; NULL when none has. */
@@ -276,7 +282,7 @@ oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks
     const apr_array_header_t *extra = profile->extra ? apr_table_elts(profile->extra) : NULL;
     for (int i = 0; extra && i < extra->nelts; i++) {
         const apr_table_entry_t *entry = &APR_ARRAY_IDX(extra, i, apr_table_entry_t);
-        add_field(fields, entry->key, entry->val);
+        if (!oks_flow_builtin_field(entry->key)) add_field(fields, entry->key, entry->val); /* of an older configuration */
     }
     OKS_TRY(check_sizes(fields, pool));
     const char *user = field_value(fields, org->user_field);

@@ -32,12 +32,13 @@ const char oks_httpd_signed_field[] = "the signed identity";
 /* ---- Header names: all that any section may set, for the scrub ---- */
 
 #define HEADERS_MAX 256
-/* Closed once the server is complete: a file that comes later cannot add to what is scrubbed. */
-static struct { int count; bool closed; const char *folded[HEADERS_MAX]; unsigned char first[128]; } our_headers;
+/* Closed once the server is complete: a file that comes later cannot add to what is scrubbed. The names are copies: a file's own
+ * go with what was read of it. */
+static struct { int count; bool closed; char folded[HEADERS_MAX][OKS_HEADER_NAME_MAX + 1]; unsigned char first[128]; } our_headers;
 
 bool oks_httpd_is_our_header(const char *name)
 {
-    char folded[66];
+    char folded[OKS_HEADER_NAME_MAX + 2]; /* longer than ours, a name is none of them */
     apr_size_t len = 0;
     for (; *name && len < sizeof folded - 1; name++) {
         unsigned char c = (unsigned char)*name;
@@ -56,7 +57,7 @@ static bool remember_header(const oks_header_t *row)
 {
     if (oks_httpd_is_our_header(row->header)) return true;
     if (our_headers.closed || our_headers.count == HEADERS_MAX) return false;
-    our_headers.folded[our_headers.count++] = row->folded;
+    apr_cpystrn(our_headers.folded[our_headers.count++], row->folded, sizeof our_headers.folded[0]);
     our_headers.first[(unsigned char)row->folded[0] & 127] = 1;
     return true;
 }
@@ -86,6 +87,34 @@ static apr_array_header_t *make_default_headers(apr_pool_t *pool)
         row->where = "default";
     }
     return rows;
+}
+
+static const char *other_in(const apr_array_header_t *rows, const oks_header_t *row)
+{
+    for (int i = 0; rows && row->field && i < rows->nelts; i++) {
+        const oks_header_t *other = &APR_ARRAY_IDX(rows, i, oks_header_t);
+        if (other->field && !strcmp(other->folded, row->folded) && strcmp(other->field, row->field) != 0) return other->field;
+    }
+    return NULL;
+}
+
+static const char *other_in_locations(const oks_server_conf_t *conf, const oks_header_t *row)
+{
+    const char *other = NULL;
+    for (int i = 0; i < conf->locations->nelts && !other; i++)
+        other = other_in(APR_ARRAY_IDX(conf->locations, i, oks_dir_conf_t *)->headers, row);
+    return other;
+}
+
+const char *oks_httpd_other_field(const oks_server_conf_t *conf, const oks_header_t *row, apr_pool_t *pool)
+{
+    const oks_server_conf_t *main_conf = oks_httpd_server_conf(conf->main_server);
+    const char *other = other_in(make_default_headers(pool), row);
+    if (!other) other = other_in(conf->defaults->set[OKS_SET_HEADER].list, row);
+    for (apr_hash_index_t *i = apr_hash_first(pool, conf->sections); i && !other; i = apr_hash_next(i))
+        other = other_in(((const oks_org_conf_t *)apr_hash_this_val(i))->set[OKS_SET_HEADER].list, row);
+    if (!other) other = other_in_locations(conf, row);
+    return other || conf == main_conf ? other : other_in_locations(main_conf, row);
 }
 
 /* ---- One organization ---- */

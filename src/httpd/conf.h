@@ -199,6 +199,8 @@ typedef struct oks_scim_conf_t {
 /* What OktaSSOClientSecret and OktaSSOClientKey say. */
 typedef struct oks_client_conf_t { const char *source, *option; } oks_client_conf_t;
 
+/* complete.c: the field, another one than row's, that goes out under this header by default or by the configuration; or NULL. */
+const char *oks_httpd_other_field(const oks_server_conf_t *conf, const oks_header_t *row, apr_pool_t *pool);
 /* orgfile.c: the settings of an organization's own file, into `section`, whose values live in `keep`. What is wrong, or NULL. */
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch);

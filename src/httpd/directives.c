@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <apr_hash.h>
+#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "conf.h"
@@ -339,6 +340,22 @@ static const char *const *default_sources(const char *field, apr_pool_t *pool)
     return NULL;
 }
 
+/* Of two fields that differ in case alone the environment could have one, and a backend that ignores case would take either. */
+static const char *check_field(const char *field, const apr_array_header_t *rules, apr_pool_t *pool)
+{
+    const char *builtin = oks_flow_builtin_field(field), *other = NULL;
+    for (int i = 0; i < rules->nelts && !other; i++) {
+        const char *known = APR_ARRAY_IDX(rules, i, oks_attribute_rule_t).field;
+        if (strcasecmp(known, field) == 0 && strcmp(known, field) != 0) other = known;
+    }
+    if (builtin && strcmp(builtin, field) != 0) other = builtin;
+    if (!other) return NULL;
+    char *upper = apr_pstrdup(pool, other);
+    for (char *p = upper; *p; p++) *p = apr_toupper(*p);
+    return apr_psprintf(pool, "%s and the %sfield %s would be one variable, OKTASSO_%s: rename it", field,
+                        builtin ? "built-in " : "", other, upper);
+}
+
 static const char *set_attribute(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     bool required = argc && *argv[0] && argv[0][strlen(argv[0]) - 1] == '!';
@@ -351,12 +368,23 @@ static const char *set_attribute(cmd_parms *cmd, void *dir, int argc, char *cons
         return apr_psprintf(cmd->pool, "the field %s is not fed by attributes: see OktaSSOUserField and OktaSSORole", argv[0]);
     apr_array_header_t *rules;
     const char *error = collect(&rules, cmd, dir, OKS_SET_ATTRIBUTE, sizeof(oks_attribute_rule_t));
+    if (!error) error = check_field(argv[0], rules, cmd->pool);
     if (error) return error;
     oks_attribute_rule_t *rule = apr_array_push(rules);
     rule->field = apr_pstrdup(cmd->pool, argv[0]);
     rule->sources = defaults ? defaults : string_list(argc - 1, argv + 1, cmd->pool);
     rule->required = required;
     return NULL;
+}
+
+/* A file of OktaSSOOrgDir need not be the administrator's, and backends believe what comes under the names that he gave. */
+static const char *check_given(const cmd_parms *cmd, const oks_header_t *row)
+{
+    const bool in_file = !cmd->path && !(cmd->override & RSRC_CONF); /* see oks_httpd_parse_org() */
+    const char *given = in_file ? oks_httpd_other_field(oks_httpd_server_conf(cmd->server), row, cmd->temp_pool) : NULL;
+    if (!given) return NULL;
+    return apr_psprintf(cmd->pool, "%s %s: a file can only take this header away (none): it holds the field %s, in all "
+                        "organizations", cmd->cmd->name, row->header, given);
 }
 
 static const char *set_header(cmd_parms *cmd, void *dir_, const char *name, const char *field)
@@ -366,7 +394,8 @@ static const char *set_header(cmd_parms *cmd, void *dir_, const char *name, cons
     oks_header_t row = { apr_pstrdup(cmd->pool, name), oks_header_fold(name, cmd->pool),
                          strcmp(field, "none") ? apr_pstrdup(cmd->pool, field) : NULL, where(cmd) };
     apr_array_header_t *rows;
-    const char *error = collect(&rows, cmd, dir, OKS_SET_HEADER, sizeof row);
+    const char *error = check_given(cmd, &row);
+    if (!error) error = collect(&rows, cmd, dir, OKS_SET_HEADER, sizeof row);
     if (error) return error;
     for (int i = 0; i < rows->nelts; i++) {
         const oks_header_t *other = &APR_ARRAY_IDX(rows, i, oks_header_t);
@@ -385,7 +414,8 @@ static const char *set_assertion_header(cmd_parms *cmd, void *dir, const char *n
     if (strcmp(name, "none") == 0) return store(cmd, dir, OKS_SET_ASSERTION_HEADER, NULL);
     if (!oks_header_name_ok(name)) return apr_psprintf(cmd->pool, "\"%s\" is no header name", name);
     *row = (oks_header_t){ apr_pstrdup(cmd->pool, name), oks_header_fold(name, cmd->pool), oks_httpd_signed_field, where(cmd) };
-    return store(cmd, dir, OKS_SET_ASSERTION_HEADER, row);
+    const char *error = check_given(cmd, row);
+    return error ? error : store(cmd, dir, OKS_SET_ASSERTION_HEADER, row);
 }
 
 static const char *set_user_field(cmd_parms *cmd, void *dir, const char *field)

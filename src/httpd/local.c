@@ -28,10 +28,9 @@ oks_password_t oks_httpd_check_password(void *baton, const oks_org_t *org, const
          : status == AUTH_GENERAL_ERROR ? OKS_PASSWORD_UNAVAILABLE : OKS_PASSWORD_WRONG;
 }
 
-/* Does the request carry HTTP Basic credentials (RFC 7617), and which? */
-static bool read_basic(const char **user, const char **password, const request_rec *r)
+/* Does the header hold HTTP Basic credentials (RFC 7617), and which? */
+static bool read_basic(const char **user, const char **password, const char *header, const request_rec *r)
 {
-    const char *header = apr_table_get(r->headers_in, "Authorization");
     oks_span_t decoded, name;
     if (!header || strncasecmp(header, "Basic ", 6) != 0) return false;
     oks_err_t *err = oks_base64_decode(&decoded, oks_span_trim(oks_span_z(header + 6)), r->pool);
@@ -46,16 +45,30 @@ oks_err_t *oks_httpd_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const
                                  request_rec *r, oks_err_t *refusal)
 {
     const char *user, *password;
-    if (!org->local_providers || refusal->reason != OKS_R_FLOW_SESSION_NONE || !read_basic(&user, &password, r)) return refusal;
+    oks_request_note_t *note = oks_httpd_note(r);
+    const char *header = note->password ? note->password : apr_table_get(r->headers_in, "Authorization");
+    if (!org->local_providers || refusal->reason != OKS_R_FLOW_SESSION_NONE || !read_basic(&user, &password, header, r))
+        return refusal;
     oks_httpd_value_rest(value, r);
-    oks_err_t *err = oks_flow_check_basic(pass, flow, org, value, user, password, r->pool);
-    if (!err) apr_table_unset(r->headers_in, "Authorization"); /* no backend needs the password any more */
-    return err;
+    OKS_TRY(oks_flow_check_basic(pass, flow, org, value, user, password, r->pool));
+    if (note->password) return NULL; /* what stands there now is the site's own */
+    note->password = header;
+    apr_table_unset(r->headers_in, "Authorization"); /* no backend needs the password any more */
+    return NULL;
 }
 
 static const oks_org_t *requiring(const oks_org_t *org)
 {
     return org && org->enabled && org->require_sso != OKS_REQUIRE_SSO_OFF ? org : NULL;
+}
+
+/* The user's address as it stands, and as what a provider that is less exact may have taken it for. */
+static const oks_org_t *requiring_address(const oks_flow_t *flow, const char *user, apr_pool_t *pool)
+{
+    oks_span_t exact = oks_email_domain(oks_span_trim(oks_span_z(user)));
+    oks_span_t loose = oks_email_domain(oks_span_z(oks_loose_key(user, pool)));
+    const oks_org_t *org = requiring(flow->find_domain(flow->orgs, exact, pool));
+    return org ? org : requiring(flow->find_domain(flow->orgs, loose, pool));
 }
 
 /* Somebody whom another AuthType let in, where an organization wants everyone through its identity provider. */
@@ -68,5 +81,5 @@ const oks_org_t *oks_httpd_bypassed(request_rec *r)
     /* A Location of all organizations is one of each that requires SSO. */
     if (dir->org && oks_httpd_is_any_org(dir->org)) return oks_httpd_find_requiring(conf, r->pool);
     const oks_org_t *org = dir->org ? requiring(flow->find_org(flow->orgs, oks_span_z(dir->org), r->pool)) : NULL;
-    return org ? org : requiring(flow->find_domain(flow->orgs, oks_email_domain(oks_span_z(r->user)), r->pool));
+    return org ? org : requiring_address(flow, r->user, r->pool);
 }

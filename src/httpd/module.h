@@ -12,6 +12,7 @@
 /* What is known of one request; made when it is read, before anything else. */
 typedef struct oks_request_note_t {
     const char *cookies;      /* the Cookie header as received; ours are gone from headers_in */
+    const char *password;     /* the Authorization header of a local account, once it's gone from headers_in */
     const char *own;          /* below OktaSSOPath: the rest of the path; else NULL */
     const oks_pass_t *pass;   /* the identity, once the check has passed */
     const apr_array_header_t *headers; /* oks_header_t: under which names it goes out */

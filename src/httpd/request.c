@@ -82,10 +82,11 @@ oks_request_note_t *oks_httpd_note(request_rec *r)
 {
     oks_request_note_t *note = ap_get_module_config(r->request_config, &oktasso_module);
     if (note) return note;
-    /* A sub-request or an internal redirect: the cookies are those of the request that it came from. */
+    /* A sub-request or an internal redirect: cookies and password are those of the request that it came from. */
     request_rec *from = r->main ? r->main : r->prev;
     note = apr_pcalloc(r->pool, sizeof *note);
     note->cookies = from ? oks_httpd_note(from)->cookies : apr_table_get(r->headers_in, "Cookie");
+    note->password = from ? oks_httpd_note(from)->password : NULL;
     ap_set_module_config(r->request_config, &oktasso_module, note);
     return note;
 }

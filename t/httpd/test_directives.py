@@ -52,6 +52,8 @@ WRONG = {
     "OktaSSOSPEntityID": ("OktaSSOSPEntityID acme\n", "write https://... or urn:..."),
     "OktaSSOAttribute": ("OktaSSOAttribute email\n", "OktaSSOAttribute email mail"),
     "OktaSSOAttribute role": ("OktaSSOAttribute role r\n", "see OktaSSOUserField and OktaSSORole"),
+    "OktaSSOAttribute of a built-in field's name": ("OktaSSOAttribute ORG o\n", "ORG and the built-in field org would be one variable, OKTASSO_ORG"),
+    "OktaSSOAttribute of another field's name": ("OktaSSOAttribute dept d\nOktaSSOAttribute Dept e\n", "Dept and the field dept would be one variable"),
     "OktaSSOHeader unknown field": (ORG + "OktaSSOHeader X-Dept department\n", 'the field "department" is not known'),
     "OktaSSOHeader colliding": ("OktaSSOHeader X-Dept name\nOktaSSOHeader X_Dept email\n", "are the same one for a backend"),
     "OktaSSOHeader name": ('OktaSSOHeader "X Dept" name\n', "is no header name"),

@@ -1,10 +1,13 @@
 """Local accounts beside single sign-on, Require SSO, and break-glass: DESIGN.md 5."""
 
 import base64
+import concurrent.futures
+import ctypes
 import hashlib
 import html
 import re
 import sqlite3
+import time
 
 import pytest
 
@@ -147,6 +150,76 @@ def test_wrong_passwords_are_limited(httpd):
         assert browser.get("/", headers=basic("ops", "local-2"), navigate=False).reason == "flow.local.limited"
 
 
+MANY = CONF.replace('<Location "/">', """
+<OktaSSOOrg globex>
+    OktaSSOIdPMetadata "{okta}"
+    OktaSSOLocalProvider file
+</OktaSSOOrg>
+<Location "/globex">
+    OktaSSOOrg globex
+</Location>
+RemoteIPHeader X-Test-Client
+<Location "/">""", 1)
+
+
+@pytest.fixture
+def many(httpd):
+    """A site where requests say where they come from, and a window of the limiter that has just begun."""
+    def start(users=None):
+        server = started(httpd, conf=MANY, modules=("remoteip",))
+        server.expect(r"flow\.local\.limited")
+        if users:
+            (server.dir / "users").write_text(users)
+        if time.time() % 300 > 240:
+            time.sleep(301 - time.time() % 300)
+        return server
+    return start
+
+
+def knock(server, user, password="wrong", client="192.0.2.1", path="/headers.json"):
+    answer = server.browser().get(path, headers={**basic(user, password), "X-Test-Client": client}, navigate=False)
+    return "in" if answer.status == 200 else answer.reason
+
+
+def crypted(password):
+    """For some hundred milliseconds of somebody's processor."""
+    crypt = ctypes.CDLL("libcrypt.so.1").crypt
+    crypt.restype = ctypes.c_char_p
+    return crypt(password.encode(), b"$6$rounds=150000$somesalt").decode()
+
+
+def test_of_many_guesses_at_once_no_more_are_answered(many):
+    server = many(f"ops:{crypted('local-2')}\n")
+    with concurrent.futures.ThreadPoolExecutor(60) as pool:
+        reasons = list(pool.map(lambda i: knock(server, "ops", f"guess-{i}", f"192.0.2.{i}"), range(60)))
+    assert (reasons.count("flow.local.wrong"), reasons.count("flow.local.limited")) == (20, 40)
+
+
+def test_right_passwords_at_once_wait_for_each_other(many):
+    server = many(f"ops:{crypted('local-2')}\n")
+    with concurrent.futures.ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(lambda i: knock(server, "ops", "local-2"), range(40))) == {"in"}
+    assert knock(server, "ops") == "flow.local.wrong", "and none of them counts"
+
+
+def test_spellings_of_an_account_and_organizations_count_together(many):
+    server = many()
+    spellings = ["ops", "OPS", "Ops ", " ops", "o p s", "ｏｐｓ", "öps", "o\u00adps", "OPS\u200b", "oPs\u00a0"]
+    paths = ("/headers.json", "/globex/headers.json")
+    reasons = [knock(server, spellings[i % 10], client=f"192.0.2.{i}", path=paths[i // 10]) for i in range(20)]
+    assert reasons == ["flow.local.wrong"] * 20
+    assert knock(server, "ops", "local-2", "192.0.2.99") == "flow.local.limited"
+    assert knock(server, AMELIA, "local-1", "192.0.2.99") == "in"
+
+
+def test_an_ipv6_network_counts_as_one_address(many):
+    server = many()
+    reasons = [knock(server, f"nobody-{i}", client=f"2001:db8:0:1::{i}") for i in range(20)]
+    assert reasons == ["flow.local.wrong"] * 20
+    assert knock(server, "ops", "local-2", "2001:db8:0:1:ffff::1") == "flow.local.limited"
+    assert knock(server, "ops", "local-2", "2001:db8:0:2::1") == "in"
+
+
 # ---- HTTP Basic ----
 
 def test_basic_credentials_make_one_session_without_a_cookie(httpd):
@@ -162,6 +235,34 @@ def test_basic_credentials_make_one_session_without_a_cookie(httpd):
     assert (answer.status, answer.reason) == (401, "flow.local.wrong")
     assert browser.get("/", headers={"Authorization": "Basic !!!"}, navigate=False).reason == "flow.session.none"
     assert browser.get("/", headers=basic("", "x"), navigate=False).reason == "flow.local.wrong"
+
+
+HOP = CONF.replace('ProxyPass "/" ', """
+<Location "/headers.json">
+    AuthUserFile "{dir}/users"
+</Location>
+<Directory "{dir}/htdocs">
+    RewriteEngine On
+    RewriteRule "^hop$" "/headers.json" [L]
+    RewriteRule "^sent$" "/headers.json" [L]
+</Directory>
+<Location "/sent">
+    RequestHeader set Authorization "Basic c2VydmljZTpzZWNyZXQ="
+</Location>
+ProxyPass "/hop" "!"
+ProxyPass "/sent" "!"
+ProxyPass "/" """, 1)
+
+
+@pytest.mark.parametrize("path,sent", [("/hop", None), ("/sent", "Basic c2VydmljZTpzZWNyZXQ=")])
+def test_basic_credentials_go_with_an_internal_redirect(httpd, path, sent):
+    server = started(httpd, conf=HOP)
+    (server.dir / "htdocs" / path[1:]).write_text("")
+    answer = server.browser().get(path, headers=basic(AMELIA, "local-1"), navigate=False)
+    assert answer.status == 200, answer.reason
+    got = dict(answer.json())
+    assert (got["X-Remote-User"], got.get("Authorization")) == (AMELIA, sent), "the password stays here, what the site says goes on"
+    assert server.browser().get(path, headers=basic(AMELIA, "wrong"), navigate=False).reason == "flow.local.wrong"
 
 
 def test_basic_is_offered_to_programs_and_not_to_browsers(httpd):
@@ -279,6 +380,17 @@ def test_another_auth_type_is_no_way_around(httpd):
     assert server.browser().get("/basic", navigate=False).status == 401
 
 
+@pytest.mark.parametrize("spelling", [AMELIA + " ", AMELIA.replace("acme", "ACME") + "\u00a0", AMELIA.replace("acme", "a\u00adcme"),
+                                      AMELIA.replace("acme", "ａcme")], ids=["blank", "no-break space", "soft hyphen", "wide"])
+def test_no_spelling_of_an_address_is_a_way_around(httpd, spelling):
+    """As with a provider that takes it for the account's own: a directory server does."""
+    server = started(httpd, "OktaSSORequireSSO on\n    OktaSSOBreakGlass ops", conf=BYPASS)
+    (server.dir / "users").write_text(f"{spelling}:{{SHA}}{base64.b64encode(hashlib.sha1(b'x').digest()).decode()}\n")
+    server.expect(r"flow\.sso\.required")
+    answer = server.browser().get("/elsewhere", headers=basic(spelling, "x"), navigate=False)
+    assert (answer.status, answer.reason) == (403, "flow.sso.required")
+
+
 def test_another_auth_type_stays_where_sso_is_optional(httpd):
     server = started(httpd, conf=BYPASS)
     assert server.browser().get("/basic", headers=basic(AMELIA, "local-1"), navigate=False).status == 200
@@ -315,6 +427,15 @@ def test_break_glass_is_for_its_accounts_alone(httpd):
     assert answer.status == 401
     assert sum("flow.local.wrong" in line and ":warn]" in line for line in server.verdicts()) == 2
     assert server.browser().get("/sso/okta/break-glass/nosuch").reason == "flow.org.unknown"
+
+
+def test_break_glass_asks_the_provider_of_any_account(httpd):
+    """How long an answer takes would tell which accounts are listed: here, that a provider without its file fails for all."""
+    server = glass(httpd)
+    server.expect(r"flow\.local\.unavailable")
+    (server.dir / "users").unlink()
+    reasons = {submit(server.browser(), user, "x", path=GLASS, navigate=False).reason for user in ("ops", AMELIA, "nobody")}
+    assert reasons == {"flow.local.unavailable"}
 
 
 def test_scim_does_not_see_accounts_without_an_address(httpd):

@@ -1,7 +1,9 @@
 """Logins by OpenID Connect against the stand-in: what signs in, what is refused and why."""
 
+import time
+
 import pytest
-from openid import CALLBACK, SECRET, call_back, configured, log_in, refused
+from openid import CALLBACK, CONF, SECRET, call_back, configured, log_in, refused
 from okta import oidc
 
 def test_login_with_a_thin_id_token(globex, provider):
@@ -18,6 +20,27 @@ def test_login_with_a_thin_id_token(globex, provider):
                                       SECRET + "\n OktaSSOAlgorithms RS256"])
 def test_settings_that_sign_in(globex, provider, settings):
     assert log_in(globex(settings), provider)[1].status == 303
+
+
+PUSHED_MAX, PUSHED_WINDOW = 120, 60
+
+
+def test_pushed_requests_are_limited(httpd, provider):
+    """Each costs a worker's time and some of the provider's rate limit, and anybody may start one."""
+    server = configured(httpd("", start=False, modules=("remoteip",)), provider, SECRET + "\n OktaSSOPAR On",
+                        "RemoteIPHeader X-Test-Client\n" + CONF).start()
+    server.wait_for_metadata("globex")
+    server.expect(r"flow\.login\.limited")
+    if time.time() % PUSHED_WINDOW > PUSHED_WINDOW / 2:
+        time.sleep(PUSHED_WINDOW + 1 - time.time() % PUSHED_WINDOW)
+    browser = server.browser()
+    for i in range(PUSHED_MAX):
+        assert browser.get("/", headers={"X-Test-Client": f"2001:db8::{i}"}).status == 303
+    pushed = provider.seen.count("push")
+    answer = browser.get("/", headers={"X-Test-Client": "2001:db8::ffff"})
+    assert (answer.status, answer.reason, answer["Retry-After"]) == (429, "flow.login.limited", str(PUSHED_WINDOW))
+    assert provider.seen.count("push") == pushed
+    assert browser.get("/", headers={"X-Test-Client": "2001:db8:0:1::"}).status == 303
 
 
 def test_form_post(globex, provider):

@@ -278,6 +278,44 @@ def test_headers_are_fixed_at_start(httpd, okta):
     wait_until(lambda: site.header(browser, "X-Known") == "Amelia Earhart", "another field under a known header")
 
 
+def test_a_header_is_scrubbed_though_its_file_has_changed(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOHeader X-Known email\n"})
+    browser = site.login()
+    for role in ("a" * 16, "b" * 64, "c" * 512, "d" * 4096):  # what the old file's names stood in is used again
+        site.write("acme.conf", ACME + f"OktaSSODefaultRole {role}\n")
+        wait_until(lambda: site.header(browser, "X-Remote-Role") == role, "the changed file")
+    for _ in range(20):
+        answer = browser.get("/acme/headers.json", headers={"X-Known": "forged"})
+        assert answer.status == 200 and "forged" not in answer.text
+
+
+TENANT = 'OktaSSOIdPMetadata "{dir}/idp.xml"\nOktaSSOSPEntityID urn:acme\nOktaSSOAttribute evil firstName\n'
+
+
+@pytest.mark.parametrize("lines,said", [
+    ("OktaSSOHeader X-Remote-Org evil\n", "line 4: OktaSSOHeader X-Remote-Org: a file can only take this header away (none): it holds the field org"),
+    ("OktaSSOHeader x_remote_user name\n", "a file can only take this header away (none): it holds the field user"),
+    ("OktaSSOHeader X-Site-Org evil\n", "a file can only take this header away (none): it holds the field org"),
+    ("OktaSSOHeader X-Fixed-Role evil\n", "a file can only take this header away (none): it holds the field role"),
+    ("OktaSSOHeader X-Here-User evil\n", "a file can only take this header away (none): it holds the field user"),
+    ("OktaSSOAssertionHeader X-Site-Org\n", "a file can only take this header away (none): it holds the field org"),
+    ("OktaSSOAttribute ORG firstName\n", "line 4: ORG and the built-in field org would be one variable, OKTASSO_ORG"),
+    ("OktaSSOAttribute Role firstName\n", "Role and the built-in field role would be one variable, OKTASSO_ROLE"),
+    ("OktaSSOHeader X-Remote-Org none\nOktaSSOHeader X-Remote-User user\nOktaSSOHeader X-Evil evil\n", None),
+])
+def test_a_file_feeds_no_header_that_is_anothers(httpd, okta, lines, said):
+    conf = 'OktaSSOHeader X-Site-Org org\n' + CONF.replace("fixed.example", "fixed.example\n    OktaSSOHeader X-Fixed-Role role", 1).replace(
+        "    OktaSSOOrg *", "    OktaSSOOrg *\n    OktaSSOHeader X-Here-User user", 1)
+    site = Site(httpd, okta, {"acme.conf": TENANT + lines}, conf)
+    if said:
+        site.server.expect("OKS0037")
+        site.told(said)
+        assert site.status("/sso/okta/login/acme") == (404, "flow.org.unknown")
+        return
+    browser = site.login()
+    assert [site.header(browser, name) for name in ("X-Remote-Org", "X-Remote-User", "X-Evil")] == [None, AMELIA, "Amelia"]
+
+
 def test_a_directory_that_is_gone_takes_nobody_with_it(httpd, okta):
     site = Site(httpd, okta, {"acme.conf": ACME})
     site.server.expect("OKS0039")

@@ -139,6 +139,19 @@ static void domains_match_exactly_or_below(void **state)
         assert_int_equal(oks_domain_matches(oks_span_z(cases[i].domain), cases[i].pattern), cases[i].wanted);
 }
 
+static void what_a_provider_may_take_for_one_account(void **state)
+{
+    static const char *const same[] = { "Zoe.Grun@acme.example", " zoë.GRÜN@acme.example\t", "zoe.grun@acme. example",
+                                        "\xef\xbd\x9aoe.grun@acme.example", "zoe.gru\xc2\xad" "n@acme.example",
+                                        "zoe.grun\xe2\x80\x8b@acme.example", "zoe.grun@acme.example\xc2\xa0",
+                                        "zoe\xcc\x88.grun@acme.example" };
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        assert_string_equal(oks_loose_key(same[i], pool), "zoe.grun@acme.example");
+    assert_string_equal(oks_loose_key("MASSE", pool), oks_loose_key("maße", pool));
+    assert_string_not_equal(oks_loose_key("ann", pool), oks_loose_key("anne", pool));
+    assert_string_equal(oks_loose_key("\xff", pool), "\xff");
+}
+
 static void sanitizer(void **state)
 {
     assert_string_equal(oks_name_sanitize("#John Do`e¥", pool), "John Doe"); /* FEATURES.md 40 */
@@ -312,6 +325,7 @@ int main(void)
         cmocka_unit_test(reasons_have_unique_codes), cmocka_unit_test(error_text_is_one_safe_line), cmocka_unit_test(spans),
         cmocka_unit_test(a_process_without_memory_for_json_ends), cmocka_unit_test(base64), cmocka_unit_test(times), cmocka_unit_test(intervals),
         cmocka_unit_test(names_of_organizations_and_people), cmocka_unit_test(sanitizer), cmocka_unit_test(return_paths),
+        cmocka_unit_test(what_a_provider_may_take_for_one_account),
         cmocka_unit_test(urls), cmocka_unit_test(forms), cmocka_unit_test(cookies), cmocka_unit_test(header_names),
         cmocka_unit_test(the_locale_changes_nothing), cmocka_unit_test(what_json_cannot_be_is_told_without_quoting_it),
     };

@@ -92,6 +92,24 @@ static void fields_come_from_their_first_source(void **state)
     assert_string_equal(field_of(&identity, "email"), "other@acme.com");
 }
 
+/* Of a configuration that had such a field once: what was kept with the profile then is none of ours now. */
+static void a_field_of_anothers_name_is_not_shown(void **state)
+{
+    oks_profile_t *profile;
+    oks_record_t *draft;
+    oks_identity_t identity = identity_of("amelia@acme.com");
+    GOOD(oks_flow_profile(&profile, &org, &identity, pool));
+    apr_table_setn(profile->extra, "ORG", "globex");
+    apr_table_setn(profile->extra, "Role", "admin");
+    apr_table_setn(profile->extra, "dept", "Aviation");
+    oks_session_t session = { .org = "acme", .vhost = "app:443", .protocol = "saml", .profile = profile };
+    GOOD(oks_flow_render(&draft, &org, &session, pool));
+    assert_null(oks_record_field(draft, "ORG"));
+    assert_null(oks_record_field(draft, "Role"));
+    assert_string_equal(oks_record_field(draft, "org"), "acme");
+    assert_string_equal(oks_record_field(draft, "dept"), "Aviation");
+}
+
 static void the_first_matching_role_wins(void **state)
 {
     static const char *const admins[] = { "Admins", NULL }, *const editors[] = { "Web", "Admins", NULL };
@@ -459,6 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_come_from_their_first_source), cmocka_unit_test(the_first_matching_role_wins),
+        cmocka_unit_test(a_field_of_anothers_name_is_not_shown),
         cmocka_unit_test(profiles_that_are_refused), cmocka_unit_test(a_pending_login_is_bound_to_browser_org_and_time),
         cmocka_unit_test(a_demand_travels_in_the_state_and_in_a_url), cmocka_unit_test(a_cut_demand_is_none),
         cmocka_unit_test(a_login_is_judged_by_what_was_asked), cmocka_unit_test(a_session_is_judged_at_each_request),

@@ -30,6 +30,21 @@ static void a_window_ends_and_counts_anew(void **state)
     assert_true(oks_limiter_allows(&limiter, "account", 2, WINDOW, NOW + WINDOW));
 }
 
+static void what_is_given_back_was_never_counted(void **state)
+{
+    for (int i = 0; i < 3; i++) assert_true(oks_limiter_take(&limiter, "given", 3, WINDOW, NOW));
+    assert_false(oks_limiter_take(&limiter, "given", 3, WINDOW, NOW));
+    oks_limiter_give(&limiter, "given", WINDOW, NOW);
+    assert_true(oks_limiter_take(&limiter, "given", 3, WINDOW, NOW));
+    assert_false(oks_limiter_take(&limiter, "given", 3, WINDOW, NOW));
+    assert_true(oks_limiter_take(&limiter, "given", 3, WINDOW, NOW + WINDOW)); /* of the next window, the old one's give nothing */
+    oks_limiter_give(&limiter, "given", WINDOW, NOW);
+    assert_false(oks_limiter_allows(&limiter, "given", 1, WINDOW, NOW + WINDOW));
+    oks_limiter_give(&limiter, "given", WINDOW, NOW + WINDOW);
+    oks_limiter_give(&limiter, "given", WINDOW, NOW + WINDOW); /* and never less than none */
+    assert_true(oks_limiter_allows(&limiter, "given", 1, WINDOW, NOW + WINDOW));
+}
+
 static void *fail_often(void *key)
 {
     for (int i = 0; i < 10000; i++) oks_limiter_fail(&limiter, key, WINDOW, NOW);
@@ -49,7 +64,8 @@ static void no_failure_is_lost_between_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_window_ends_and_counts_anew), cmocka_unit_test(no_failure_is_lost_between_threads),
+        cmocka_unit_test(a_window_ends_and_counts_anew), cmocka_unit_test(what_is_given_back_was_never_counted),
+        cmocka_unit_test(no_failure_is_lost_between_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
