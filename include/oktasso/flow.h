@@ -314,6 +314,7 @@ typedef struct oks_pass_t {
     const oks_record_t *record; /* released when `pool` is cleared */
     const char *user;           /* REMOTE_USER; never empty */
     const char *set_cookie;     /* the re-issued ticket, or NULL */
+    bool began;                 /* HTTP Basic: this request is the first one of the account's session */
 } oks_pass_t;
 
 /* Is there a live session for this organization, and does its login meet request->demand? Success is a pass; everything else

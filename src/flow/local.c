@@ -261,7 +261,7 @@ static void session_of(oks_id_t *session, const attempt_t *attempt)
 }
 
 /* The user of that session; makes it where there is none. Of two requests that try, one may find it made. */
-static oks_err_t *find_user(oks_id_t *user, const attempt_t *attempt, const oks_id_t *id)
+static oks_err_t *find_user(oks_id_t *user, bool *made, const attempt_t *attempt, const oks_id_t *id)
 {
     const oks_flow_t *flow = attempt->flow;
     apr_pool_t *pool = attempt->pool;
@@ -273,6 +273,7 @@ static oks_err_t *find_user(oks_id_t *user, const attempt_t *attempt, const oks_
         OKS_TRY(prepare(&login, attempt));
         login.session = *id;
         err = oks_login_write(user, flow, attempt->org, &login, pool);
+        *made = !err;
         if (!err) return NULL;
         if (err->reason == OKS_R_DIRECTORY_UNAVAILABLE)
             err = oks_directory_session(&session, flow->directory, id, attempt->request->now, pool);
@@ -286,6 +287,7 @@ oks_err_t *oks_flow_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const 
 {
     attempt_t attempt = { .flow = flow, .org = org, .request = request, .user = user, .password = password, .pool = pool };
     oks_id_t id, owner;
+    bool made = false;
     memset(pass, 0, sizeof *pass);
     if (!oks_flow_offers_local(org)) return oks_err(pool, OKS_R_FLOW_SSO_REQUIRED, NULL);
     if (request->demand && request->demand->authn_contexts) /* the age of the login is never a question: it's now */
@@ -293,6 +295,8 @@ oks_err_t *oks_flow_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const 
     if (!*user) return oks_err(pool, OKS_R_FLOW_LOCAL_WRONG, "no user name");
     OKS_TRY(check_password(&attempt));
     session_of(&id, &attempt);
-    OKS_TRY(find_user(&owner, &attempt, &id));
-    return oks_flow_find_session(pass, flow, org, &id, &owner, request->now, pool);
+    OKS_TRY(find_user(&owner, &made, &attempt, &id));
+    OKS_TRY(oks_flow_find_session(pass, flow, org, &id, &owner, request->now, pool));
+    pass->began = made;
+    return NULL;
 }

@@ -51,6 +51,8 @@ oks_err_t *oks_httpd_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const
         return refusal;
     oks_httpd_value_rest(value, r);
     OKS_TRY(oks_flow_check_basic(pass, flow, org, value, user, password, r->pool));
+    const oks_answer_t verdict = { .status = HTTP_OK, .event = "login.basic", .org = org->name, .user = pass->user };
+    if (pass->began) oks_httpd_log(r, &verdict, value->id);
     if (note->password) return NULL; /* what stands there now is the site's own */
     note->password = header;
     apr_table_unset(r->headers_in, "Authorization"); /* no backend needs the password any more */

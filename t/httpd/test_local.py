@@ -231,6 +231,8 @@ def test_basic_credentials_make_one_session_without_a_cookie(httpd):
     assert not browser.cookies
     with sqlite3.connect(server.state / "directory.db") as database:
         assert database.execute("SELECT count(*) FROM sessions").fetchone() == (1,)
+    told = [line for line in server.verdicts() if "login.basic" in line]
+    assert len(told) == 1 and f"status=200 org=acme user={AMELIA} " in told[0], "the first request of the session"
     answer = browser.get("/", headers=basic(AMELIA, "wrong"), navigate=False)
     assert (answer.status, answer.reason) == (401, "flow.local.wrong")
     assert browser.get("/", headers={"Authorization": "Basic !!!"}, navigate=False).reason == "flow.session.none"

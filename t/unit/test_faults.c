@@ -191,7 +191,7 @@ static const char *sign_in(void)
 
 static oks_err_t *check(const char *cookie)
 {
-    oks_pass_t pass = { NULL, NULL, NULL };
+    oks_pass_t pass = { 0 };
     oks_request_t request = request_of("GET", "", "", "");
     request.cookies = oks_span_z(cookie);
     oks_err_t *err = oks_flow_check(&pass, &flow, &org, &request, pool);
