@@ -73,7 +73,8 @@ typedef struct oks_login_t {
 } oks_login_t;
 
 /* Claims the assertion, creates or updates the user, writes the session: one transaction, then the counters.
- * The user is the one of this organization with that subject, else with that email (both case-folded).
+ * The user is the one of this organization with that subject (byte for byte), else with that email (without regard
+ * to the case of ASCII letters).
  * Reasons: OKS_R_DIRECTORY_CLAIM_USED (replay), OKS_R_DIRECTORY_USER_INACTIVE, OKS_R_DIRECTORY_USER_UNKNOWN
  * (provisioning forbids creating), OKS_R_DIRECTORY_USER_CONFLICT (subject and email belong to two records),
  * OKS_R_DIRECTORY_UNAVAILABLE. After any of them nothing has changed. */

@@ -26,9 +26,10 @@ static oks_err_t *migrate(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     OKS_TRY(oks_conn_version(&version, conn, pool));
     if (version > OKS_SCHEMA_VERSION)
         return oks_err(pool, OKS_R_DIRECTORY_SCHEMA_NEWER, "schema version %d, known %d", version, OKS_SCHEMA_VERSION);
+    const bool folded = version && version < OKS_KEYS_UNFOLDED;
     for (; version < OKS_SCHEMA_VERSION; version++)
         for (const char *const *sql = oks_directory_migrations[version]; *sql; sql++) OKS_TRY(oks_conn_run(conn, *sql, pool));
-    return NULL;
+    return folded ? oks_directory_unfold_keys(conn, pool) : NULL;
 }
 
 oks_err_t *oks_directory_migrate(oks_directory_t *directory, apr_pool_t *pool)

@@ -54,7 +54,7 @@ oks_err_t *oks_profile_decode(oks_profile_t **profile, oks_conn_t *conn, apr_dbd
 
 const char *oks_user_name_key(const char *user_name, apr_pool_t *pool)
 {
-    return oks_directory_hash("email", oks_fold_key(user_name, pool), pool);
+    return oks_directory_hash("email", oks_lower_key(user_name, pool), pool);
 }
 
 typedef struct login_work_t {
@@ -238,19 +238,15 @@ static oks_err_t *write_login(oks_conn_t *conn, void *baton, apr_pool_t *pool)
                                    oks_directory_number(login->expires, pool)), pool);
 }
 
-static const char *key_of(const char *scope, const char *text, apr_pool_t *pool)
-{
-    return *text ? oks_directory_hash(scope, oks_fold_key(text, pool), pool) : NULL;
-}
-
 oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const oks_login_t *login, apr_pool_t *pool)
 {
-    login_work_t work = { .login = login, .subject_key = key_of(login->account_kind ? login->account_kind : "subject",
-                                                               login->profile->subject, pool),
-                          .email_key = key_of("email", login->profile->email, pool) };
-    if (*login->profile->email) work.user_name_key = work.email_key;
-    else if (!login->account_kind) work.user_name_key = oks_user_name_key(login->profile->subject, pool);
-    OKS_TRY(oks_profile_encode(&work.groups, &work.extra, login->profile, pool));
+    const oks_profile_t *profile = login->profile;
+    login_work_t work = { .login = login };
+    if (*profile->subject) /* byte for byte (SECURITY.md 25) */
+        work.subject_key = oks_directory_hash(login->account_kind ? login->account_kind : OKS_SUBJECT, profile->subject, pool);
+    if (*profile->email) work.user_name_key = work.email_key = oks_user_name_key(profile->email, pool);
+    else if (!login->account_kind) work.user_name_key = oks_user_name_key(profile->subject, pool);
+    OKS_TRY(oks_profile_encode(&work.groups, &work.extra, profile, pool));
     OKS_TRY(oks_directory_write(directory, write_login, &work, pool));
     if (work.user_changed) oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(&work.user));
     *user = work.user;

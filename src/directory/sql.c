@@ -116,6 +116,11 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         " FROM scim_tokens t LEFT JOIN users u ON u.id = t.owner WHERE t.org = %s ORDER BY t.created, t.hash",
     [OKS_S_TOKEN_DELETE] = "DELETE FROM scim_tokens WHERE org = %s AND substr(hash, 1, " APR_STRINGIFY(OKS_TOKEN_ID_LEN) ") = %s",
 
+    [OKS_S_KEYS_PAGE] =
+        "SELECT id, subject, subject_key, email, email_key, user_name, user_name_key FROM users WHERE id > %s ORDER BY id"
+        " LIMIT 1000",
+    [OKS_S_KEYS_WRITE] = "UPDATE users SET subject_key = %s, email_key = %s, user_name_key = %s WHERE id = %s",
+
     /* DELETE has no LIMIT in either dialect. */
     [OKS_S_SWEEP_SESSIONS] =
         "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires <= %lld LIMIT 1000)",
@@ -244,7 +249,13 @@ static const char *const version_3[] = {
     NULL
 };
 
-const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1, version_2, version_3};
+/* Keys of subjects, addresses and userNames were folded until here: see rekey.c. */
+static const char *const version_4[] = {
+    "UPDATE meta SET value = '4' WHERE name = 'schema_version'",
+    NULL
+};
+
+const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1, version_2, version_3, version_4};
 
 /* busy_timeout is short on purpose. apr_dbd's SQLite driver holds one lock for the whole process while a statement
  * runs, so that one who waits inside SQLite stops every reader; when SQLite gives up, the driver lets go of that lock,
