@@ -5,7 +5,8 @@
 #include "directory_private.h"
 
 #define USER_COLUMNS \
-    "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra, u.deleted"
+    "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra, u.deleted," \
+    " u.subject_key, CASE WHEN u.resource = '{}' THEN 0 ELSE 1 END"
 
 #define RESOURCE_COLUMNS \
     "u.id, u.active, u.user_name, u.external_id, u.resource, u.email, u.first_name, u.last_name, u.name, u.version, u.created," \
@@ -29,6 +30,12 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         " name = %s, asserted_groups = %s, extra = %s, updated = %lld WHERE id = %s",
     [OKS_S_USER_ACTIVE] = "SELECT active FROM users WHERE id = %s AND org = %s",
     [OKS_S_USER_SET_ACTIVE] = "UPDATE users SET active = %lld, updated = %lld WHERE id = %s AND org = %s AND deleted = 0",
+
+    /* A local account without an address has but its subject. */
+    [OKS_S_USER_RELINK] =
+        "UPDATE users SET subject = '', subject_key = NULL WHERE org = %s AND (user_name_key = %s OR email_key = %s)"
+        " AND deleted = 0 AND " SCIM_SEES,
+    [OKS_S_USERS_RELINK] = "UPDATE users SET subject = '', subject_key = NULL WHERE org = %s AND deleted = 0 AND " SCIM_SEES,
 
     [OKS_S_SESSION_INSERT] =
         "INSERT INTO sessions (id, user_id, org, vhost, protocol, subject_format, session_index, session_index_key,"

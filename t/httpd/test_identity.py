@@ -8,6 +8,8 @@ import unicodedata
 import harness
 import postgres
 import pytest
+import test_scim
+import test_tokens
 from conftest import SMALLEST
 from harness import post_fields  # noqa: F401
 
@@ -17,6 +19,7 @@ ACME = """
 </OktaSSOOrg>
 """
 CONF = ACME + SMALLEST
+SCIM = ACME.replace("</", f"    OktaSSOSCIMToken sha256:{hashlib.sha256(test_scim.TOKEN.encode()).hexdigest()}\n</") + SMALLEST
 
 
 def seen(browser):
@@ -49,6 +52,50 @@ def test_addresses_that_look_alike_are_two_people(site):
     sign_in(site, "n1", "mike@acme.example", ["Okta-Admins"])
     mine = "mi\u212ae@acme.example".encode().decode("latin-1")
     assert seen(mike) == ("mike@acme.example", "admin") and seen(kelvin)[1] == "member" and seen(kelvin)[0] in (mine, "mi\u212ae@acme.example")
+
+
+# ---- One address, two subjects ----
+
+def test_an_address_leads_to_no_record_of_another_subject(site):
+    site.expect(r"directory\.subject\.changed")
+    ordinary, _ = sign_in(site, "tim@acme.example", "tim.tam@acme.example")
+    admin, answer = sign_in(site, "tim-admin@acme.example", "Tim.Tam@acme.example", ["Okta-Admins"])
+    assert (answer.status, answer.reason) == (403, "directory.subject.changed") and not admin.session_cookie()
+    assert seen(ordinary) == ("tim.tam@acme.example", "member"), "nor does the live session change"
+    _, answer = sign_in(site, "tim.tam@acme.example", "other@acme.example", ["Okta-Admins"])
+    assert answer.reason == "directory.subject.changed", "nor does a NameID that reads like the address of a record that SCIM never wrote"
+    assert seen(ordinary) == ("tim.tam@acme.example", "member")
+    assert sign_in(site, "TIM@acme.example", "tim.tam@acme.example")[1].status == 303, "a NameID that is the same address"
+
+
+def test_oktassoctl_lets_a_new_name_id_have_the_record(site):
+    site.expect(r"directory\.subject\.changed")
+    before, _ = sign_in(site, "00uOld", "relink@acme.example")
+    assert sign_in(site, "00uNew", "relink@acme.example")[1].reason == "directory.subject.changed"
+    assert "directory.user.unknown" in test_tokens.run(site, "user", "relink", "acme", "nobody@acme.example", code=1).stderr
+    assert "1 of acme" in test_tokens.run(site, "user", "relink", "acme", "Relink@acme.example").stderr
+    assert seen(before) == ("relink@acme.example", "member")
+    after, answer = sign_in(site, "00uNew", "relink@acme.example")
+    assert answer.status == 303 and seen(after) == ("relink@acme.example", "member")
+    assert seen(before) == 303, "a session of the other subject goes"
+    test_tokens.run(site, "user", "relink-all", "acme")
+    assert sign_in(site, "00uThird", "relink@acme.example")[1].status == 303
+    test_tokens.run(site, "user", "relink", "acme", code=2)
+
+
+@pytest.mark.parametrize("change", [{"userName": "maiden@acme.example"}, {"externalId": "maiden@acme.example"}], ids=["userName", "externalId"])
+def test_scim_says_whose_a_new_name_id_is(httpd, change):
+    server = httpd(SCIM)
+    server.expect(r"directory\.subject\.changed")
+    scim = test_scim.Scim(server)
+    made = scim.make(userName="name@acme.example", emails=[{"value": "one@acme.example"}])
+    before, answer = sign_in(server, "name@acme.example", "one@acme.example")
+    assert answer.status == 303 and seen(before) == ("one@acme.example", "member")
+    assert sign_in(server, "maiden@acme.example", "one@acme.example")[1].reason == "directory.subject.changed"
+    operation = {"op": "replace", "value": change}
+    assert scim.patch(f"/Users/{made['id']}", operation).status == 200
+    after, answer = sign_in(server, "maiden@acme.example", "one@acme.example")
+    assert answer.status == 303 and seen(after) == ("one@acme.example", "member") and seen(before) == 303
 
 
 # ---- A database of schema version 3 ----

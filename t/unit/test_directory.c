@@ -116,6 +116,7 @@ static void a_replay_changes_nothing(void **state)
 
 static void users_are_matched_and_updated(void **state)
 {
+    int count;
     oks_id_t first, again, other;
     oks_session_t *session;
     oks_login_t login = login_of(person("sub-3", "three@acme.example"));
@@ -130,8 +131,17 @@ static void users_are_matched_and_updated(void **state)
     GOOD(oks_directory_session(&session, directory, &login.session, NOW, pool)); /* the older session sees it too */
     assert_int_equal(session->profile->groups->nelts, 2);
     oks_login_t by_email = login_of(person("sub-3-renamed", "THREE.NEW@acme.example"));
+    REASON(oks_directory_login(&again, directory, &by_email, pool), OKS_R_DIRECTORY_SUBJECT_CHANGED);
+    GOOD(oks_directory_session(&session, directory, &login.session, NOW, pool)); /* nothing of it was written */
+    assert_string_equal(session->profile->subject, "sub-3");
+    GOOD(oks_directory_relink(&count, directory, "globex", "Three.New@ACME.example", pool));
+    assert_int_equal(count, 0);
+    GOOD(oks_directory_relink(&count, directory, "acme", "Three.New@ACME.example", pool));
+    assert_int_equal(count, 1);
     GOOD(oks_directory_login(&again, directory, &by_email, pool));
     assert_memory_equal(&first, &again, sizeof first);
+    REASON(oks_directory_session(&session, directory, &login.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+    GOOD(oks_directory_session(&session, directory, &by_email.session, NOW, pool));
     oks_login_t elsewhere = login_of(person("sub-3-renamed", "three.new@acme.example"));
     elsewhere.org = "globex"; /* the same address in another organization is another user */
     GOOD(oks_directory_login(&other, directory, &elsewhere, pool));
@@ -221,6 +231,37 @@ static void a_database_of_version_3_is_migrated(void **state)
     login.org = "old";
     login.provisioning = OKS_PROVISIONING_OFF;
     GOOD(oks_directory_login(&user, old, &login, pool));
+}
+
+/* An address or an account that may be another person's leads to no record that has a subject; one's own does. */
+static void what_leads_to_a_record_that_has_a_subject(void **state)
+{
+    oks_id_t user, other;
+    oks_session_t *session;
+    oks_login_t account = login_of(person("link@acme.example", "link@acme.example"));
+    account.account_kind = "local";
+    account.keep_profile = true;
+    GOOD(oks_directory_login(&user, directory, &account, pool));
+    oks_login_t first = login_of(person("link@acme.example", "link@acme.example")); /* reads alike, is another kind of name */
+    GOOD(oks_directory_login(&other, directory, &first, pool));
+    assert_memory_equal(&user, &other, sizeof user);
+    REASON(oks_directory_session(&session, directory, &account.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+
+    other = signed_in(person("Link@ACME.example", "link@acme.example"), NULL); /* the same address, in another spelling */
+    assert_memory_equal(&user, &other, sizeof user);
+    oks_login_t admin = login_of(person("link-admin", "link@acme.example"));
+    REASON(oks_directory_login(&other, directory, &admin, pool), OKS_R_DIRECTORY_SUBJECT_CHANGED);
+    oks_login_t named = login_of(person("LINK@acme.example.", "elsewhere@acme.example"));
+    GOOD(oks_directory_login(&other, directory, &named, pool));
+    assert_memory_not_equal(&user, &other, sizeof user);
+    account = login_of(person("LINK@acme.example", "LINK@acme.example")); /* its password says whose it is */
+    account.account_kind = "local";
+    account.keep_profile = true;
+    GOOD(oks_directory_login(&other, directory, &account, pool));
+    assert_memory_equal(&user, &other, sizeof user);
+
+    GOOD(oks_directory_user_set_active(directory, "acme", &user, false, NOW, pool));
+    REASON(oks_directory_login(&other, directory, &admin, pool), OKS_R_DIRECTORY_USER_INACTIVE);
 }
 
 static void who_may_not(void **state)
@@ -444,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_login_makes_a_session), cmocka_unit_test(a_replay_changes_nothing),
         cmocka_unit_test(users_are_matched_and_updated), cmocka_unit_test(who_may_not),
         cmocka_unit_test(who_differs_in_a_byte_is_somebody_else), cmocka_unit_test(a_database_of_version_3_is_migrated),
+        cmocka_unit_test(what_leads_to_a_record_that_has_a_subject),
         cmocka_unit_test(documents_count_only_changes), cmocka_unit_test(another_server_follows),
         cmocka_unit_test(expired_rows_are_swept), cmocka_unit_test(a_broken_database_is_not_an_empty_one),
         cmocka_unit_test(one_assertion_signs_in_once), cmocka_unit_test(one_person_is_one_user),
