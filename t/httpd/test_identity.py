@@ -8,6 +8,7 @@ import unicodedata
 import harness
 import postgres
 import pytest
+import test_local
 import test_scim
 import test_tokens
 from conftest import SMALLEST
@@ -96,6 +97,93 @@ def test_scim_says_whose_a_new_name_id_is(httpd, change):
     assert scim.patch(f"/Users/{made['id']}", operation).status == 200
     after, answer = sign_in(server, "maiden@acme.example", "one@acme.example")
     assert answer.status == 303 and seen(after) == ("one@acme.example", "member") and seen(before) == 303
+
+
+# ---- An address of another organization ----
+
+STAR = '''
+<OktaSSOOrg acme>
+    OktaSSOIdPMetadata "{okta}"
+    OktaSSOEmailDomain acme.example *.acme.example
+</OktaSSOOrg>
+<OktaSSOOrg globex>
+    OktaSSOIdPMetadata "{okta}"
+    OktaSSOAttribute login login
+    OktaSSOLocalProvider file
+    OktaSSOBreakGlass ceo@acme.example
+    OktaSSOSCIMToken sha256:%s
+    %s
+</OktaSSOOrg>
+<Location "/">
+    AuthType OktaSSO
+    OktaSSOOrg *
+    AuthUserFile "{dir}/users"
+    Require valid-user
+</Location>
+<Location "/globex">
+    OktaSSOOrg globex
+</Location>
+ProxyPass "/" "http://127.0.0.1:{backend}/"
+'''
+
+
+def star(httpd, extra=""):
+    server = httpd(STAR % (hashlib.sha256(test_scim.TOKEN.encode()).hexdigest(), extra), start=False)
+    (server.dir / "users").write_text("ceo@acme.example:{SHA}Tnr+vPuuAAsix8heVWD4mioCgLQ=\nann:{SHA}Tnr+vPuuAAsix8heVWD4mioCgLQ=\n")
+    (server.dir / "users").chmod(0o644)
+    server.expect(r"flow\.idp\.unavailable", "OKS0030", r"flow\.email\.foreign")
+    server.start()
+    server.wait_for_metadata("acme")
+    server.okta.control(apps=[vars(harness.config.default_app(f"http://127.0.0.1:{server.port}/sso/okta/acs/globex"))])
+    return server
+
+
+def enter_globex(server, **attributes):
+    browser = server.browser()
+    location = browser.get("/sso/okta/login/globex?return=/headers.json&sso=1")["Location"]
+    minted = server.okta.answer(location, user="amelia.earhart@acme.example", attributes={name: [value] for name, value in attributes.items()})
+    return browser, browser.post("/sso/okta/acs/globex", post_fields(minted))
+
+
+@pytest.mark.parametrize("email", ["ceo@acme.example", "ceo@ACME.example", "ceo@eu.acme.example"])
+def test_no_organization_signs_in_an_address_of_another(httpd, email):
+    server = star(httpd)
+    browser, answer = enter_globex(server, email=email)
+    assert (answer.status, answer.reason) == (403, "flow.email.foreign") and not browser.session_cookie("globex")
+    assert "the domain is that of acme" in server.verdicts()[-1]
+    assert enter_globex(server, email="ceo@acme.example.globex.example")[1].status == 303
+
+
+def test_nor_by_a_local_account_nor_by_scim(httpd):
+    server = star(httpd)
+    for path in ("login", "break-glass"):
+        browser = server.browser()
+        answer = test_local.submit(browser, "ceo@acme.example", "Admin", f"/sso/okta/{path}/globex")
+        assert (answer.status, answer.reason) == (403, "flow.email.foreign") and not browser.session_cookie("globex")
+    answer = server.browser().get("/globex/x", headers=test_local.basic("ceo@acme.example", "Admin"), navigate=False)
+    assert (answer.status, answer.reason) == (403, "flow.email.foreign")
+    assert server.browser().get("/globex/headers.json", headers=test_local.basic("ann", "Admin"), navigate=False).status in (200, 404)
+    server.expect(r"scim\.value\.invalid")
+    answer = test_scim.Scim(server, "globex").call("POST", "/Users", {"schemas": [test_scim.USER], "userName": "ceo@acme.example"})
+    assert (answer.status, test_scim.code_of(answer)) == (400, "scim.value.invalid")
+
+
+def test_nor_by_the_field_that_is_the_user(httpd):
+    server = star(httpd, "OktaSSOUserField login")
+    assert enter_globex(server, email="ceo@globex.example", login="ceo@acme.example")[1].reason == "flow.email.foreign"
+    browser, answer = enter_globex(server, email="ceo@globex.example", login="ceo")
+    assert answer.status == 303 and dict(browser.get("/headers.json").json())["X-Remote-User"] == "ceo"
+
+
+def test_a_live_session_ends_with_its_address(httpd):
+    """A record that was written before acme said that the domain is its own."""
+    server = star(httpd)
+    browser, answer = enter_globex(server, email="ceo@later.example")
+    assert answer.status == 303 and browser.get("/headers.json").status == 200
+    server.configure(STAR.replace("*.acme.example", "later.example") % ("0" * 64, ""))
+    server.graceful()
+    harness.wait_until(lambda: browser.get("/headers.json").status != 200, "the new configuration")
+    assert browser.get("/headers.json").reason == "flow.email.foreign"
 
 
 # ---- A database of schema version 3 ----
