@@ -63,6 +63,7 @@ typedef struct oks_login_t {
     apr_time_t claim_until;
     oks_id_t session;            /* fresh */
     oks_id_t new_user;           /* fresh: used when a record is created */
+    const oks_id_t *replaces;    /* a session that ends when this one begins; or NULL */
     const char *protocol;        /* "saml", "oidc" */
     const char *subject_format;  /* for logout */
     const char *session_index;   /* or NULL */

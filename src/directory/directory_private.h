@@ -172,6 +172,9 @@ oks_err_t *oks_conn_version(int *version, oks_conn_t *conn, apr_pool_t *pool) OK
 /* rekey.c: the keys of all users as they are since OKS_KEYS_UNFOLDED. */
 oks_err_t *oks_directory_unfold_keys(oks_conn_t *conn, apr_pool_t *pool) OKS_MUST_USE;
 
+/* Ends a session in a transaction; its counter is the caller's to move, afterwards. */
+oks_err_t *oks_session_delete(oks_conn_t *conn, const oks_id_t *session, apr_pool_t *pool) OKS_MUST_USE;
+
 /* ---- The change log ----------------------------------------------------------------------------------------- */
 
 typedef enum oks_change_t { OKS_CHANGE_SESSION, OKS_CHANGE_USER, OKS_CHANGE_DOCUMENT } oks_change_t;

@@ -277,6 +277,7 @@ static oks_err_t *write_login(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     const oks_login_t *login = work->login;
     OKS_TRY(claim(work, conn, pool));
     OKS_TRY(settle_user(work, conn, pool));
+    if (login->replaces) OKS_TRY(oks_session_delete(conn, login->replaces, pool));
     OKS_TRY(note_first_login(login, conn, pool));
     const char *index_key = login->session_index ? oks_directory_hash(login->org, login->session_index, pool) : NULL;
     return oks_conn_query(NULL, conn, OKS_S_SESSION_INSERT,
@@ -297,6 +298,7 @@ oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const
     else if (!login->account_kind) work.user_name_key = oks_user_name_key(profile->subject, pool);
     OKS_TRY(oks_profile_encode(&work.groups, &work.extra, profile, pool));
     OKS_TRY(oks_directory_write(directory, write_login, &work, pool));
+    if (login->replaces) oks_counter_add(oks_directory_counters(directory), oks_counter_of_session(login->replaces));
     if (work.user_changed) oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(&work.user));
     *user = work.user;
     return NULL;

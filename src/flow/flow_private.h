@@ -89,6 +89,7 @@ typedef struct oks_state_t {
     unsigned char binding[16]; /* of SHA-256 of the binding cookie */
     apr_time_t expires;
     int restarts;
+    const oks_id_t *replaces;  /* the session that the browser had, whose cookie does not come with a cross-site POST; or NULL */
     oks_demand_t demand;       /* what was asked of the identity provider */
     const char *return_path;
 } oks_state_t;
@@ -158,7 +159,7 @@ oks_err_t *oks_login_init(oks_login_t *login, const oks_flow_t *flow, const oks_
 /* Writes it, if requests can carry what it says: flow.user.empty, flow.email.foreign, flow.profile.too_large, directory.*. */
 oks_err_t *oks_login_write(oks_id_t *user, const oks_flow_t *flow, const oks_org_t *org, const oks_login_t *login,
                            apr_pool_t *pool) OKS_MUST_USE;
-/* The same, and the answer: the ticket, and on to return_path. */
+/* The same, and the answer: the ticket, and on to return_path. The session of the request's own ticket ends. */
 oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                             const oks_login_t *login, const char *return_path, apr_pool_t *pool) OKS_MUST_USE;
 
@@ -204,6 +205,7 @@ typedef struct oks_start_t {
     const char *return_path;
     int restarts;
     const oks_demand_t *demand; /* NULL: none */
+    const oks_id_t *replaces;   /* a session, where the request has no cookie of one; or NULL */
     const char *login_hint;     /* these two of OpenID Connect alone; or NULL */
     const char *prompt;
 } oks_start_t;

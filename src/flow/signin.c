@@ -42,8 +42,10 @@ oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const
 {
     const char *cookie, *restart = oks_flow_cookie_name(request->tls, "restart", pool);
     oks_span_t guard;
-    oks_ticket_t ticket = { .session = login->session, .last_until = login->expires };
-    OKS_TRY(oks_login_write(&ticket.user, flow, org, login, pool));
+    oks_ticket_t ticket = { .session = login->session, .last_until = login->expires }, before;
+    oks_login_t mine = *login;
+    if (oks_flow_ticket_read(&before, flow, org, request)) mine.replaces = &before.session;
+    OKS_TRY(oks_login_write(&ticket.user, flow, org, &mine, pool));
     oks_ticket_issue(&ticket, org, login->now);
     oks_err_t *err = oks_flow_ticket_cookie(&cookie, flow, org, request, &ticket, pool);
     if (err) { /* nobody has a ticket for that session: it goes, too, or ends by its time */

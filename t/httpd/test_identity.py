@@ -6,6 +6,7 @@ import sqlite3
 import unicodedata
 
 import harness
+import openid
 import postgres
 import pytest
 import test_local
@@ -184,6 +185,56 @@ def test_a_live_session_ends_with_its_address(httpd):
     server.graceful()
     harness.wait_until(lambda: browser.get("/headers.json").status != 200, "the new configuration")
     assert browser.get("/headers.json").reason == "flow.email.foreign"
+
+
+# ---- The session that a second login replaces ----
+
+STRONG = "urn:okta:loa:2fa:any"
+STEP_UP = f'<Location "/up">\n    OktaSSOAuthnContext {STRONG}\n    OktaSSOMaxAuthnAge 5m\n</Location>\n'
+
+
+def ticket(server, cookies):
+    """A browser with the cookies of another time."""
+    browser = server.browser()
+    browser.cookies = dict(cookies)
+    return browser
+
+
+@pytest.mark.parametrize("ages", [[0], [3600, 0]], ids=["at once", "asked again"])
+@pytest.mark.parametrize("lax", [False, True], ids=["with the old cookie", "without, as the cookie is SameSite=Lax"])
+def test_a_second_login_ends_the_session_that_it_replaces(httpd, lax, ages):
+    server = httpd(SMALLEST + STEP_UP)
+    server.expect(r"flow\.authn\.too_old")
+    browser, _ = server.login(path="/headers.json")
+    old = dict(browser.cookies)
+    location = browser.get("/up/headers.json")["Location"]
+    posting = ticket(server, {name: value for name, value in old.items() if not lax or "session" not in name})
+    for age in ages:
+        assert ticket(server, old).get("/headers.json").status == 200
+        minted = server.okta.answer(location, user="amelia.earhart@acme.example", authn_age=age, authn_context=STRONG)
+        location = posting.post("/sso/okta/acs/acme", post_fields(minted))["Location"]
+    assert location == "/up/headers.json" and posting.get("/headers.json").status == 200
+    assert ticket(server, old).get("/headers.json").status == 303, "the ticket of before, wherever it was copied to"
+
+
+def test_so_does_one_by_openid_connect_and_another_browser_keeps_its_own(globex, provider):
+    server = globex()
+    (first, _), (second, _) = openid.log_in(server, provider), openid.log_in(server, provider)
+    old = dict(first.cookies)
+    location = first.get("/sso/okta/login/globex?prompt=login&return=/headers.json")["Location"]
+    assert openid.call_back(server, first, provider.approve(location)).status == 303
+    assert ticket(server, old).get("/headers.json").status == 303
+    assert [browser.get("/headers.json").status for browser in (first, second)] == [200, 200]
+
+
+def test_so_does_one_by_a_local_account(httpd):
+    server = test_local.started(httpd)
+    browser = server.browser()
+    assert test_local.submit(browser, "ops", "local-2").status == 303
+    old = dict(browser.cookies)
+    assert test_local.submit(browser, "ops", "local-2", page=server.browser_with(ticket(server, {
+        name: value for name, value in old.items() if "session" not in name})).get(test_local.LOGIN)).status == 303
+    assert browser.session_cookie() and ticket(server, old).get("/headers.json", navigate=False).status == 401
 
 
 # ---- A database of schema version 3 ----

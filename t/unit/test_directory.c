@@ -93,6 +93,16 @@ static void a_login_makes_a_session(void **state)
     assert_string_equal(APR_ARRAY_IDX(session->profile->groups, 0, const char *), "Köln, \"Büro\"");
     assert_string_equal(apr_table_get(session->profile->extra, "department"), "R&D");
     assert_true(session->expires == NOW + HOUR && session->authn_instant == NOW);
+    oks_login_t next = login_of(person("sub-1", "one@acme.example")), refused = next;
+    uint32_t before = oks_counter_get(counters, oks_counter_of_session(&login.session));
+    next.replaces = refused.replaces = &login.session;
+    refused.claim = login.claim;
+    REASON(oks_directory_login(&user, directory, &refused, pool), OKS_R_DIRECTORY_CLAIM_USED);
+    GOOD(oks_directory_session(&session, directory, &login.session, NOW, pool)); /* what is refused replaces nothing */
+    GOOD(oks_directory_login(&user, directory, &next, pool));
+    REASON(oks_directory_session(&session, directory, &login.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+    assert_int_equal(oks_counter_get(counters, oks_counter_of_session(&login.session)), before + 1);
+    login = next;
     REASON(oks_directory_session(&session, directory, &login.session, NOW + HOUR, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
     GOOD(oks_directory_session_end(directory, &login.session, pool));
     REASON(oks_directory_session(&session, directory, &login.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
