@@ -63,6 +63,7 @@ typedef struct oks_login_t {
     apr_time_t claim_until;
     oks_id_t session;            /* fresh */
     oks_id_t new_user;           /* fresh: used when a record is created */
+    const oks_id_t *replaces;    /* a session that ends when this one begins; or NULL */
     const char *protocol;        /* "saml", "oidc" */
     const char *subject_format;  /* for logout */
     const char *session_index;   /* or NULL */
@@ -73,12 +74,19 @@ typedef struct oks_login_t {
 } oks_login_t;
 
 /* Claims the assertion, creates or updates the user, writes the session: one transaction, then the counters.
- * The user is the one of this organization with that subject, else with that email (both case-folded).
+ * The user is the one of this organization with that subject (byte for byte), else with that email (without regard
+ * to the case of ASCII letters).
  * Reasons: OKS_R_DIRECTORY_CLAIM_USED (replay), OKS_R_DIRECTORY_USER_INACTIVE, OKS_R_DIRECTORY_USER_UNKNOWN
  * (provisioning forbids creating), OKS_R_DIRECTORY_USER_CONFLICT (subject and email belong to two records),
+ * OKS_R_DIRECTORY_SUBJECT_CHANGED (the email belongs to a record of another subject, and SCIM does not say that it is this one's),
  * OKS_R_DIRECTORY_UNAVAILABLE. After any of them nothing has changed. */
 oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const oks_login_t *login, apr_pool_t *pool)
     OKS_MUST_USE;
+
+/* Forgets the subject of the user with this userName or address, or of all (NULL): the next login that has it brings its own, and
+ * ends the user's sessions. *count: of how many. */
+oks_err_t *oks_directory_relink(int *count, oks_directory_t *directory, const char *org, const char *name,
+                                apr_pool_t *pool) OKS_MUST_USE;
 
 /* Has anybody of the organization ever signed in through its identity provider? */
 oks_err_t *oks_directory_has_login(bool *has, oks_directory_t *directory, const char *org, apr_pool_t *pool) OKS_MUST_USE;

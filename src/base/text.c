@@ -45,6 +45,14 @@ const char *oks_fold_key(const char *text, apr_pool_t *pool)
     return map_utf8(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD, text, pool);
 }
 
+const char *oks_lower_key(const char *text, apr_pool_t *pool)
+{
+    char *out = apr_pstrdup(pool, text);
+    for (char *p = out; *p; p++)
+        if (*p >= 'A' && *p <= 'Z') *p += 'a' - 'A';
+    return out;
+}
+
 static bool is_letter(utf8proc_int32_t c)
 {
     utf8proc_category_t category = utf8proc_category(c);

@@ -28,7 +28,7 @@ typedef struct call_t {
     oks_directory_t *directory;
     const char *org;
     const char *label, *owner; /* of a new token; owner may be NULL */
-    const char *id;            /* of one that ends */
+    const char *id;            /* of one that ends; or a user's name */
     apr_pool_t *pool;
 } call_t;
 
@@ -39,6 +39,9 @@ static const char usage[] =
     "                               makes a token for Okta's SCIM client; it is shown this once\n"
     "  scim-token list ORG          the tokens: id, label, owner, made, last used\n"
     "  scim-token revoke ORG ID     ends one, from the next request on\n"
+    "  user relink ORG NAME         forgets the NameID or sub of the user with this userName or address: the next login with it\n"
+    "                               brings its own\n"
+    "  user relink-all ORG          the same of everybody, when Okta sends another NameID for all\n"
     "\n"
     "SPEC is what OktaSSODirectory says: sqlite3:PATH or pgsql:CONNINFO. Default: $" DIRECTORY_VARIABLE ", else\n"
     "  " SQLITE OKS_STATE_DIR "/directory.db\n"
@@ -119,6 +122,22 @@ static int revoke_token(const call_t *call)
     return DONE;
 }
 
+/* ---- Users ---- */
+
+static int relink(const call_t *call)
+{
+    int count;
+    oks_err_t *err = oks_directory_relink(&count, call->directory, call->org, call->id, call->pool);
+    if (err) return fail(err, call->pool);
+    if (call->id && !count) {
+        fprintf(stderr, "oktassoctl: %s has no user %s in the directory (%s)\n", call->org, call->id,
+                oks_reason_info(OKS_R_DIRECTORY_USER_UNKNOWN)->code);
+        return FAILED;
+    }
+    fprintf(stderr, "%d of %s: the next login brings its own NameID or sub.\n", count, call->org);
+    return DONE;
+}
+
 typedef struct command_t {
     const char *group, *name;
     int operands; /* after the two words */
@@ -129,6 +148,8 @@ static const command_t commands[] = {
     { "scim-token", "new", 1, new_token },
     { "scim-token", "list", 1, list_tokens },
     { "scim-token", "revoke", 2, revoke_token },
+    { "user", "relink", 2, relink },
+    { "user", "relink-all", 1, relink },
 };
 
 /* ---- The directory ---- */

@@ -113,6 +113,13 @@ static oks_err_t *set_up(oks_conn_t *conn, apr_pool_t *pool)
     return NULL;
 }
 
+oks_err_t *oks_conn_prepare(oks_conn_t *conn, oks_statement_t statement, apr_pool_t *pool)
+{
+    int code = apr_dbd_prepare(conn->directory->driver, conn->pool, conn->handle, oks_directory_sql[statement], NULL,
+                               &conn->prepared[statement]);
+    return code ? failed(conn, code, pool) : NULL;
+}
+
 static oks_err_t *prepare(oks_conn_t *conn, apr_pool_t *pool)
 {
     int version;
@@ -121,11 +128,7 @@ static oks_err_t *prepare(oks_conn_t *conn, apr_pool_t *pool)
     if (version != OKS_SCHEMA_VERSION)
         return oks_err(pool, version > OKS_SCHEMA_VERSION ? OKS_R_DIRECTORY_SCHEMA_NEWER : OKS_R_DIRECTORY_UNAVAILABLE,
                        "schema version %d, wanted %d", version, OKS_SCHEMA_VERSION);
-    for (int i = 0; i < OKS_S_COUNT_; i++) {
-        int code = apr_dbd_prepare(conn->directory->driver, conn->pool, conn->handle, oks_directory_sql[i], NULL,
-                                   &conn->prepared[i]);
-        if (code) return failed(conn, code, pool);
-    }
+    for (int i = 0; i < OKS_S_COUNT_; i++) OKS_TRY(oks_conn_prepare(conn, (oks_statement_t)i, pool));
     return NULL;
 }
 

@@ -28,9 +28,10 @@ static oks_err_t *migrate(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     OKS_TRY(oks_conn_version(&version, conn, pool));
     if (version > OKS_SCHEMA_VERSION)
         return oks_err(pool, OKS_R_DIRECTORY_SCHEMA_NEWER, "schema version %d, known %d", version, OKS_SCHEMA_VERSION);
+    const bool folded = version && version < OKS_KEYS_UNFOLDED;
     for (; version < OKS_SCHEMA_VERSION; version++)
         for (const char *const *sql = oks_directory_migrations[version]; *sql; sql++) OKS_TRY(oks_conn_run(conn, *sql, pool));
-    return NULL;
+    return folded ? oks_directory_unfold_keys(conn, pool) : NULL;
 }
 
 oks_err_t *oks_directory_migrate(oks_directory_t *directory, apr_pool_t *pool)
@@ -113,12 +114,17 @@ oks_err_t *oks_directory_session(oks_session_t **session, oks_directory_t *direc
     return NULL;
 }
 
-static oks_err_t *end_session(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+oks_err_t *oks_session_delete(oks_conn_t *conn, const oks_id_t *session, apr_pool_t *pool)
 {
-    const char *id = oks_directory_id(baton, pool);
+    const char *id = oks_directory_id(session, pool);
     int rows;
     OKS_TRY(oks_conn_query(&rows, conn, OKS_S_SESSION_DELETE, OKS_ARGS(id), pool));
     return rows ? oks_change_log(conn, OKS_CHANGE_SESSION, id, pool) : NULL;
+}
+
+static oks_err_t *end_session(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    return oks_session_delete(conn, baton, pool);
 }
 
 oks_err_t *oks_directory_session_end(oks_directory_t *directory, const oks_id_t *id, apr_pool_t *pool)

@@ -15,6 +15,8 @@ typedef enum oks_statement_t {
     OKS_S_USER_BY_EMAIL,
     OKS_S_USER_INSERT,
     OKS_S_USER_UPDATE,
+    OKS_S_USER_RELINK,
+    OKS_S_USERS_RELINK,
     OKS_S_SESSION_INSERT,
     OKS_S_SESSION_READ,
     OKS_S_SESSION_DELETE,
@@ -57,6 +59,8 @@ typedef enum oks_statement_t {
     OKS_S_TOKEN_INSERT,
     OKS_S_TOKENS_OF_ORG,
     OKS_S_TOKEN_DELETE,
+    OKS_S_KEYS_PAGE,
+    OKS_S_KEYS_WRITE,
     OKS_S_COUNT_
 } oks_statement_t;
 
@@ -67,7 +71,7 @@ extern const char *const oks_directory_sql[OKS_S_COUNT_];
 /* The columns of OKS_S_USER_BY_* in their order; OKS_S_SESSION_READ has them too, from OKS_C_SESSION_COLUMNS on. */
 enum {
     OKS_C_USER_ID, OKS_C_USER_ACTIVE, OKS_C_SUBJECT, OKS_C_EMAIL, OKS_C_FIRST_NAME, OKS_C_LAST_NAME, OKS_C_NAME,
-    OKS_C_GROUPS, OKS_C_EXTRA, OKS_C_USER_DELETED
+    OKS_C_GROUPS, OKS_C_EXTRA, OKS_C_USER_DELETED, OKS_C_SUBJECT_KEY, OKS_C_USER_PUSHED
 };
 /* Of OKS_S_RESOURCE_BY_* and OKS_S_RESOURCE_PAGE. */
 enum {
@@ -79,6 +83,11 @@ enum {
 enum {
     OKS_C_GROUP_ID, OKS_C_GROUP_NAME, OKS_C_GROUP_JSON, OKS_C_GROUP_ROLE, OKS_C_GROUP_VERSION, OKS_C_GROUP_CREATED,
     OKS_C_GROUP_UPDATED
+};
+/* Of OKS_S_KEYS_PAGE. */
+enum {
+    OKS_C_KEYS_ID, OKS_C_KEYS_SUBJECT, OKS_C_KEYS_SUBJECT_KEY, OKS_C_KEYS_EMAIL, OKS_C_KEYS_EMAIL_KEY, OKS_C_KEYS_USER_NAME,
+    OKS_C_KEYS_USER_NAME_KEY
 };
 /* Of OKS_S_SESSION_READ. */
 enum {
@@ -99,11 +108,12 @@ typedef struct oks_dialect_t {
 
 extern const oks_dialect_t oks_directory_dialects[]; /* ended by a row without a scheme */
 
-#define OKS_SCHEMA_VERSION 3
+#define OKS_SCHEMA_VERSION 4
 extern const char *const oks_directory_meta_table;  /* made when absent */
 extern const char *const oks_directory_version_sql; /* one row, or none before version 1 */
 /* Statements that lead from version i to i + 1, each list ended by NULL. */
 extern const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION];
+#define OKS_KEYS_UNFOLDED 4 /* the version that takes oks_directory_unfold_keys() as well */
 
 /* ---- Connections ------------------------------------------------------------------------------------------- */
 
@@ -125,6 +135,8 @@ oks_counters_t *oks_directory_counters(const oks_directory_t *directory);
 /* The arguments of a statement: const char *; NULL is SQL's NULL. */
 #define OKS_ARGS(...) (const char *[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)
 
+/* Makes ready one statement of a bare connection. */
+oks_err_t *oks_conn_prepare(oks_conn_t *conn, oks_statement_t statement, apr_pool_t *pool) OKS_MUST_USE;
 /* Changes rows; *rows (may be NULL) says how many. */
 oks_err_t *oks_conn_query(int *rows, oks_conn_t *conn, oks_statement_t statement, const char **args, apr_size_t nargs,
                           apr_pool_t *pool) OKS_MUST_USE;
@@ -156,6 +168,12 @@ const char *oks_directory_hash(const char *scope, const char *text, apr_pool_t *
 /* The schema version of the database, 0 when it has none yet. */
 oks_err_t *oks_conn_version(int *version, oks_conn_t *conn, apr_pool_t *pool) OKS_MUST_USE;
 
+/* rekey.c: the keys of all users as they are since OKS_KEYS_UNFOLDED. */
+oks_err_t *oks_directory_unfold_keys(oks_conn_t *conn, apr_pool_t *pool) OKS_MUST_USE;
+
+/* Ends a session in a transaction; its counter is the caller's to move, afterwards. */
+oks_err_t *oks_session_delete(oks_conn_t *conn, const oks_id_t *session, apr_pool_t *pool) OKS_MUST_USE;
+
 /* ---- The change log ----------------------------------------------------------------------------------------- */
 
 typedef enum oks_change_t { OKS_CHANGE_SESSION, OKS_CHANGE_USER, OKS_CHANGE_DOCUMENT } oks_change_t;
@@ -171,6 +189,7 @@ const char *oks_document_hash(const char *key, apr_pool_t *pool);
 /* Groups as a JSON array of strings, extra fields as one of pairs: order and repetition are kept. */
 oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks_profile_t *profile, apr_pool_t *pool)
     OKS_MUST_USE;
+#define OKS_SUBJECT "subject" /* the scope of the hash of what an identity provider calls somebody */
 /* The hash of a userName; of one that is an email address, the same as of the address. */
 const char *oks_user_name_key(const char *user_name, apr_pool_t *pool);
 /* From the user's columns of a row, which begin at `first`. */

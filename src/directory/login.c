@@ -54,7 +54,7 @@ oks_err_t *oks_profile_decode(oks_profile_t **profile, oks_conn_t *conn, apr_dbd
 
 const char *oks_user_name_key(const char *user_name, apr_pool_t *pool)
 {
-    return oks_directory_hash("email", oks_fold_key(user_name, pool), pool);
+    return oks_directory_hash("email", oks_lower_key(user_name, pool), pool);
 }
 
 typedef struct login_work_t {
@@ -76,6 +76,9 @@ static const char *who(const login_work_t *work, apr_pool_t *pool)
 typedef struct found_t {
     bool present, active, same; /* same: nothing of the profile would change */
     bool deleted;               /* what SCIM has left of somebody: gives way to who was pushed since */
+    bool pushed;                /* SCIM has written it */
+    bool relinked;              /* it would get another subject, or its first one */
+    bool stranger;              /* and has one that the identity provider calls somebody: perhaps another person */
     oks_id_t id;
 } found_t;
 
@@ -91,6 +94,20 @@ static bool same_profile(const login_work_t *work, oks_conn_t *conn, apr_dbd_row
            !strcmp(oks_conn_text(conn, row, OKS_C_EXTRA), work->extra);
 }
 
+/* An address in another spelling is the same one. */
+static bool same_address(const char *one, const char *other, apr_pool_t *pool)
+{
+    return oks_email_ok(oks_span_z(one)) && !strcmp(oks_lower_key(one, pool), oks_lower_key(other, pool));
+}
+
+static void compare_subjects(found_t *found, const login_work_t *work, oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
+{
+    const char *subject = oks_conn_text(conn, row, OKS_C_SUBJECT), *key = oks_conn_text(conn, row, OKS_C_SUBJECT_KEY);
+    const bool asserted = !strcmp(key, oks_directory_hash(OKS_SUBJECT, subject, pool)) && !work->login->account_kind;
+    found->relinked = !work->subject_key || strcmp(key, work->subject_key) != 0;
+    found->stranger = asserted && found->relinked && !same_address(subject, work->login->profile->subject, pool);
+}
+
 static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *conn, oks_statement_t by, const char *key,
                        apr_pool_t *pool)
 {
@@ -102,7 +119,9 @@ static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *con
     if (!row) return NULL;
     found->present = true;
     found->active = oks_conn_number(conn, row, OKS_C_USER_ACTIVE) != 0;
-    found->same = same_profile(work, conn, row);
+    compare_subjects(found, work, conn, row, pool);
+    found->same = !found->relinked && same_profile(work, conn, row);
+    found->pushed = oks_conn_number(conn, row, OKS_C_USER_PUSHED) != 0;
     found->deleted = oks_conn_number(conn, row, OKS_C_USER_DELETED) != 0;
     OKS_TRY(oks_conn_id(&found->id, conn, row, OKS_C_USER_ID, pool));
     while ((row = oks_conn_row(conn, results, pool)) != NULL)
@@ -139,18 +158,20 @@ static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
 
 /* What leads to a record: who signed in before, by the subject; whom SCIM has pushed, by userName or by externalId, which is Okta's
  * user id and so the `sub` of OpenID Connect; and the email address. All that lead to somebody lead to one, or it is refused.
+ * A record of another subject is somebody else's, unless SCIM says that this subject is its own.
  * What was deleted gives way to somebody, or else stands for itself. */
 static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
     const bool local = work->login->account_kind != NULL; /* its name is no identity provider's */
     const char *subject = local ? "" : work->login->profile->subject;
-    const struct { oks_statement_t by; const char *key; } ways[] = {
-        { OKS_S_USER_BY_SUBJECT, work->subject_key },
-        { OKS_S_USER_BY_USER_NAME, *subject ? oks_user_name_key(subject, pool) : NULL },
-        { OKS_S_USER_BY_EXTERNAL_ID, *subject ? oks_directory_hash("external", subject, pool) : NULL },
-        { OKS_S_USER_BY_USER_NAME, work->email_key },
-        { OKS_S_USER_BY_EMAIL, work->email_key },
+    const struct { oks_statement_t by; const char *key; bool of_subject; } ways[] = {
+        { OKS_S_USER_BY_SUBJECT, work->subject_key, false },
+        { OKS_S_USER_BY_USER_NAME, *subject ? oks_user_name_key(subject, pool) : NULL, true },
+        { OKS_S_USER_BY_EXTERNAL_ID, *subject ? oks_directory_hash("external", subject, pool) : NULL, true },
+        { OKS_S_USER_BY_USER_NAME, work->email_key, false },
+        { OKS_S_USER_BY_EMAIL, work->email_key, false },
     };
+    bool vouched = false;
     found_t next, gone[sizeof ways / sizeof ways[0]];
     int ngone = 0;
     memset(found, 0, sizeof *found);
@@ -164,7 +185,9 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
         if (found->present && memcmp(&next.id, &found->id, sizeof next.id) != 0)
             return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", who(work, pool));
         *found = next;
+        vouched = vouched || (ways[i].of_subject && next.pushed);
     }
+    found->stranger = found->stranger && !vouched;
     if (!found->present && ngone) *found = gone[0];
     for (int i = 0; i < ngone && !found->deleted; i++)
         OKS_TRY(oks_conn_query(NULL, conn, OKS_S_RESOURCE_PURGE, OKS_ARGS(oks_directory_id(&gone[i].id, pool)), pool));
@@ -178,8 +201,34 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     if (!found.present) return create_user(work, conn, pool);
     if (!found.active) /* nothing resurrects (SECURITY.md 33) */
         return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, "%s", who(work, pool));
+    if (found.stranger) return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s", who(work, pool));
     work->user = found.id;
-    return found.same || work->login->keep_profile ? NULL : update_user(work, conn, pool);
+    if (found.same || work->login->keep_profile) return NULL;
+    /* A session shows what the record says: none goes on as that of another subject. */
+    if (found.relinked)
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(oks_directory_id(&work->user, pool)), pool));
+    return update_user(work, conn, pool);
+}
+
+typedef struct relink_work_t {
+    const char *org, *name;
+    int count;
+} relink_work_t;
+
+static oks_err_t *relink(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    relink_work_t *work = baton;
+    const char *key = work->name ? oks_user_name_key(work->name, pool) : NULL;
+    if (!key) return oks_conn_query(&work->count, conn, OKS_S_USERS_RELINK, OKS_ARGS(work->org), pool);
+    return oks_conn_query(&work->count, conn, OKS_S_USER_RELINK, OKS_ARGS(work->org, key, key), pool);
+}
+
+oks_err_t *oks_directory_relink(int *count, oks_directory_t *directory, const char *org, const char *name, apr_pool_t *pool)
+{
+    relink_work_t work = { .org = org, .name = name };
+    OKS_TRY(oks_directory_write(directory, relink, &work, pool));
+    *count = work.count;
+    return NULL;
 }
 
 /* Kept for ever: that somebody has come through the identity provider. */
@@ -228,6 +277,7 @@ static oks_err_t *write_login(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     const oks_login_t *login = work->login;
     OKS_TRY(claim(work, conn, pool));
     OKS_TRY(settle_user(work, conn, pool));
+    if (login->replaces) OKS_TRY(oks_session_delete(conn, login->replaces, pool));
     OKS_TRY(note_first_login(login, conn, pool));
     const char *index_key = login->session_index ? oks_directory_hash(login->org, login->session_index, pool) : NULL;
     return oks_conn_query(NULL, conn, OKS_S_SESSION_INSERT,
@@ -238,20 +288,17 @@ static oks_err_t *write_login(oks_conn_t *conn, void *baton, apr_pool_t *pool)
                                    oks_directory_number(login->expires, pool)), pool);
 }
 
-static const char *key_of(const char *scope, const char *text, apr_pool_t *pool)
-{
-    return *text ? oks_directory_hash(scope, oks_fold_key(text, pool), pool) : NULL;
-}
-
 oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const oks_login_t *login, apr_pool_t *pool)
 {
-    login_work_t work = { .login = login, .subject_key = key_of(login->account_kind ? login->account_kind : "subject",
-                                                               login->profile->subject, pool),
-                          .email_key = key_of("email", login->profile->email, pool) };
-    if (*login->profile->email) work.user_name_key = work.email_key;
-    else if (!login->account_kind) work.user_name_key = oks_user_name_key(login->profile->subject, pool);
-    OKS_TRY(oks_profile_encode(&work.groups, &work.extra, login->profile, pool));
+    const oks_profile_t *profile = login->profile;
+    login_work_t work = { .login = login };
+    if (*profile->subject) /* byte for byte (SECURITY.md 25) */
+        work.subject_key = oks_directory_hash(login->account_kind ? login->account_kind : OKS_SUBJECT, profile->subject, pool);
+    if (*profile->email) work.user_name_key = work.email_key = oks_user_name_key(profile->email, pool);
+    else if (!login->account_kind) work.user_name_key = oks_user_name_key(profile->subject, pool);
+    OKS_TRY(oks_profile_encode(&work.groups, &work.extra, profile, pool));
     OKS_TRY(oks_directory_write(directory, write_login, &work, pool));
+    if (login->replaces) oks_counter_add(oks_directory_counters(directory), oks_counter_of_session(login->replaces));
     if (work.user_changed) oks_counter_add(oks_directory_counters(directory), oks_counter_of_user(&work.user));
     *user = work.user;
     return NULL;

@@ -5,7 +5,8 @@
 #include "directory_private.h"
 
 #define USER_COLUMNS \
-    "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra, u.deleted"
+    "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra, u.deleted," \
+    " u.subject_key, CASE WHEN u.resource = '{}' THEN 0 ELSE 1 END"
 
 #define RESOURCE_COLUMNS \
     "u.id, u.active, u.user_name, u.external_id, u.resource, u.email, u.first_name, u.last_name, u.name, u.version, u.created," \
@@ -27,6 +28,12 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_USER_UPDATE] =
         "UPDATE users SET subject = %s, subject_key = %s, email = %s, email_key = %s, first_name = %s, last_name = %s,"
         " name = %s, asserted_groups = %s, extra = %s, updated = %lld WHERE id = %s",
+
+    /* A local account without an address has but its subject. */
+    [OKS_S_USER_RELINK] =
+        "UPDATE users SET subject = '', subject_key = NULL WHERE org = %s AND (user_name_key = %s OR email_key = %s)"
+        " AND deleted = 0 AND " SCIM_SEES,
+    [OKS_S_USERS_RELINK] = "UPDATE users SET subject = '', subject_key = NULL WHERE org = %s AND deleted = 0 AND " SCIM_SEES,
 
     [OKS_S_SESSION_INSERT] =
         "INSERT INTO sessions (id, user_id, org, vhost, protocol, subject_format, session_index, session_index_key,"
@@ -113,6 +120,11 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         "SELECT t.hash, t.label, u.user_name, u.active, t.created, t.last_used"
         " FROM scim_tokens t LEFT JOIN users u ON u.id = t.owner WHERE t.org = %s ORDER BY t.created, t.hash",
     [OKS_S_TOKEN_DELETE] = "DELETE FROM scim_tokens WHERE org = %s AND substr(hash, 1, " APR_STRINGIFY(OKS_TOKEN_ID_LEN) ") = %s",
+
+    [OKS_S_KEYS_PAGE] =
+        "SELECT id, subject, subject_key, email, email_key, user_name, user_name_key FROM users WHERE id > %s ORDER BY id"
+        " LIMIT 1000",
+    [OKS_S_KEYS_WRITE] = "UPDATE users SET subject_key = %s, email_key = %s, user_name_key = %s WHERE id = %s",
 
     /* DELETE has no LIMIT in either dialect. */
     [OKS_S_SWEEP_SESSIONS] =
@@ -242,7 +254,13 @@ static const char *const version_3[] = {
     NULL
 };
 
-const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1, version_2, version_3};
+/* Keys of subjects, addresses and userNames were folded until here: see rekey.c. */
+static const char *const version_4[] = {
+    "UPDATE meta SET value = '4' WHERE name = 'schema_version'",
+    NULL
+};
+
+const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1, version_2, version_3, version_4};
 
 /* busy_timeout is short on purpose. apr_dbd's SQLite driver holds one lock for the whole process while a statement
  * runs, so that one who waits inside SQLite stops every reader; when SQLite gives up, the driver lets go of that lock,

@@ -26,6 +26,7 @@ static oks_err_t *load_record(const oks_record_t **record, const oks_flow_t *flo
 
     oks_record_t *draft;
     OKS_TRY(oks_flow_render(&draft, org, session, pool));
+    OKS_TRY(oks_flow_check_addresses(flow, org, draft, pool));
     draft->seen_session = seen_session;
     draft->seen_user = seen_user;
     draft->seen_org = seen_org;

@@ -90,6 +90,7 @@ typedef struct oks_state_t {
     unsigned char binding[16]; /* of SHA-256 of the binding cookie */
     apr_time_t expires;
     int restarts;
+    const oks_id_t *replaces;  /* the session that the browser had, whose cookie does not come with a cross-site POST; or NULL */
     oks_demand_t demand;       /* what was asked of the identity provider */
     const char *return_path;
 } oks_state_t;
@@ -150,6 +151,11 @@ oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const
                             apr_pool_t *pool) OKS_MUST_USE;
 /* Is the address of one of the organization's OktaSSOEmailDomain, or are there none? */
 bool oks_flow_domain_allowed(const oks_org_t *org, oks_span_t email);
+/* The other organization whose OktaSSOEmailDomain the address lies in; NULL: none, or what is no address. */
+const oks_org_t *oks_flow_other_owner(const oks_flow_t *flow, const oks_org_t *org, const char *address, apr_pool_t *pool);
+/* Of a rendered record. A backend that reads a user's address need not look at the organization: flow.email.foreign. */
+oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org, const oks_record_t *draft,
+                                    apr_pool_t *pool) OKS_MUST_USE;
 /* "First Last", or the one that is there. */
 const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool);
 /* Does the identity lack a value for a field that is mapped? `name` can be made of the other two. */
@@ -163,10 +169,10 @@ oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks
 /* A login of `profile` with fresh ids, by the organization's policies; claim, protocol and the like are the caller's. */
 oks_err_t *oks_login_init(oks_login_t *login, const oks_flow_t *flow, const oks_org_t *org, const oks_profile_t *profile,
                           apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
-/* Writes it, if requests can carry what it says: flow.user.empty, flow.profile.too_large, directory.*. */
+/* Writes it, if requests can carry what it says: flow.user.empty, flow.email.foreign, flow.profile.too_large, directory.*. */
 oks_err_t *oks_login_write(oks_id_t *user, const oks_flow_t *flow, const oks_org_t *org, const oks_login_t *login,
                            apr_pool_t *pool) OKS_MUST_USE;
-/* The same, and the answer: the ticket, and on to return_path. */
+/* The same, and the answer: the ticket, and on to return_path. The session of the request's own ticket ends. */
 oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                             const oks_login_t *login, const char *return_path, apr_pool_t *pool) OKS_MUST_USE;
 
@@ -194,7 +200,7 @@ const char *oks_local_account(const oks_session_t *session);
 /* ---- check.c ---- */
 
 /* The record of a session whose user is known, and who it is. flow.session.expired, flow.session.local, flow.user.empty,
- * directory.*. */
+ * flow.email.foreign, directory.*. */
 oks_err_t *oks_flow_find_session(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, const oks_id_t *session,
                                  const oks_id_t *user, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 
@@ -228,6 +234,7 @@ typedef struct oks_start_t {
     const char *return_path;
     int restarts;
     const oks_demand_t *demand; /* NULL: none */
+    const oks_id_t *replaces;   /* a session, where the request has no cookie of one; or NULL */
     const char *login_hint;     /* these two of OpenID Connect alone; or NULL */
     const char *prompt;
 } oks_start_t;

@@ -71,6 +71,8 @@ oks_err_t *oks_flow_start(oks_answer_t **answer, const oks_flow_t *flow, const o
     const char *sealed;
     oks_state_t state = { .oidc = org->oidc != NULL, .expires = request->now + OKS_FLOW_PENDING_LIFETIME,
                           .restarts = start->restarts, .return_path = start->return_path };
+    oks_ticket_t before;
+    state.replaces = oks_flow_ticket_read(&before, flow, org, request) ? &before.session : start->replaces;
     if (start->demand) state.demand = *start->demand;
     OKS_TRY(oks_random_bytes(state.request, sizeof state.request, pool));
     if (state.oidc) OKS_TRY(oks_random_bytes(state.secret, sizeof state.secret, pool));

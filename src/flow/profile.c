@@ -164,6 +164,24 @@ bool oks_flow_domain_allowed(const oks_org_t *org, oks_span_t email)
     return !org->email_domains;
 }
 
+const oks_org_t *oks_flow_other_owner(const oks_flow_t *flow, const oks_org_t *org, const char *address, apr_pool_t *pool)
+{
+    const char *at = strrchr(address, '@');
+    const oks_org_t *owner = at ? flow->find_domain(flow->orgs, oks_span_trim(oks_span_z(at + 1)), pool) : NULL;
+    return owner && strcmp(owner->name, org->name) != 0 ? owner : NULL;
+}
+
+oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org, const oks_record_t *draft, apr_pool_t *pool)
+{
+    static const char *const fields[] = { "user", "email" };
+    for (apr_size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const char *value = oks_record_field(draft, fields[i]);
+        const oks_org_t *owner = value ? oks_flow_other_owner(flow, org, value, pool) : NULL;
+        if (owner) return oks_err(pool, OKS_R_FLOW_EMAIL_FOREIGN, "field %s: the domain is that of %s", fields[i], owner->name);
+    }
+    return NULL;
+}
+
 const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool)
 {
     return oks_span_dup(oks_span_trim(oks_span_z(apr_pstrcat(pool, first_name, " ", last_name, NULL))), pool);

@@ -44,7 +44,8 @@ static oks_err_t *restart(oks_answer_t **answer, const oks_reply_t *reply, const
 static oks_err_t *ask_again(oks_answer_t **answer, const oks_reply_t *reply, const oks_err_t *why)
 {
     oks_demand_t demand = reply->state->demand;
-    const oks_start_t start = { .return_path = reply->return_path, .restarts = reply->state->restarts, .demand = &demand };
+    const oks_start_t start = { .return_path = reply->return_path, .restarts = reply->state->restarts, .demand = &demand,
+                                .replaces = reply->state->replaces };
     demand.force = true;
     OKS_TRY(oks_flow_start(answer, reply->flow, reply->org, reply->request, &start, reply->pool));
     (*answer)->event = "login.step_up";
@@ -81,6 +82,7 @@ static oks_err_t *prepare_login(oks_login_t *login, const oks_reply_t *reply, co
     login->session_index = identity->session_index;
     login->authn_context = identity->authn_context;
     login->authn_instant = identity->authn_instant;
+    if (reply->state) login->replaces = reply->state->replaces;
     if (identity->session_not_on_or_after && identity->session_not_on_or_after < login->expires)
         login->expires = identity->session_not_on_or_after; /* SAML Core 2.7.2 */
     return NULL;

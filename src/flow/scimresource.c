@@ -170,8 +170,10 @@ static const char *email_of(const json_t *resource, const char *user_name)
 
 static oks_err_t *check_domain(const oks_scim_call_t *call, const char *email)
 {
-    if (!*email || oks_flow_domain_allowed(call->caller->org, oks_span_z(email))) return NULL;
-    return oks_err(call->pool, OKS_R_SCIM_VALUE_INVALID, "emails: the domain is not one of OktaSSOEmailDomain");
+    const bool foreign = oks_flow_other_owner(call->flow, call->caller->org, email, call->pool) != NULL;
+    if (!foreign && (!*email || oks_flow_domain_allowed(call->caller->org, oks_span_z(email)))) return NULL;
+    return oks_err(call->pool, OKS_R_SCIM_VALUE_INVALID, "emails: the domain is %s",
+                   foreign ? "another organization's" : "not one of OktaSSOEmailDomain");
 }
 
 static const char *name_of(const json_t *object, const char *name, apr_pool_t *pool)

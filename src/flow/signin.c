@@ -19,12 +19,13 @@ oks_err_t *oks_login_init(oks_login_t *login, const oks_flow_t *flow, const oks_
 }
 
 /* Rendered once beforehand, so that a profile that no request could carry is refused here and not at every request. */
-static oks_err_t *check_rendering(const oks_org_t *org, const oks_login_t *login, apr_pool_t *pool)
+static oks_err_t *check_rendering(const oks_flow_t *flow, const oks_org_t *org, const oks_login_t *login, apr_pool_t *pool)
 {
     oks_record_t *draft;
     oks_session_t session = { .id = login->session, .org = login->org, .vhost = login->vhost,
                               .protocol = login->protocol, .profile = login->profile, .expires = login->expires };
     OKS_TRY(oks_flow_render(&draft, org, &session, pool));
+    OKS_TRY(oks_flow_check_addresses(flow, org, draft, pool));
     if (oks_record_field(draft, "user")) return NULL;
     return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", org->user_field);
 }
@@ -32,7 +33,7 @@ static oks_err_t *check_rendering(const oks_org_t *org, const oks_login_t *login
 oks_err_t *oks_login_write(oks_id_t *user, const oks_flow_t *flow, const oks_org_t *org, const oks_login_t *login,
                            apr_pool_t *pool)
 {
-    OKS_TRY(check_rendering(org, login, pool));
+    OKS_TRY(check_rendering(flow, org, login, pool));
     return oks_directory_login(user, flow->directory, login, pool);
 }
 
@@ -41,8 +42,10 @@ oks_err_t *oks_flow_sign_in(oks_answer_t **answer, const oks_flow_t *flow, const
 {
     const char *cookie, *restart = oks_flow_cookie_name(request->tls, "restart", pool);
     oks_span_t guard;
-    oks_ticket_t ticket = { .session = login->session, .last_until = login->expires };
-    OKS_TRY(oks_login_write(&ticket.user, flow, org, login, pool));
+    oks_ticket_t ticket = { .session = login->session, .last_until = login->expires }, before;
+    oks_login_t mine = *login;
+    if (oks_flow_ticket_read(&before, flow, org, request)) mine.replaces = &before.session;
+    OKS_TRY(oks_login_write(&ticket.user, flow, org, &mine, pool));
     oks_ticket_issue(&ticket, org, login->now);
     oks_err_t *err = oks_flow_ticket_cookie(&cookie, flow, org, request, &ticket, pool);
     if (err) { /* nobody has a ticket for that session: it goes, too, or ends by its time */

@@ -5,11 +5,13 @@
 
 #include "flow_private.h"
 
-#define STATE_VERSION 3 /* of SAML; */
-#define STATE_VERSION_OIDC 4 /* has the secret as well */
-#define STATE_FIXED (1 + 1 + 8 + 16 + 16)
+#define STATE_VERSION 5 /* of SAML; */
+#define STATE_VERSION_OIDC 6 /* has the secret as well */
+#define STATE_FIXED (1 + 1 + 8 + 16 + 16 + OKS_ID_LEN)
 #define BINDING_BYTES 32
 #define BINDING_TEXT 43 /* BINDING_BYTES in base64url */
+
+static const oks_id_t no_session; /* ids are random: none is all zeros */
 
 static oks_span_t state_aad(const oks_flow_t *flow, const oks_org_t *org, apr_pool_t *pool)
 {
@@ -38,6 +40,7 @@ oks_err_t *oks_state_seal(const char **text, const oks_flow_t *flow, const oks_o
     for (int shift = 56; shift >= 0; shift -= 8) *p++ = (unsigned char)(expires >> shift);
     memcpy(p, state->request, 16), p += 16;
     memcpy(p, state->binding, 16), p += 16;
+    memcpy(p, state->replaces ? state->replaces : &no_session, OKS_ID_LEN), p += OKS_ID_LEN;
     if (state->oidc) memcpy(p, state->secret, sizeof state->secret), p += sizeof state->secret;
     p += oks_demand_encode(p, &state->demand);
     memcpy(p, state->return_path, path_len), p += path_len;
@@ -61,6 +64,8 @@ oks_err_t *oks_state_unseal(oks_state_t **state, const oks_flow_t *flow, const o
     s->expires = apr_time_from_sec((apr_time_t)expires);
     memcpy(s->request, ++p, 16), p += 16;
     memcpy(s->binding, p, 16), p += 16;
+    if (memcmp(p, &no_session, OKS_ID_LEN) != 0) s->replaces = apr_pmemdup(pool, p, OKS_ID_LEN);
+    p += OKS_ID_LEN;
     if (s->oidc) memcpy(s->secret, p, sizeof s->secret);
     oks_span_t rest = oks_span(plain.ptr + fixed, plain.len - fixed);
     apr_size_t len = oks_demand_decode(&s->demand, rest, pool);

@@ -100,7 +100,8 @@ def site(tmp_path_factory):
         (server.dir / "idp.xml").write_bytes(urllib.request.urlopen(url, context=context).read())
         # A second organization whose identity provider takes requests by HTTP-POST alone.
         okta.idp.put_app(harness.config.default_app(f"https://app.example:{server.port}/sso/okta/acs/postal", exk="exkpostal0standin697",
-                                                    name="postal_1", label="Postal"))
+                                                    name="postal_1", label="Postal", attributes={
+                                                        "email": "amelia@postal.example", "firstName": "user.firstName", "lastName": "user.lastName"}))
         url = f"{okta.url}/app/exkpostal0standin697/sso/saml/metadata"
         (server.dir / "idp-post.xml").write_text(urllib.request.urlopen(url, context=context).read().decode().replace(
             "bindings:HTTP-Redirect", "bindings:HTTP-POST"))

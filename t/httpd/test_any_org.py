@@ -52,7 +52,8 @@ def choose(site, browser, org, path="/headers.json"):
     to_okta = browser.get(path_of(site, to_login))
     if to_okta["Location"] == path:
         return  # signed in there before
-    answer = browser.post(f"/sso/okta/acs/{org}", post_fields(site.okta.answer(to_okta["Location"], user=AMELIA)))
+    answer = browser.post(f"/sso/okta/acs/{org}", post_fields(site.okta.answer(
+        to_okta["Location"], user=AMELIA, attributes={"email": [f"amelia@{org}.example"]})))
     assert (answer.status, answer["Location"]) == (303, path), answer.reason
 
 

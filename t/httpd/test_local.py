@@ -310,10 +310,12 @@ def test_a_context_that_a_password_is_not(httpd):
 
 def test_switching_it_on_ends_local_sessions(httpd):
     server = started(httpd)
-    browser = server.browser()
-    assert submit(browser, AMELIA, "local-1").status == 303
+    browser, earlier = server.browser(), server.browser()
+    assert submit(earlier, AMELIA, "local-1").status == 303
     page = server.browser().get(LOGIN)
     server.login(path=LOGIN + "?sso=1")
+    assert earlier.get("/headers.json", navigate=False).reason == "directory.session.absent", "the account became a record of Okta's"
+    assert submit(browser, AMELIA, "local-1").status == 303
     server.configure(CONF % "OktaSSORequireSSO on")
     server.graceful()
     harness.wait_until(lambda: browser.get("/headers.json", navigate=False).status == 401, "the new configuration")

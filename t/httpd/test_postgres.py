@@ -34,7 +34,7 @@ def two(httpd, okta, database, tmp_path):
         if not servers:
             probe = httpd("", start=False)  # makes a key file
             probe.start()
-            wait_until(lambda probe=probe: (probe.state / "session.keys").exists(), "keys")
+            wait_until(lambda probe=probe: (probe.state / "session.keys").exists() and (probe.state / "session.keys").read_bytes(), "keys")
             probe.stop()
             keys.write_bytes((probe.state / "session.keys").read_bytes())
         server.configure(CONF.replace("{spec}", database.spec).replace("{base}", str(base)).replace("{keys}", str(keys)))

@@ -124,6 +124,7 @@ static void names_of_organizations_and_people(void **state)
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(oks_email_ok(oks_span_z(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(oks_email_ok(oks_span_z(bad[i])));
     assert_string_equal(oks_fold_key("ÄMELIA@Acme.COM", pool), oks_fold_key("ämelia@acme.com", pool));
+    assert_string_equal(oks_lower_key("AZ[@`Äß\u212a.COM", pool), "az[@`Äß\u212a.com");
 }
 
 static void domains_match_exactly_or_below(void **state)

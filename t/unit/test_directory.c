@@ -2,6 +2,7 @@
 #include <apr_thread_proc.h>
 
 #include "scratch.h"
+#include "../../src/directory/directory_private.h"
 
 #define NOW apr_time_from_sec(1700000000)
 #define HOUR apr_time_from_sec(3600)
@@ -62,6 +63,16 @@ static void a_login_makes_a_session(void **state)
     assert_string_equal(APR_ARRAY_IDX(session->profile->groups, 0, const char *), "Köln, \"Büro\"");
     assert_string_equal(apr_table_get(session->profile->extra, "department"), "R&D");
     assert_true(session->expires == NOW + HOUR && session->authn_instant == NOW);
+    oks_login_t next = login_of(person("sub-1", "one@acme.example")), refused = next;
+    uint32_t before = oks_counter_get(counters, oks_counter_of_session(&login.session));
+    next.replaces = refused.replaces = &login.session;
+    refused.claim = login.claim;
+    REASON(oks_directory_login(&user, directory, &refused, pool), OKS_R_DIRECTORY_CLAIM_USED);
+    GOOD(oks_directory_session(&session, directory, &login.session, NOW, pool)); /* what is refused replaces nothing */
+    GOOD(oks_directory_login(&user, directory, &next, pool));
+    REASON(oks_directory_session(&session, directory, &login.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+    assert_int_equal(oks_counter_get(counters, oks_counter_of_session(&login.session)), before + 1);
+    login = next;
     REASON(oks_directory_session(&session, directory, &login.session, NOW + HOUR, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
     GOOD(oks_directory_session_end(directory, &login.session, pool));
     REASON(oks_directory_session(&session, directory, &login.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
@@ -85,11 +96,12 @@ static void a_replay_changes_nothing(void **state)
 
 static void users_are_matched_and_updated(void **state)
 {
+    int count;
     oks_id_t first, again, other;
     oks_session_t *session;
     oks_login_t login = login_of(person("sub-3", "three@acme.example"));
     GOOD(oks_directory_login(&first, directory, &login, pool));
-    oks_profile_t *moved = person("SUB-3", "Three.New@acme.example");
+    oks_profile_t *moved = person("sub-3", "Three.New@acme.example");
     APR_ARRAY_PUSH(moved->groups, const char *) = "New";
     oks_login_t later = login_of(moved);
     uint32_t before = oks_counter_get(counters, oks_counter_of_user(&first));
@@ -99,8 +111,17 @@ static void users_are_matched_and_updated(void **state)
     GOOD(oks_directory_session(&session, directory, &login.session, NOW, pool)); /* the older session sees it too */
     assert_int_equal(session->profile->groups->nelts, 2);
     oks_login_t by_email = login_of(person("sub-3-renamed", "THREE.NEW@acme.example"));
+    REASON(oks_directory_login(&again, directory, &by_email, pool), OKS_R_DIRECTORY_SUBJECT_CHANGED);
+    GOOD(oks_directory_session(&session, directory, &login.session, NOW, pool)); /* nothing of it was written */
+    assert_string_equal(session->profile->subject, "sub-3");
+    GOOD(oks_directory_relink(&count, directory, "globex", "Three.New@ACME.example", pool));
+    assert_int_equal(count, 0);
+    GOOD(oks_directory_relink(&count, directory, "acme", "Three.New@ACME.example", pool));
+    assert_int_equal(count, 1);
     GOOD(oks_directory_login(&again, directory, &by_email, pool));
     assert_memory_equal(&first, &again, sizeof first);
+    REASON(oks_directory_session(&session, directory, &login.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+    GOOD(oks_directory_session(&session, directory, &by_email.session, NOW, pool));
     oks_login_t elsewhere = login_of(person("sub-3-renamed", "three.new@acme.example"));
     elsewhere.org = "globex"; /* the same address in another organization is another user */
     GOOD(oks_directory_login(&other, directory, &elsewhere, pool));
@@ -119,6 +140,122 @@ static oks_err_t *set_active(const char *org, const oks_id_t *user, bool active)
     oks_user_row_t *row;
     const char *id = oks_hex_encode(oks_span((const char *)user->bytes, OKS_ID_LEN), pool);
     return oks_directory_user_edit(&row, directory, org, id, switch_user, &active, NOW, pool);
+}
+
+static oks_id_t signed_in(oks_profile_t *profile, const char *account_kind)
+{
+    oks_id_t user;
+    oks_login_t login = login_of(profile);
+    login.account_kind = account_kind;
+    GOOD(oks_directory_login(&user, directory, &login, pool));
+    return user;
+}
+
+/* Subjects and names of accounts byte for byte (SECURITY.md 25); addresses without regard to the case of ASCII letters alone. */
+static void who_differs_in_a_byte_is_somebody_else(void **state)
+{
+    static const struct { const char *subject, *email, *kind; } people[] = {
+        { "00uAbC", "victim@acme.example", NULL }, { "00uaBc", "mallory@acme.example", NULL },
+        { "Bob", "", "local" }, { "bob", "", "local" }, { "bob", "", "break-glass" },
+        { "n1", "mike@acme.example", NULL }, { "n2", "mi\u212ae@acme.example", NULL }, { "n3", "stra\u00dfe@acme.example", NULL },
+        { "n4", "strasse@acme.example", NULL },
+    };
+    enum { COUNT = sizeof people / sizeof people[0] };
+    oks_id_t ids[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        ids[i] = signed_in(person(people[i].subject, people[i].email), people[i].kind);
+        for (int k = 0; k < i; k++) assert_memory_not_equal(&ids[i], &ids[k], sizeof ids[i]);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        oks_id_t again = signed_in(person(people[i].subject, people[i].email), people[i].kind);
+        assert_memory_equal(&ids[i], &again, sizeof again);
+    }
+}
+
+/* A row as version 3 wrote it: its keys are hashes of folded text. */
+static const char *row_of_version_3(const char *id, const char *scope, const char *subject, const char *email, bool deleted)
+{
+    const char *key = apr_pstrcat(pool, "'", oks_directory_hash("email", oks_fold_key(email, pool), pool), "'", NULL);
+    return apr_psprintf(pool, "INSERT INTO users (id, org, subject, subject_key, email, email_key, user_name, user_name_key, first_name,"
+                        " last_name, name, asserted_groups, extra, active, deleted, created, updated) VALUES ('%s', 'old', '%s', '%s',"
+                        " '%s', %s, '%s', %s, '', '', '', '[]', '[]', %d, %d, 0, 0);", id, subject,
+                        oks_directory_hash(scope, oks_fold_key(subject, pool), pool), email, *email ? key : "NULL",
+                        *email ? email : subject, *email ? key : "NULL", !deleted, deleted);
+}
+
+static void a_database_of_version_3_is_migrated(void **state)
+{
+    static const struct { const char *id, *scope, *subject, *email; bool deleted; } rows[] = {
+        { "00000000000000000000000000000001", "subject", "00uAbC", "Amelia@acme.example", false },
+        { "00000000000000000000000000000002", "subject", "NameID-\u00c4", "mi\u212ae@acme.example", false },
+        { "00000000000000000000000000000003", "local", "Bob", "", false },
+        { "00000000000000000000000000000004", "break-glass", "Ops", "", false },
+        { "00000000000000000000000000000005", "subject", "00uGone", "gone@acme.example", true },
+    };
+    const char *path = apr_pstrcat(pool, folder, "/version3.db", NULL), *sql = apr_pstrcat(pool, path, ".sql", NULL);
+    oks_directory_t *old;
+    apr_file_t *file;
+    oks_login_t login;
+    oks_id_t user, other;
+    GOOD(oks_directory_open(&old, apr_pstrcat(pool, "sqlite3:", path, NULL), 2, counters, pool));
+    GOOD(oks_directory_migrate(old, pool));
+    assert_int_equal(apr_file_open(&file, sql, APR_FOPEN_WRITE | APR_FOPEN_CREATE, APR_FPROT_OS_DEFAULT, pool), APR_SUCCESS);
+    apr_file_puts("BEGIN; UPDATE meta SET value = '3';\n", file);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        apr_file_puts(row_of_version_3(rows[i].id, rows[i].scope, rows[i].subject, rows[i].email, rows[i].deleted), file);
+    for (int i = 100; i < 2200; i++) /* more than are read at once */
+        apr_file_puts(row_of_version_3(apr_psprintf(pool, "%032d", i), "subject", apr_psprintf(pool, "S%d", i), "", false), file);
+    apr_file_puts("COMMIT;\n", file);
+    apr_file_close(file);
+    assert_int_equal(system(apr_pstrcat(pool, "sqlite3 ", path, " < ", sql, NULL)), 0);
+    GOOD(oks_directory_migrate(old, pool));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        login = login_of(person(rows[i].subject, rows[i].email));
+        login.org = "old";
+        login.account_kind = strcmp(rows[i].scope, "subject") ? rows[i].scope : NULL;
+        if (rows[i].deleted) REASON(oks_directory_login(&user, old, &login, pool), OKS_R_DIRECTORY_USER_INACTIVE);
+        else GOOD(oks_directory_login(&user, old, &login, pool));
+        if (!rows[i].deleted) assert_string_equal(oks_directory_id(&user, pool), rows[i].id);
+    }
+    login = login_of(person("00uabc", "mike@acme.example")); /* what was the key of two others is free */
+    login.org = "old";
+    GOOD(oks_directory_login(&other, old, &login, pool));
+    assert_memory_equal(&other, &login.new_user, sizeof other);
+    login = login_of(person("S2199", ""));
+    login.org = "old";
+    login.provisioning = OKS_PROVISIONING_OFF;
+    GOOD(oks_directory_login(&user, old, &login, pool));
+}
+
+/* An address or an account that may be another person's leads to no record that has a subject; one's own does. */
+static void what_leads_to_a_record_that_has_a_subject(void **state)
+{
+    oks_id_t user, other;
+    oks_session_t *session;
+    oks_login_t account = login_of(person("link@acme.example", "link@acme.example"));
+    account.account_kind = "local";
+    account.keep_profile = true;
+    GOOD(oks_directory_login(&user, directory, &account, pool));
+    oks_login_t first = login_of(person("link@acme.example", "link@acme.example")); /* reads alike, is another kind of name */
+    GOOD(oks_directory_login(&other, directory, &first, pool));
+    assert_memory_equal(&user, &other, sizeof user);
+    REASON(oks_directory_session(&session, directory, &account.session, NOW, pool), OKS_R_DIRECTORY_SESSION_ABSENT);
+
+    other = signed_in(person("Link@ACME.example", "link@acme.example"), NULL); /* the same address, in another spelling */
+    assert_memory_equal(&user, &other, sizeof user);
+    oks_login_t admin = login_of(person("link-admin", "link@acme.example"));
+    REASON(oks_directory_login(&other, directory, &admin, pool), OKS_R_DIRECTORY_SUBJECT_CHANGED);
+    oks_login_t named = login_of(person("LINK@acme.example.", "elsewhere@acme.example"));
+    GOOD(oks_directory_login(&other, directory, &named, pool));
+    assert_memory_not_equal(&user, &other, sizeof user);
+    account = login_of(person("LINK@acme.example", "LINK@acme.example")); /* its password says whose it is */
+    account.account_kind = "local";
+    account.keep_profile = true;
+    GOOD(oks_directory_login(&other, directory, &account, pool));
+    assert_memory_equal(&user, &other, sizeof user);
+
+    GOOD(set_active("acme", &user, false));
+    REASON(oks_directory_login(&other, directory, &admin, pool), OKS_R_DIRECTORY_USER_INACTIVE);
 }
 
 static void who_may_not(void **state)
@@ -380,6 +517,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_login_makes_a_session), cmocka_unit_test(a_replay_changes_nothing),
         cmocka_unit_test(users_are_matched_and_updated), cmocka_unit_test(who_may_not),
+        cmocka_unit_test(who_differs_in_a_byte_is_somebody_else), cmocka_unit_test(a_database_of_version_3_is_migrated),
+        cmocka_unit_test(what_leads_to_a_record_that_has_a_subject),
         cmocka_unit_test(documents_count_only_changes), cmocka_unit_test(another_server_follows),
         cmocka_unit_test(a_change_log_with_holes_moves_every_counter),
         cmocka_unit_test(expired_rows_are_swept), cmocka_unit_test(many_rows_are_swept_at_once),

@@ -126,7 +126,7 @@ static int set_up(void **state)
     make_org();
     if (oks_time_parse(&now, oks_span_z("2026-01-15T12:00:00Z"), global)) return -1;
     response = oks_base64_encode(content_of(VECTORS "good-unsolicited/response.xml"), global);
-    flow = (oks_flow_t){ .path = "/sso/okta", .vhost = "app", .keys = ring, .find_org = find_org,
+    flow = (oks_flow_t){ .path = "/sso/okta", .vhost = "app", .keys = ring, .find_org = find_org, .find_domain = find_org,
                          .counters = counters, .limiter = apr_pcalloc(global, sizeof(oks_limiter_t)) };
     return 0;
 }

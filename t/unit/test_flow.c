@@ -165,7 +165,8 @@ static const char *sent_back(const char *set_cookie)
 
 static void a_pending_login_is_bound_to_browser_org_and_time(void **state)
 {
-    oks_state_t pending = { .expires = NOW + OKS_FLOW_PENDING_LIFETIME, .restarts = 1, .return_path = "/x?y" }, *opened;
+    oks_id_t before = { { 1, 2, 3 } };
+    oks_state_t pending = { .expires = NOW + OKS_FLOW_PENDING_LIFETIME, .restarts = 1, .return_path = "/x?y", .replaces = &before }, *opened;
     oks_answer_t *answer = oks_flow_answer(200, "test", pool);
     oks_request_t fresh = request_with("");
     const char *text;
@@ -178,6 +179,7 @@ static void a_pending_login_is_bound_to_browser_org_and_time(void **state)
     GOOD(oks_state_unseal(&opened, &flow, &org, oks_span_z(text), pool));
     assert_string_equal(opened->return_path, "/x?y");
     assert_int_equal(opened->restarts, 1);
+    assert_memory_equal(opened->replaces, &before, sizeof before);
     GOOD(oks_state_check(opened, &back, pool));
     REASON(oks_state_check(opened, &fresh, pool), OKS_R_FLOW_STATE_FOREIGN);
     oks_request_t other = request_with("__Host-oktasso-binding=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
@@ -215,6 +217,7 @@ static void a_demand_travels_in_the_state_and_in_a_url(void **state)
         GOOD(oks_state_seal(&text, &flow, &org, &pending, pool));
         GOOD(oks_state_unseal(&opened, &flow, &org, oks_span_z(text), pool));
         assert_string_equal(opened->return_path, "/x y");
+        assert_null(opened->replaces);
         read[0] = opened->demand;
         GOOD(oks_demand_seal(&text, &flow, &org, &demands[i], pool));
         GOOD(oks_demand_unseal(&read[1], &flow, &org, oks_span_z(text), pool));
