@@ -118,11 +118,13 @@ static void take_errors(request_rec *r)
     for (apr_size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) ap_custom_response(r, statuses[i], url);
 }
 
-/* Keeps it from mod_proxy, which maps undecoded URLs in this phase. Nothing is decided here: what has an escape may be another URL
- * once it's decoded. */
+/* Keeps it from mod_proxy, which maps undecoded URLs in this phase. It is not decided here that no session is needed: what has an
+ * escape may be another URL once it's decoded. */
 int oks_httpd_pre_translate(request_rec *r)
 {
-    return own_path(r) && !strchr(r->uri, '%') ? OK : DECLINED;
+    const char *own = own_path(r);
+    if (own && oks_flow_is_scim(own)) take_errors(r);
+    return own && !strchr(own, '%') ? OK : DECLINED;
 }
 
 /* Ours before mod_rewrite, mod_alias and mod_proxy see the URL: it's served here whatever the site maps. */
@@ -131,7 +133,6 @@ int oks_httpd_translate(request_rec *r)
     const char *own = own_path(r);
     oks_httpd_note(r)->own = own ? apr_pstrdup(r->pool, own) : NULL;
     if (!own) return DECLINED;
-    if (oks_flow_is_scim(own)) take_errors(r);
     r->filename = apr_pstrcat(r->pool, OWN_FILENAME, r->uri, NULL); /* no file */
     return OK;
 }
