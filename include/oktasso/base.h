@@ -124,7 +124,7 @@ bool oks_org_name_ok(oks_span_t name); /* [a-z0-9-]{1,63}, neither starting nor 
 
 #define OKS_EMAIL_MAX 254 /* RFC 5321 4.5.3.1.3, less the angle brackets */
 /* One @, a local part of 1 to 64 bytes without blanks, controls or any of "(),:;<>[\]@ and a domain of labels.
- * UTF-8 is allowed in both (RFC 6531). */
+ * UTF-8 is allowed in both (RFC 6531), but for what oks_value_ok() refuses. */
 bool oks_email_ok(oks_span_t email);
 oks_span_t oks_email_domain(oks_span_t email);              /* after the @; empty when there is none */
 /* Is it `pattern`, or, for a pattern "*.acme.com", one below acme.com? ASCII case folded. */
@@ -146,6 +146,8 @@ const char *oks_name_sanitize(const char *text, apr_pool_t *pool);
 /* Any other header value: UTF-8 as it is, less control and format characters (categories Cc, Cf, Cs, Co, Cn, Zl, Zp);
  * ends trimmed. May return "". */
 const char *oks_value_sanitize(const char *text, apr_pool_t *pool);
+/* UTF-8 without any of these, and no blank (Zs) but ' ': who is named by it would be another one without. */
+bool oks_value_ok(oks_span_t text);
 
 /* What another's directory may take for the same name: without regard to case, accents, width, blanks and what is not seen.
  * For limits and suspicions alone: nobody is found by it. */

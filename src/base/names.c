@@ -33,7 +33,7 @@ static bool domain_ok(oks_span_t domain)
 
 bool oks_email_ok(oks_span_t email)
 {
-    if (email.len > OKS_EMAIL_MAX || !oks_utf8_ok(email)) return false;
+    if (email.len > OKS_EMAIL_MAX || !oks_value_ok(email)) return false; /* nothing that is there and cannot be seen */
     oks_span_t domain = oks_email_domain(email);
     apr_size_t local = email.len - domain.len - 1;
     if (!domain.len || local < 1 || local > LOCAL_PART_MAX) return false;

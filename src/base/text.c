@@ -109,6 +109,17 @@ static bool value_drops(utf8proc_int32_t c)
     }
 }
 
+bool oks_value_ok(oks_span_t text)
+{
+    const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text.ptr;
+    utf8proc_ssize_t left = (utf8proc_ssize_t)text.len, n;
+    for (utf8proc_int32_t c; left > 0; p += n, left -= n) {
+        n = utf8proc_iterate(p, left, &c);
+        if (n < 1 || value_drops(c) || (c != ' ' && utf8proc_category(c) == UTF8PROC_CATEGORY_ZS)) return false;
+    }
+    return true;
+}
+
 const char *oks_value_sanitize(const char *text, apr_pool_t *pool)
 {
     const utf8proc_uint8_t *in = (const utf8proc_uint8_t *)text;

@@ -45,7 +45,9 @@ bool fuzz_one(oks_span_t input, apr_pool_t *pool)
     const char *folded = oks_header_fold(text, pool);
     HOLDS(!oks_header_name_ok(text) || strcmp(folded, oks_header_fold(folded, pool)) == 0);
     if (oks_utf8_ok(input)) HOLDS(oks_utf8_ok(oks_span_z(oks_fold_key(text, pool))));
+    if (oks_value_ok(input)) HOLDS(!strcmp(oks_value_sanitize(text, pool), oks_span_dup(oks_span_trim(oks_span_z(text)), pool)));
     if (!oks_email_ok(input)) return false;
+    HOLDS(!strcmp(oks_value_sanitize(text, pool), text));
     check_email(input, pool);
     return true;
 }

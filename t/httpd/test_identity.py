@@ -237,6 +237,15 @@ def test_so_does_one_by_a_local_account(httpd):
     assert browser.session_cookie() and ticket(server, old).get("/headers.json", navigate=False).status == 401
 
 
+# ---- What cannot be seen ----
+
+@pytest.mark.parametrize("email", ["x\u0085y@acme.example", "ceo\u200b@acme.example", "ceo\u202e@acme.example", "ceo@acme\u00ad.example"])
+def test_an_address_holds_nothing_that_cannot_be_seen(site, email):
+    site.expect(r"flow\.email\.malformed")
+    browser, answer = sign_in(site, "n" + email.encode().hex(), email)
+    assert (answer.status, answer.reason) == (403, "flow.email.malformed") and not browser.session_cookie()
+
+
 # ---- A database of schema version 3 ----
 
 def key(scope, text):

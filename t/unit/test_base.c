@@ -120,9 +120,17 @@ static void names_of_organizations_and_people(void **state)
     static const char *const bad_orgs[] = { "", "Acme", "acme_corp", "-acme", "acme-", "a b", "a.b" };
     for (size_t i = 0; i < sizeof bad_orgs / sizeof bad_orgs[0]; i++) assert_false(oks_org_name_ok(oks_span_z(bad_orgs[i])));
     static const char *const good[] = { "a@b.c", "o'brien+x@acme.com", "zoë@münchen.example", "a@localhost" };
+    /* NEL, zero width space, right-to-left override, joiner, no-break space, line separator, private use, unassigned */
+    static const char *const unseen[] = { "\xc2\x85", "\u200b", "\u202e", "\u200d", "\u00a0", "\u2028", "\ue000", "\u0378", "\xff" };
     static const char *const bad[] = { "", "a", "@b.c", "a@", "a@b@c.d", "a b@c.d", "a@b..c", "a@-b.c", "a,b@c.d", "a@b.c\n", "a\x01@b.c", "<a@b.c>" };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) assert_true(oks_email_ok(oks_span_z(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(oks_email_ok(oks_span_z(bad[i])));
+    for (size_t i = 0; i < sizeof unseen / sizeof unseen[0]; i++) {
+        assert_false(oks_email_ok(oks_span_z(apr_pstrcat(pool, "ce", unseen[i], "o@acme.example", NULL))));
+        assert_false(oks_email_ok(oks_span_z(apr_pstrcat(pool, "ceo@ac", unseen[i], "me.example", NULL))));
+        assert_false(oks_value_ok(oks_span_z(unseen[i])));
+    }
+    assert_true(oks_value_ok(oks_span_z("a b, Zo\u0308e \u6771\u4eac")));
     assert_string_equal(oks_fold_key("ÄMELIA@Acme.COM", pool), oks_fold_key("ämelia@acme.com", pool));
     assert_string_equal(oks_lower_key("AZ[@`Äß\u212a.COM", pool), "az[@`Äß\u212a.com");
 }
