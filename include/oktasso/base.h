@@ -71,6 +71,38 @@ const char *oks_err_text(const oks_err_t *err, apr_pool_t *pool);
         if (oks_try_err_) return oks_try_err_; \
     } while (0)
 
+/* ---- Characters: ASCII alone ------------------------------------------------------------------------------- */
+
+/* Another module may have called setlocale(), and then <ctype.h> says of a Turkish I that it is no capital i, and of bytes above
+ * 127 that they are letters. So apr_cstr_casecmp() compares, and these classify. */
+static inline bool oks_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline bool oks_is_letter(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+static inline char oks_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static inline char oks_upper(char c)
+{
+    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
+/* Of one hexadecimal digit; -1 for another character. */
+static inline int oks_hex_value(char c)
+{
+    if (oks_is_digit(c)) return c - '0';
+    c = oks_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* ---- Spans: a slice of bytes somebody else owns; never assumed to end in NUL ------------------------------ */
 
 typedef struct oks_span_t {

@@ -1,5 +1,4 @@
 /* Base64, base64url and hexadecimal: strict, by table. */
-#include "base_private.h"
 #include "oktasso/base.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

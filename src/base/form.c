@@ -1,7 +1,6 @@
 /* Forms and cookies: (pointer, length) slices; nothing is written into the input (SECURITY.md 3, 4). */
 #include <string.h>
 
-#include "base_private.h"
 #include "oktasso/base.h"
 
 static bool decode(oks_span_t *out, oks_span_t text, apr_pool_t *pool)

@@ -1,7 +1,6 @@
 /* Names of organizations, addresses of people, names of header fields. */
 #include <string.h>
 
-#include "base_private.h"
 #include "oktasso/base.h"
 
 #define LOCAL_PART_MAX 64 /* RFC 5321 4.5.3.1.1 */

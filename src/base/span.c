@@ -3,7 +3,6 @@
 
 #include <apr_strings.h>
 
-#include "base_private.h"
 #include "oktasso/base.h"
 
 oks_span_t oks_span(const char *ptr, apr_size_t len)

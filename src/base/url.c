@@ -4,7 +4,6 @@
 #include <apr_cstr.h>
 #include <apr_strings.h>
 
-#include "base_private.h"
 #include "oktasso/base.h"
 
 static const char digits[] = "0123456789ABCDEF";

@@ -1,6 +1,7 @@
 /* Starting a login, and the answers to a protected request without a session. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "flow_private.h"
@@ -101,7 +102,7 @@ oks_err_t *oks_flow_form(apr_array_header_t **params, const oks_request_t *reque
 {
     if (strcmp(request->method, "POST") != 0) return oks_form_parse(params, request->query, pool);
     /* A missing Content-Type is an ordinary case (SECURITY.md 4): refused, not guessed. */
-    if (strncasecmp(request->content_type, FORM_TYPE, sizeof FORM_TYPE - 1) != 0 ||
+    if (apr_cstr_casecmpn(request->content_type, FORM_TYPE, sizeof FORM_TYPE - 1) != 0 ||
         !strchr("; \t", request->content_type[sizeof FORM_TYPE - 1]))
         return oks_err(pool, OKS_R_FLOW_BODY_TYPE, "Content-Type \"%s\"",
                        oks_log_escape(oks_span_z(request->content_type), 80, pool));

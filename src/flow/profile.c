@@ -1,7 +1,7 @@
 /* From what an identity provider said to what a backend reads. */
 #include <string.h>
 
-#include <apr_lib.h>
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "flow_private.h"
@@ -33,7 +33,7 @@ const char *oks_flow_builtin_field(const char *name)
 {
     static const char *const names[] = { "user", "email", "firstName", "lastName", "name", "groups", "role", "org" };
     for (apr_size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcasecmp(names[i], name) == 0) return names[i];
+        if (apr_cstr_casecmp(names[i], name) == 0) return names[i];
     return NULL;
 }
 
@@ -152,7 +152,7 @@ static oks_err_t *check_verified(const oks_org_t *org, const oks_identity_t *ide
 {
     const oks_attribute_t *attribute = oks_identity_attribute(identity, "email_verified");
     if (!org->verified_email) return NULL;
-    if (attribute && attribute->values->nelts == 1 && !strcasecmp(APR_ARRAY_IDX(attribute->values, 0, const char *), "true"))
+    if (attribute && attribute->values->nelts == 1 && !apr_cstr_casecmp(APR_ARRAY_IDX(attribute->values, 0, const char *), "true"))
         return NULL;
     return oks_err(pool, OKS_R_FLOW_EMAIL_UNVERIFIED, "email_verified %s", attribute ? "is not \"true\"" : "was not sent");
 }
@@ -252,7 +252,7 @@ static const char *find_role(const oks_org_t *org, const oks_profile_t *profile)
 static void add_field(apr_array_header_t *fields, const char *name, const char *value)
 {
     for (const char *c = value; c && *c; c++)
-        if (apr_iscntrl(*c)) { /* everything is clean already; a header must not depend on that */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) { /* everything is clean already; a header must not depend on that */
             value = oks_value_sanitize(value, fields->pool);
             break;
         }
@@ -261,7 +261,7 @@ static void add_field(apr_array_header_t *fields, const char *name, const char *
     field->name = name;
     field->value = value;
     char *variable = apr_pstrcat(fields->pool, "OKTASSO_", name, NULL);
-    for (char *p = variable; *p; p++) *p = (char)apr_toupper(*p);
+    for (char *p = variable; *p; p++) *p = oks_upper(*p);
     field->variable = variable;
 }
 

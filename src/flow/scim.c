@@ -2,6 +2,7 @@
  * JSON. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "scimcall.h"
@@ -217,7 +218,7 @@ static oks_err_t *allow(const oks_scim_call_t *call, const char *methods, oks_an
 static oks_err_t *serve_resources(oks_answer_t **answer, oks_scim_call_t *call)
 {
     const char *method = call->request->method;
-    if (call->id && strcasecmp(call->id, ".search") == 0) {
+    if (call->id && apr_cstr_casecmp(call->id, ".search") == 0) {
         OKS_TRY(allow(call, "POST", answer));
         return serve_search(answer, call);
     }

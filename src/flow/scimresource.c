@@ -1,6 +1,7 @@
 /* SCIM resources and the directory's rows: the one becomes the other, when it is shown and when it is written. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "scimcall.h"
@@ -48,7 +49,7 @@ static json_t *references(const oks_scim_call_t *call, const apr_array_header_t 
 static bool mentions(oks_span_t text, const char *name)
 {
     for (apr_size_t len = strlen(name); text.len >= len; text.ptr++, text.len--)
-        if (strncasecmp(text.ptr, name, len) == 0) return true;
+        if (apr_cstr_casecmpn(text.ptr, name, len) == 0) return true;
     return false;
 }
 

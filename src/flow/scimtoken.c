@@ -1,6 +1,7 @@
 /* Who may provision: the tokens of an organization, from its configuration and from oktassoctl. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "flow_private.h"
@@ -47,7 +48,7 @@ static oks_err_t *is_known(bool *known, const char **id, const oks_flow_t *flow,
 /* RFC 6750 2.1; or, where the organization says so, the bare token. NULL when there is none. */
 static const char *token_of(const oks_org_t *org, const char *header)
 {
-    if (strncasecmp(header, BEARER, BEARER_LEN) == 0) return header + BEARER_LEN;
+    if (apr_cstr_casecmpn(header, BEARER, BEARER_LEN) == 0) return header + BEARER_LEN;
     return org->scim_bare_token && *header && !strchr(header, ' ') ? header : NULL;
 }
 

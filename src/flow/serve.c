@@ -1,7 +1,6 @@
 /* The module's own URLs (DESIGN.md 3): a table of path, methods and coordinator; and the small coordinators. */
 #include <string.h>
 
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "flow_private.h"
@@ -141,7 +140,7 @@ static const route_t *find_route(oks_span_t name)
 oks_err_t *oks_flow_find_org(const oks_org_t **org, const oks_flow_t *flow, oks_span_t name, apr_pool_t *pool)
 {
     char *lower = oks_span_dup(name, pool);
-    for (char *p = lower; *p; p++) *p = (char)apr_tolower(*p);
+    for (char *p = lower; *p; p++) *p = oks_lower(*p);
     *org = oks_org_name_ok(oks_span_z(lower)) ? flow->find_org(flow->orgs, oks_span_z(lower), pool) : NULL;
     if (!*org || !(*org)->enabled)
         return oks_err(pool, OKS_R_FLOW_ORG_UNKNOWN, "\"%s\"", oks_log_escape(name, OKS_ORG_NAME_MAX, pool));

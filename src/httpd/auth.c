@@ -1,6 +1,7 @@
 /* Authentication and authorization hooks. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "module.h"
@@ -16,7 +17,7 @@ static bool is_ours(request_rec *r)
     oks_request_note_t *note = oks_httpd_note(r);
     if (!note->type_known) {
         const char *type = ap_auth_type(r);
-        note->ours = type && strcasecmp(type, AUTH_TYPE_NAME) == 0;
+        note->ours = type && apr_cstr_casecmp(type, AUTH_TYPE_NAME) == 0;
         note->type_known = true;
     }
     return note->ours;

@@ -1,8 +1,8 @@
 /* The directives: each checks its own arguments, and says what to write instead. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_hash.h>
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "conf.h"
@@ -120,11 +120,11 @@ const char *oks_httpd_check_section(const ap_directive_t *first, apr_pool_t *poo
 {
     for (const ap_directive_t *child = first; child; child = child->next) {
         const command_rec *row = oks_httpd_commands;
-        while (row->name && strcasecmp(row->name, child->directive) != 0) row++;
-        if (!row->name && strncasecmp(child->directive, "OktaSSO", 7) == 0)
+        while (row->name && apr_cstr_casecmp(row->name, child->directive) != 0) row++;
+        if (!row->name && apr_cstr_casecmpn(child->directive, "OktaSSO", 7) == 0)
             return apr_psprintf(pool, "%s (line %d): there is no such directive: perhaps misspelled", child->directive,
                                 child->line_num);
-        if (!row->name || !(row->req_override & ACCESS_CONF) || strcasecmp(child->directive, "OktaSSOOrg") == 0)
+        if (!row->name || !(row->req_override & ACCESS_CONF) || apr_cstr_casecmp(child->directive, "OktaSSOOrg") == 0)
             return apr_psprintf(pool, "%s cannot stand in <OktaSSOOrg> (line %d): only OktaSSO... settings of the "
                                 "organization can", child->directive, child->line_num);
     }
@@ -211,7 +211,7 @@ static const char *read_metadata_xml(cmd_parms *cmd, void *tree, const char *arg
     ap_varbuf_init(cmd->temp_pool, &line, 1024);
     ap_varbuf_init(cmd->temp_pool, &text, 4096);
     while (!closed && ap_varbuf_cfg_getline(&line, cmd->config_file, OKS_SAML_METADATA_MAX) == APR_SUCCESS) {
-        closed = strcasecmp(line.buf, "</" OKS_XML_SECTION ">") == 0;
+        closed = apr_cstr_casecmp(line.buf, "</" OKS_XML_SECTION ">") == 0;
         if (closed) break;
         ap_varbuf_strcat(&text, line.buf);
         ap_varbuf_strcat(&text, "\n");
@@ -296,7 +296,7 @@ static const char *set_algorithms(cmd_parms *cmd, void *dir, int argc, char *con
 static const char *store_word(cmd_parms *cmd, void *dir, oks_setting_id_t id, const char *const *words, const char *text)
 {
     int *value = apr_pcalloc(cmd->pool, sizeof *value);
-    while (words[*value] && strcasecmp(text, words[*value]) != 0) ++*value;
+    while (words[*value] && apr_cstr_casecmp(text, words[*value]) != 0) ++*value;
     if (words[*value]) return store(cmd, dir, id, value);
     const char *said = words[0];
     for (int i = 1; words[i]; i++) said = apr_pstrcat(cmd->pool, said, words[i + 1] ? ", " : " or ", words[i], NULL);
@@ -346,12 +346,12 @@ static const char *check_field(const char *field, const apr_array_header_t *rule
     const char *builtin = oks_flow_builtin_field(field), *other = NULL;
     for (int i = 0; i < rules->nelts && !other; i++) {
         const char *known = APR_ARRAY_IDX(rules, i, oks_attribute_rule_t).field;
-        if (strcasecmp(known, field) == 0 && strcmp(known, field) != 0) other = known;
+        if (apr_cstr_casecmp(known, field) == 0 && strcmp(known, field) != 0) other = known;
     }
     if (builtin && strcmp(builtin, field) != 0) other = builtin;
     if (!other) return NULL;
     char *upper = apr_pstrdup(pool, other);
-    for (char *p = upper; *p; p++) *p = apr_toupper(*p);
+    for (char *p = upper; *p; p++) *p = oks_upper(*p);
     return apr_psprintf(pool, "%s and the %sfield %s would be one variable, OKTASSO_%s: rename it", field,
                         builtin ? "built-in " : "", other, upper);
 }
@@ -596,8 +596,8 @@ static const char *set_scim(cmd_parms *cmd, void *dir, int argc, char *const arg
 {
     oks_scim_conf_t *scim = apr_pcalloc(cmd->pool, sizeof *scim);
     scim->body_max = OKS_SCIM_BODY_DEFAULT;
-    scim->on = argc && strcasecmp(argv[0], "On") == 0;
-    bool good = scim->on || (argc == 1 && strcasecmp(argv[0], "Off") == 0);
+    scim->on = argc && apr_cstr_casecmp(argv[0], "On") == 0;
+    bool good = scim->on || (argc == 1 && apr_cstr_casecmp(argv[0], "Off") == 0);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "bare-token") == 0) scim->bare_token = true;
         else if (strncmp(argv[i], "max-body=", 9) == 0) scim->body_max = parse_size(argv[i] + 9);
@@ -613,7 +613,7 @@ static const char *set_scim(cmd_parms *cmd, void *dir, int argc, char *const arg
 static const char *set_scim_token(cmd_parms *cmd, void *dir, const char *text, const char *label)
 {
     unsigned char *digest = apr_palloc(cmd->pool, OKS_SHA256_LEN);
-    if (strncasecmp(text, "sha256:", 7) != 0 || !oks_hex_decode_into(digest, OKS_SHA256_LEN, oks_span_z(text + 7)))
+    if (apr_cstr_casecmpn(text, "sha256:", 7) != 0 || !oks_hex_decode_into(digest, OKS_SHA256_LEN, oks_span_z(text + 7)))
         return "OktaSSOSCIMToken takes sha256: and the token's SHA-256 in hexadecimal: printf %s TOKEN | sha256sum";
     apr_array_header_t *tokens;
     const char *error = collect(&tokens, cmd, dir, OKS_SET_SCIM_TOKEN, sizeof(const char *));

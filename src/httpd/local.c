@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <apr_base64.h>
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "module.h"
@@ -32,7 +33,7 @@ oks_password_t oks_httpd_check_password(void *baton, const oks_org_t *org, const
 static bool read_basic(const char **user, const char **password, const char *header, const request_rec *r)
 {
     oks_span_t decoded, name;
-    if (!header || strncasecmp(header, "Basic ", 6) != 0) return false;
+    if (!header || apr_cstr_casecmpn(header, "Basic ", 6) != 0) return false;
     oks_err_t *err = oks_base64_decode(&decoded, oks_span_trim(oks_span_z(header + 6)), r->pool);
     if (err || memchr(decoded.ptr, '\0', decoded.len) || !memchr(decoded.ptr, ':', decoded.len)) return false;
     oks_span_next(&name, &decoded, ':');

@@ -1,6 +1,7 @@
 /* A file of OktaSSOOrgDir: what could stand in <OktaSSOOrg NAME>, read as httpd reads .htaccess. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "orgdir.h"
@@ -29,7 +30,8 @@ static apr_status_t next_line(void *buffer, apr_size_t size, void *text)
 /* What can stand there: settings of the organization, blank lines, comments, and the tag of pasted metadata. */
 static bool line_ok(const char *line)
 {
-    return !*line || *line == '#' || strncasecmp(line, "OktaSSO", 7) == 0 || strcasecmp(line, "<" OKS_XML_SECTION ">") == 0;
+    return !*line || *line == '#' || apr_cstr_casecmpn(line, "OktaSSO", 7) == 0 ||
+           apr_cstr_casecmp(line, "<" OKS_XML_SECTION ">") == 0;
 }
 
 /* Before httpd acts on them: some of its directives do so while they are read. httpd's own reader says what a line is; `joined` has
@@ -49,7 +51,7 @@ static const char *check_lines(struct ap_varbuf *joined, ap_configfile_t *file, 
             return apr_psprintf(pool, "line %u: no backslash can stand at the end of such a line", number);
         if (!in_xml && !line_ok(line.buf))
             return apr_psprintf(pool, "line %u: only OktaSSO... settings of the organization can stand here", number);
-        if (strcasecmp(line.buf, in_xml ? "</" OKS_XML_SECTION ">" : "<" OKS_XML_SECTION ">") == 0) in_xml = !in_xml;
+        if (apr_cstr_casecmp(line.buf, in_xml ? "</" OKS_XML_SECTION ">" : "<" OKS_XML_SECTION ">") == 0) in_xml = !in_xml;
         for (; number < file->line_number; number++) ap_varbuf_strcat(joined, "\n");
         ap_varbuf_strcat(joined, line.buf);
         ap_varbuf_strcat(joined, "\n");

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <apr_lib.h>
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "scim_private.h"
@@ -52,7 +52,7 @@ static bool take_word(parse_t *parse, const char *word)
 {
     apr_size_t len = strlen(word);
     skip(parse);
-    if ((apr_size_t)(parse->end - parse->p) < len || strncasecmp(parse->p, word, len) != 0) return false;
+    if ((apr_size_t)(parse->end - parse->p) < len || apr_cstr_casecmpn(parse->p, word, len) != 0) return false;
     if (parse->p + len < parse->end && !strchr(" ()[]", parse->p[len])) return false;
     parse->p += len;
     return true;
@@ -141,7 +141,7 @@ static oks_err_t *parse_brackets(const oks_scim_filter_t **out, parse_t *parse, 
 
 static bool is_path_char(char c)
 {
-    return apr_isalnum(c) || strchr("_-.:$", c);
+    return oks_is_letter(c) || oks_is_digit(c) || strchr("_-.:$", c);
 }
 
 static oks_err_t *parse_comparison(const oks_scim_filter_t **out, parse_t *parse)
@@ -254,7 +254,7 @@ static bool read_time(apr_time_t *when, const char *text, apr_pool_t *pool)
     const char *zone = text + len + strcspn(text + len, "Z+-");
     if (*zone == '+' || *zone == '-') {
         for (apr_size_t i = 1; i < sizeof shape; i++)
-            if (shape[i] == '0' ? !apr_isdigit(zone[i]) : zone[i] != shape[i]) return false;
+            if (shape[i] == '0' ? !oks_is_digit(zone[i]) : zone[i] != shape[i]) return false;
         minutes = atoi(zone + 1) * 60 + atoi(zone + 4);
         if (minutes > 14 * 60 || zone[4] > '5') return false;
         if (*zone == '-') minutes = -minutes;
@@ -299,7 +299,7 @@ static bool compare_one(const oks_scim_filter_t *filter, const oks_scim_attr_t *
     if (json_is_string(have) && json_is_string(filter->value))
         return compare_text(op, attr, json_string_value(have), json_string_value(filter->value), pool);
     if (json_is_boolean(have) && json_is_string(filter->value) && op == OP_EQ)
-        return strcasecmp(json_string_value(filter->value), json_is_true(have) ? "true" : "false") == 0;
+        return apr_cstr_casecmp(json_string_value(filter->value), json_is_true(have) ? "true" : "false") == 0;
     return op == OP_EQ && json_equal(have, filter->value);
 }
 

@@ -1,6 +1,7 @@
 /* PATCH (RFC 7644 3.5.2) on canonical resources: every shape of path, and the habits of Okta and Entra. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 
 #include "scim_private.h"
@@ -95,7 +96,7 @@ static bool same_value(const oks_scim_attr_t *attr, const json_t *one, const jso
     const char *type = oks_json_string(one, "type"), *other_type = oks_json_string(other, "type");
     const oks_scim_attr_t *value = oks_scim_find(attr->sub, oks_span_z("value"));
     if (!value || !a || !b) return json_equal(one, other);
-    return oks_scim_text_equal(value, a, b, pool) && (!type || !other_type || strcasecmp(type, other_type) == 0);
+    return oks_scim_text_equal(value, a, b, pool) && (!type || !other_type || apr_cstr_casecmp(type, other_type) == 0);
 }
 
 /* A value that is there already gains what is new in this one. */

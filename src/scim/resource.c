@@ -1,8 +1,8 @@
 /* Resources: from what clients send to the one form in which they are kept, and out again. */
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_hash.h>
-#include <apr_lib.h>
 #include <apr_strings.h>
 
 #include "scim_private.h"
@@ -107,7 +107,7 @@ static oks_err_t *check_schemas(const oks_scim_kind_t *kind, const json_t *schem
     json_t *each;
     if (!schemas) return NULL;
     json_array_foreach(schemas, i, each)
-        if (json_is_string(each) && strcasecmp(json_string_value(each), kind->schema) == 0) return NULL;
+        if (json_is_string(each) && apr_cstr_casecmp(json_string_value(each), kind->schema) == 0) return NULL;
     return oks_err(pool, OKS_R_SCIM_VALUE_INVALID, "schemas: %s is wanted", kind->schema);
 }
 
@@ -129,7 +129,7 @@ oks_err_t *oks_scim_check_names(const json_t *json, apr_pool_t *pool)
     apr_hash_t *seen = json_is_object(json) ? apr_hash_make(pool) : NULL;
     json_object_foreach((json_t *)(uintptr_t)json, key, each) {
         char *lower = apr_pstrdup(pool, key);
-        for (char *p = lower; *p; p++) *p = (char)apr_tolower(*p);
+        for (char *p = lower; *p; p++) *p = oks_lower(*p);
         if (apr_hash_get(seen, lower, APR_HASH_KEY_STRING))
             return oks_err(pool, OKS_R_SCIM_BODY_MALFORMED, "\"%s\" is there twice", oks_log_escape(oks_span_z(key), 60, pool));
         apr_hash_set(seen, lower, APR_HASH_KEY_STRING, lower);
@@ -145,7 +145,7 @@ json_t *oks_scim_member(const json_t *object, const char *name)
     const char *key;
     json_t *each;
     json_object_foreach((json_t *)(uintptr_t)object, key, each)
-        if (strcasecmp(key, name) == 0) return each;
+        if (apr_cstr_casecmp(key, name) == 0) return each;
     return NULL;
 }
 
@@ -157,7 +157,7 @@ oks_err_t *oks_scim_read(json_t **resource, const oks_scim_kind_t *kind, json_t 
     OKS_TRY(read_object(&made, kind->attrs, in, pool));
     oks_json_own(made, pool);
     json_object_foreach(in, key, value) {
-        if (!kind->extension || strcasecmp(key, kind->extension) != 0 || !json_is_object(value)) continue;
+        if (!kind->extension || apr_cstr_casecmp(key, kind->extension) != 0 || !json_is_object(value)) continue;
         OKS_TRY(read_object(&extension, kind->extension_attrs, value, pool));
         if (json_object_size(extension)) json_object_set_new(made, kind->extension, extension);
         else json_decref(extension);

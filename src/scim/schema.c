@@ -1,6 +1,8 @@
 /* The schemas as tables, and the documents that describe them (RFC 7643 7, RFC 7644 4). */
 #include <string.h>
 
+#include <apr_cstr.h>
+
 #include "scim_private.h"
 
 #define S OKS_SCIM_STRING
@@ -85,7 +87,7 @@ static bool cut_urn(oks_span_t *text, bool *whole, const char *urn)
 {
     apr_size_t len = urn ? strlen(urn) : 0;
     *whole = false;
-    if (!urn || text->len < len || strncasecmp(text->ptr, urn, len) != 0) return false;
+    if (!urn || text->len < len || apr_cstr_casecmpn(text->ptr, urn, len) != 0) return false;
     *whole = text->len == len;
     if (!*whole && text->ptr[len] != ':') return false;
     *text = *whole ? oks_span("", 0) : oks_span(text->ptr + len + 1, text->len - len - 1);
