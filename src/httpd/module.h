@@ -96,5 +96,6 @@ extern oks_runtime_t oks_httpd_runtime; /* written at start and in child_init al
 
 /* watchdog.c */
 int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf);
+void oks_httpd_watchdog_child(apr_pool_t *pchild); /* after mod_watchdog's child_init: ends before its thread is waited for */
 
 #endif

@@ -242,6 +242,7 @@ static oks_err_t *start_child(server_rec *main_server, apr_pool_t *pool)
 void oks_httpd_child_init(apr_pool_t *pchild, server_rec *s)
 {
     oks_err_t *err = start_child(s, pchild);
+    oks_httpd_watchdog_child(pchild);
     if (!err) return;
     for (server_rec *each = s; each; each = each->next) oks_httpd_server_conf(each)->flow = NULL;
     fail(s, "this child refuses all sign-ins", err, pchild);

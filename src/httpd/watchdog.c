@@ -55,7 +55,9 @@ typedef struct watch_t {
     apr_time_t sweep_due;
     apr_time_t expiry_due;
     ap_watchdog_t *watchdog;
+    apr_thread_mutex_t *lock; /* of all of this: the child ends in another thread than the work is done in */
     bool begun;               /* it has run once, and goes on at its own pace */
+    bool ended;               /* nothing of the child may be used any more */
     apr_hash_t *told;         /* fingerprint -> the fewest days that were told */
     bool failing;             /* so that a database that stays away is logged once */
 } watch_t;
@@ -298,7 +300,6 @@ static void start_threads(watch_t *watch, apr_pool_t *pool)
     watch->pool = NULL;
 }
 
-/* httpd calls this while all that the child has is still there, and waits: so no thread of ours outlives the directory. */
 static void stop_threads(watch_t *watch)
 {
     if (!watch->pool) return;
@@ -317,14 +318,34 @@ static apr_status_t step(int state, void *data, apr_pool_t *pool)
     watch_t *watch = data;
     APR_OPTIONAL_FN_TYPE(ap_watchdog_set_callback_interval) *set_interval =
         APR_RETRIEVE_OPTIONAL_FN(ap_watchdog_set_callback_interval);
-    if (state == AP_WATCHDOG_STATE_STARTING) start_threads(watch, pool);
-    if (state == AP_WATCHDOG_STATE_RUNNING && watch->pool && oks_httpd_runtime.directory) {
+    apr_thread_mutex_lock(watch->lock);
+    if (state == AP_WATCHDOG_STATE_STARTING && !watch->ended) start_threads(watch, pool);
+    if (state == AP_WATCHDOG_STATE_RUNNING && !watch->ended && watch->pool && oks_httpd_runtime.directory) {
         if (!watch->begun && set_interval) set_interval(watch->watchdog, AP_WD_TM_INTERVAL, watch, step);
         watch->begun = true;
         run(watch, pool);
     }
-    if (state == AP_WATCHDOG_STATE_STOPPING) stop_threads(watch);
+    apr_thread_mutex_unlock(watch->lock);
     return APR_SUCCESS;
+}
+
+/* While all that the child has is still there. AP_WATCHDOG_STATE_STOPPING would come during a step, and not at all to a thread that
+ * has just been made and will take its first step when the rest is gone. */
+static apr_status_t end(void *data)
+{
+    watch_t *watch = data;
+    apr_thread_mutex_lock(watch->lock);
+    watch->ended = true;
+    stop_threads(watch);
+    apr_thread_mutex_unlock(watch->lock);
+    return APR_SUCCESS;
+}
+
+static watch_t *current; /* of this configuration */
+
+void oks_httpd_watchdog_child(apr_pool_t *pchild)
+{
+    if (current) apr_pool_pre_cleanup_register(pchild, current, end);
 }
 
 int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
@@ -336,6 +357,8 @@ int oks_httpd_watchdog_start(server_rec *s, apr_pool_t *pconf)
     watch->server = s;
     apr_pool_create(&own, pconf); /* of the watchdog's thread alone */
     watch->jobs = apr_hash_make(own);
+    apr_thread_mutex_create(&watch->lock, APR_THREAD_MUTEX_DEFAULT, pconf);
+    current = watch;
     watch->told = apr_hash_make(own);
     if (!get || !add || get(&watch->watchdog, NAME, 0, 1, pconf) != APR_SUCCESS ||
         add(watch->watchdog, AP_WD_TM_SLICE, watch, step) != APR_SUCCESS) { /* at first as soon as the child is ready */
