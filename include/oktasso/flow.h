@@ -25,7 +25,8 @@
 #define OKS_FLOW_PUSHED_MAX 120             /* logins whose request is pushed, of one organization and from one address, in */
 #define OKS_FLOW_PUSHED_WINDOW apr_time_from_sec(60)
 #define OKS_FLOW_VISITOR_ORGS_MAX 16        /* session cookies that are looked at, where any organization may enter */
-#define OKS_SCIM_SCAN_MAX 10000             /* resources that a filter without an index looks at */
+#define OKS_SCIM_SCAN_MAX 10000             /* resources that a filter without an index looks at, */
+#define OKS_SCIM_SCAN_MEMBERS_MAX 1000000   /* and members of groups */
 #define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
 #define OKS_FLOW_CONTEXTS_BYTES_MAX 512     /* and their bytes, all together: they travel in RelayState */
 

@@ -424,6 +424,27 @@ def test_a_filter_without_an_index_has_a_limit(httpd):
     assert scim.find('userName eq "nobody@acme.example"') == []
 
 
+def test_what_is_kept_of_a_search_has_a_limit(httpd):
+    """Values to order by, of ten thousand users: bytes count. And members that a filter asks for."""
+    server = httpd(CONF)
+    server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")
+    scim = Scim(server)
+    rows = ("INSERT INTO users (id, org, subject, email, first_name, last_name, name, asserted_groups, extra, active, created, updated, user_name,"
+            " user_name_key, resource) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT printf('%032x', i), 'acme', '',"
+            " '', '', '', '', '[]', '[]', 1, 0, 0, 'many' || i, 'many' || i, json_object('title', printf('%08000d', i)) FROM n;"
+            "INSERT INTO user_groups SELECT printf('%032x', i), 'acme', 'g' || i, 'g' || i, '{}', NULL, 1, 0, 0 FROM"
+            " (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 401) SELECT i FROM n);"
+            "INSERT INTO members SELECT g.id, u.id FROM user_groups g, users u")
+    subprocess.run(["sqlite3", str(server.state / "directory.db"), rows], check=True)
+    refused(server, scim.get("/Users?sortBy=title"), 400, "scim.filter.too_many", "tooMany")
+    assert [each["userName"] for each in scim.find("title pr", count=2)] == ["many1", "many2"], "nothing to order by"
+    found = scim.get("/Users?filter=title%20pr&sortBy=userName&count=2&startIndex=2499&attributes=userName").json()
+    assert found["totalResults"] == 2500 and [each["userName"] for each in found["Resources"]] == ["many998", "many999"]
+    refused(server, scim.get("/Groups?filter=members%20pr&count=1"), 400, "scim.filter.too_many", "tooMany")
+    answer = scim.get("/Groups?filter=displayName%20sw%20%22g4%22&count=2&excludedAttributes=members&sortBy=displayName").json()
+    assert (answer["totalResults"], [each["displayName"] for each in answer["Resources"]]) == (13, ["g4", "g40"]) and "members" not in str(answer)
+
+
 # ---- Bad input ----
 
 @pytest.mark.parametrize("method, path, body, status, reason, kind", [
@@ -814,17 +835,3 @@ def test_a_list_has_a_limit_of_bytes(httpd):
     assert len(scim.find('userName sw "big8"')) == 10
     found = scim.get("/Users?count=1000&filter=" + urllib.parse.quote('userName sw "big"')).json()
     assert found["totalResults"] == 90 and found["itemsPerPage"] == first["itemsPerPage"], "what a filter finds is no exception"
-
-
-def test_what_is_sorted_has_a_limit_of_bytes(httpd):
-    """All of it is in memory at once; what is only looked at is not."""
-    server = httpd(CONF)
-    server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")
-    rows = ("INSERT INTO users (id, org, subject, email, first_name, last_name, name, asserted_groups, extra, active, created, updated, user_name,"
-            " user_name_key, resource) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT printf('%032x', i), 'acme',"
-            " '', '', '', '', '', '[]', '[]', 1, 0, 0, 'many' || i, 'many' || i, '{\"title\":\"' || hex(zeroblob(120000)) || '\"}' FROM n")
-    subprocess.run(["sqlite3", str(server.state / "directory.db"), rows], check=True)
-    scim = Scim(server)
-    refused(server, scim.get("/Users?filter=title%20pr&sortBy=userName"), 400, "scim.filter.too_many", "tooMany")
-    found = scim.get("/Users?filter=title%20pr&count=2&startIndex=299&attributes=userName").json()
-    assert found["totalResults"] == 300 and [each["userName"] for each in found["Resources"]] == ["many299", "many300"]
