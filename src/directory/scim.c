@@ -178,7 +178,8 @@ oks_err_t *oks_directory_groups(apr_array_header_t **rows, int64_t *total, oks_d
 
 /* ---- Writing users ---- */
 
-/* The name or the address may be another one's: looked at when it is a new one. What was deleted gives way. */
+/* The name or the address may be another one's: looked at when it is a new one. What was deleted gives that away, and no more:
+ * its subject and externalId go on refusing who signs in by them. */
 static oks_err_t *check_free(oks_conn_t *conn, const user_work_t *work, oks_user_key_t by, const char *key, const char *before,
                              apr_pool_t *pool)
 {
@@ -187,7 +188,11 @@ static oks_err_t *check_free(oks_conn_t *conn, const user_work_t *work, oks_user
     if (!*key || strcmp(key, before) == 0) return NULL;
     OKS_TRY(find_user(&other, &deleted, conn, work->org, by, key, pool));
     if (!other || strcmp(other->id, work->row->id) == 0) return NULL;
-    if (deleted) return oks_conn_query(NULL, conn, OKS_S_RESOURCE_PURGE, OKS_ARGS(other->id), pool);
+    if (deleted) {
+        OKS_TRY(oks_conn_query(NULL, conn, by == OKS_USER_NAME ? OKS_S_DELETED_FREE_USER_NAME : OKS_S_DELETED_FREE_EMAIL,
+                               OKS_ARGS(work->org, oks_user_name_key(key, pool)), pool));
+        return oks_conn_query(NULL, conn, OKS_S_DELETED_PURGE, OKS_ARGS(other->id), pool);
+    }
     return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", by == OKS_USER_NAME ? "userName" : "emails");
 }
 

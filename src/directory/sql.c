@@ -89,7 +89,14 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_RESOURCE_DELETE] =
         "UPDATE users SET deleted = 1, active = 0, resource = '{}', external_id = NULL, first_name = '', last_name = '', name = '',"
         " asserted_groups = '[]', extra = '[]', updated = %lld, version = version + 1 WHERE id = %s",
-    [OKS_S_RESOURCE_PURGE] = "DELETE FROM users WHERE id = %s AND deleted = 1",
+    /* A key that somebody else has from now on; the others stand. */
+    [OKS_S_DELETED_FREE_SUBJECT] = "UPDATE users SET subject_key = NULL WHERE org = %s AND subject_key = %s AND deleted = 1",
+    [OKS_S_DELETED_FREE_EMAIL] = "UPDATE users SET email_key = NULL WHERE org = %s AND email_key = %s AND deleted = 1",
+    [OKS_S_DELETED_FREE_USER_NAME] =
+        "UPDATE users SET user_name_key = NULL WHERE org = %s AND user_name_key = %s AND deleted = 1",
+    [OKS_S_DELETED_PURGE] =
+        "DELETE FROM users WHERE id = %s AND deleted = 1 AND subject_key IS NULL AND external_key IS NULL AND email_key IS NULL"
+        " AND user_name_key IS NULL",
 
     [OKS_S_GROUP_BY_ID] = "SELECT " GROUP_COLUMNS " FROM user_groups g WHERE g.org = %s AND g.id = %s",
     [OKS_S_GROUP_BY_NAME] = "SELECT " GROUP_COLUMNS " FROM user_groups g WHERE g.org = %s AND g.display_key = %s",

@@ -283,6 +283,50 @@ def test_delete_ends_it_too_and_nobody_comes_back_by_signing_in(site, scim):
     assert sign_in(site, "john.doe@acme.example")[1].status == 303, "SCIM made him anew"
 
 
+def signed_in_as(site, subject, email):
+    """What a login says; None: somebody is signed in."""
+    browser = site.browser()
+    answer = browser.post("/sso/okta/acs/acme", post_fields(site.okta.answer(site.start_login(browser, "/headers.json"), name_id=subject, attributes={
+        "email": email, "firstName": "F", "lastName": "L"})))
+    assert (answer.status == 303) == (headers_of(browser) != 303)
+    return None if answer.status == 303 else answer.reason
+
+
+@pytest.mark.parametrize("how", ["login", "PUT", "POST"])
+def test_who_was_deleted_stays_out_when_the_address_is_anothers(site, scim, how):
+    """SECURITY.md 33: the address and the name may go to somebody else; the subject goes on saying no."""
+    mark = f"tomb{next(numbers)}"
+    address, subject = f"{mark}@acme.example", f"00u{mark}"
+    assert signed_in_as(site, subject, address) is None and signed_in_as(site, f"{subject}-bob", f"{mark}.bob@acme.example") is None
+    user, bob = scim.find(f'userName eq "{address}"')[0], scim.find(f'userName eq "{mark}.bob@acme.example"')[0]
+    assert scim.call("DELETE", f"/Users/{user['id']}").status == 204
+    site.expect(r"directory\.user\.inactive")
+    assert signed_in_as(site, subject, address) == signed_in_as(site, subject, f"{mark}.2@acme.example") == "directory.user.inactive"
+    if how == "login":
+        assert signed_in_as(site, f"{subject}-bob", address) is None
+    elif how == "PUT":
+        assert scim.call("PUT", f"/Users/{bob['id']}", {"userName": address, "emails": [{"value": address}]}).status == 200
+        assert signed_in_as(site, f"{subject}-bob", address) is None
+    else:
+        scim.make(userName=address)
+        assert signed_in_as(site, f"{subject}-carol", address) is None
+    assert signed_in_as(site, subject, f"{mark}.2@acme.example") == "directory.user.inactive"
+    assert signed_in_as(site, f"{subject}-{'carol' if how == 'POST' else 'bob'}", address) is None
+
+
+def test_whom_scim_makes_anew_signs_in_by_the_old_subject(site, scim):
+    mark = f"anew{next(numbers)}"
+    address, subject = f"{mark}@acme.example", f"00u{mark}"
+    assert signed_in_as(site, subject, address) is None
+    for _ in range(3):
+        user = scim.find(f'userName eq "{address}"')[0]["id"]
+        assert scim.call("DELETE", f"/Users/{user}").status == 204
+        site.expect(r"directory\.user\.inactive")
+        assert signed_in_as(site, subject, address) == "directory.user.inactive"
+        made = scim.make(userName=address)
+        assert signed_in_as(site, subject, address) is None and scim.find(f'userName eq "{address}"')[0]["id"] == made["id"]
+
+
 def test_pushed_attributes_groups_and_roles_show_at_the_next_request(site, scim):
     browser, _ = sign_in(site, "zoe.gruen@acme.example")
     user = scim.find('emails.value eq "zoe.gruen@acme.example"')[0]["id"]
