@@ -25,7 +25,8 @@
 #define OKS_FLOW_PUSHED_MAX 120             /* logins whose request is pushed, of one organization and from one address, in */
 #define OKS_FLOW_PUSHED_WINDOW apr_time_from_sec(60)
 #define OKS_FLOW_VISITOR_ORGS_MAX 16        /* session cookies that are looked at, where any organization may enter */
-#define OKS_SCIM_SCAN_MAX 10000             /* resources that a filter without an index looks at */
+#define OKS_SCIM_SCAN_MAX 10000             /* resources that a filter without an index looks at, */
+#define OKS_SCIM_SCAN_MEMBERS_MAX 1000000   /* and members of groups */
 #define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
 #define OKS_FLOW_CONTEXTS_BYTES_MAX 512     /* and their bytes, all together: they travel in RelayState */
 
@@ -135,11 +136,18 @@ typedef struct oks_org_t {
 
 /* ---- How often something may fail: in shared memory, for all children -------------------------------------- */
 
-#define OKS_LIMITER_SLOTS 16384
-typedef struct oks_limiter_t { _Atomic uint64_t slot[OKS_LIMITER_SLOTS]; } oks_limiter_t; /* zeroed shared memory */
+#define OKS_LIMITER_SLOTS 65536 /* keys that are counted at a time */
+typedef struct oks_limiter_t {
+    unsigned char secret[OKS_SHA256_LEN];
+    _Atomic uint64_t slot[OKS_LIMITER_SLOTS];
+} oks_limiter_t; /* zeroed shared memory */
 
-/* Has `key` failed fewer than `max` times in this window (aligned, `window` long)? Keys that share a slot count together. */
-bool oks_limiter_allows(const oks_limiter_t *limiter, const char *key, unsigned max, apr_interval_time_t window, apr_time_t now);
+/* Gives it a secret, unless it has one: without, whoever knows a key can tell which others come into its way. Before any child is
+ * there. crypto.random.unavailable */
+oks_err_t *oks_limiter_init(oks_limiter_t *limiter, apr_pool_t *pool) OKS_MUST_USE;
+/* Has `key` failed fewer than `max` times in this window (aligned, `window` long, in whole seconds)? Of more keys at a time than
+ * there are slots those are forgotten that have failed least. */
+bool oks_limiter_allows(oks_limiter_t *limiter, const char *key, unsigned max, apr_interval_time_t window, apr_time_t now);
 void oks_limiter_fail(oks_limiter_t *limiter, const char *key, apr_interval_time_t window, apr_time_t now);
 /* Both in one step: counts `key`, unless it has been counted `max` times in this window already. Of several at once, `max` win. */
 bool oks_limiter_take(oks_limiter_t *limiter, const char *key, unsigned max, apr_interval_time_t window, apr_time_t now);

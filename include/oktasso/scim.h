@@ -111,7 +111,11 @@ bool oks_scim_filter_is_equal(const char **path, const char **text, const oks_sc
 
 /* ---- Sorting (RFC 7644 3.4.2.3) ------------------------------------------------------------------------------------ */
 
-/* Orders full resources by a path; those without it come last. scim.path.invalid */
+/* What is kept of a full resource that may not be shown: its id, its meta.resourceType, and that value by which `path` (may be
+ * empty) orders it. Owned by the caller. scim.path.invalid */
+oks_err_t *oks_scim_reduce(json_t **reduced, const json_t *resource, const oks_scim_kind_t *kind, oks_span_t path,
+                           apr_pool_t *pool) OKS_MUST_USE;
+/* Orders resources, full or reduced, by a path; those without it come last. scim.path.invalid */
 oks_err_t *oks_scim_sort(json_t *resources, const oks_scim_kind_t *kind, oks_span_t path, bool descending,
                          apr_pool_t *pool) OKS_MUST_USE;
 

@@ -215,46 +215,55 @@ static bool forget_idle(oks_directory_t *directory)
     return true;
 }
 
-static oks_err_t *read_once(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
+/* *again: nothing was wrong but the connection, and another one may do. */
+static oks_err_t *read_once(bool *again, oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
     oks_conn_t *conn;
     OKS_TRY(take(&conn, directory, pool));
     oks_err_t *err = work(conn, baton, pool);
-    give(conn, is_broken(err));
+    *again = is_broken(err);
+    give(conn, *again);
     return err;
 }
 
 oks_err_t *oks_directory_read(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
-    oks_err_t *err = read_once(directory, work, baton, pool);
-    return is_broken(err) && forget_idle(directory) ? read_once(directory, work, baton, pool) : err;
+    bool again = false;
+    oks_err_t *err = read_once(&again, directory, work, baton, pool);
+    return again && forget_idle(directory) ? read_once(&again, directory, work, baton, pool) : err;
 }
 
-/* *begun: from then on nobody may try it again without looking. */
-static oks_err_t *in_transaction(bool *begun, oks_conn_t *conn, oks_work_fn *work, void *baton, apr_pool_t *pool)
+/* *again as above: once it has begun, nobody may try it again without looking. *broken: the connection is not to be used again. */
+static oks_err_t *in_transaction(bool *again, bool *broken, oks_conn_t *conn, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
-    *begun = false;
-    OKS_TRY(oks_conn_run(conn, conn->directory->dialect->begin, pool));
-    *begun = true;
-    oks_err_t *err = work(conn, baton, pool);
+    oks_err_t *err = oks_conn_run(conn, conn->directory->dialect->begin, pool), *undone;
+    if (err) { /* who only waited for others, in vain, can go back */
+        undone = oks_conn_run(conn, "ROLLBACK", pool);
+        *again = *broken = undone != NULL;
+        return err;
+    }
+    err = work(conn, baton, pool);
     if (!err) err = oks_conn_run(conn, "COMMIT", pool);
+    *broken = is_broken(err);
     if (!err) return NULL;
-    oks_err_t *undone = oks_conn_run(conn, "ROLLBACK", pool);
+    undone = oks_conn_run(conn, "ROLLBACK", pool);
     /* A rollback that fails leaves the connection in doubt; closing it rolls back too. */
-    return undone && !is_broken(err) ? undone : err;
+    if (!undone || *broken) return err;
+    *broken = true;
+    return undone;
 }
 
-static oks_err_t *write_once(bool *begun, oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
+static oks_err_t *write_once(bool *again, oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
     oks_conn_t *conn;
-    bool alone = directory->dialect->one_writer;
+    bool alone = directory->dialect->one_writer, broken;
     /* The lock first: the connection that wrote last is the next one to write, and knows the pages still. */
     if (alone && apr_thread_mutex_timedlock(directory->writer, WAIT_MAX) != APR_SUCCESS)
         return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "others have been writing for too long");
     oks_err_t *err = take(&conn, directory, pool);
     if (!err) {
-        err = in_transaction(begun, conn, work, baton, pool);
-        give(conn, is_broken(err));
+        err = in_transaction(again, &broken, conn, work, baton, pool);
+        give(conn, broken);
     }
     if (alone) apr_thread_mutex_unlock(directory->writer);
     return err;
@@ -262,17 +271,17 @@ static oks_err_t *write_once(bool *begun, oks_directory_t *directory, oks_work_f
 
 oks_err_t *oks_directory_write(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
-    bool begun = false;
-    oks_err_t *err = write_once(&begun, directory, work, baton, pool);
-    return is_broken(err) && !begun && forget_idle(directory) ? write_once(&begun, directory, work, baton, pool) : err;
+    bool again = false;
+    oks_err_t *err = write_once(&again, directory, work, baton, pool);
+    return again && forget_idle(directory) ? write_once(&again, directory, work, baton, pool) : err;
 }
 
 oks_err_t *oks_directory_bare(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool)
 {
     oks_conn_t *conn;
-    bool begun;
+    bool again, broken;
     OKS_TRY(connect_one(&conn, directory, true, pool));
-    oks_err_t *err = in_transaction(&begun, conn, work, baton, pool);
+    oks_err_t *err = in_transaction(&again, &broken, conn, work, baton, pool);
     close_conn(conn);
     return err;
 }

@@ -41,17 +41,45 @@ oks_err_t *oks_directory_migrate(oks_directory_t *directory, apr_pool_t *pool)
 
 /* ---- The change log ---- */
 
+static const char *const change_names[] = { "session", "user", "document" };
+
+/* As many rows at once as one statement takes; *done of them. */
+static oks_err_t *log_in_bulk(int *done, oks_conn_t *conn, oks_change_t kind, const apr_array_header_t *keys, const char *now,
+                              apr_pool_t *pool)
+{
+    const char *args[4 * OKS_ROWS_AT_ONCE];
+    oks_rows_t *head;
+    *done = 0;
+    if (keys->nelts < OKS_ROWS_AT_ONCE) return NULL;
+    OKS_TRY(oks_conn_select(&head, conn, OKS_S_CHANGE_HEAD, NULL, 0, pool));
+    apr_dbd_row_t *row = oks_conn_row(conn, head, pool);
+    const int64_t last = row ? oks_conn_number(conn, row, 0) : 0;
+    while (row && (row = oks_conn_row(conn, head, pool)) != NULL) { } /* to its end */
+    for (; *done + OKS_ROWS_AT_ONCE <= keys->nelts; *done += OKS_ROWS_AT_ONCE) {
+        for (int i = 0; i < OKS_ROWS_AT_ONCE; i++) {
+            const char **arg = args + 4 * i;
+            arg[0] = oks_directory_number(last - *done - i, pool);
+            arg[1] = change_names[kind];
+            arg[2] = APR_ARRAY_IDX(keys, *done + i, const char *);
+            arg[3] = now;
+        }
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGES_INSERT, args, sizeof args / sizeof args[0], pool));
+    }
+    return NULL;
+}
+
 /* Session and user ids are their own key; a document's is a hash. */
 oks_err_t *oks_change_log_all(oks_conn_t *conn, oks_change_t kind, const apr_array_header_t *keys, apr_pool_t *pool)
 {
-    static const char *const names[] = { "session", "user", "document" };
     const char *now = oks_directory_number(apr_time_now(), pool);
+    int done;
     if (!keys->nelts) return NULL;
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGE_NEXT, OKS_ARGS(oks_directory_number(keys->nelts, pool)), pool));
-    for (int i = 0; i < keys->nelts; i++)
+    OKS_TRY(log_in_bulk(&done, conn, kind, keys, now, pool));
+    for (int i = done; i < keys->nelts; i++)
         OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGE_INSERT,
-                               OKS_ARGS(oks_directory_number(i, pool), names[kind], APR_ARRAY_IDX(keys, i, const char *), now),
-                               pool));
+                               OKS_ARGS(oks_directory_number(i, pool), change_names[kind], APR_ARRAY_IDX(keys, i, const char *),
+                                        now), pool));
     return NULL;
 }
 

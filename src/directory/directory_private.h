@@ -25,6 +25,7 @@ typedef enum oks_statement_t {
     OKS_S_DOCUMENT_WRITE,
     OKS_S_CHANGE_NEXT,
     OKS_S_CHANGE_INSERT,
+    OKS_S_CHANGES_INSERT,
     OKS_S_CHANGE_HEAD,
     OKS_S_CHANGES_BETWEEN,
     OKS_S_SWEEP_SESSIONS,
@@ -41,7 +42,10 @@ typedef enum oks_statement_t {
     OKS_S_RESOURCE_INSERT,
     OKS_S_RESOURCE_UPDATE,
     OKS_S_RESOURCE_DELETE,
-    OKS_S_RESOURCE_PURGE,
+    OKS_S_DELETED_FREE_SUBJECT,
+    OKS_S_DELETED_FREE_EMAIL,
+    OKS_S_DELETED_FREE_USER_NAME,
+    OKS_S_DELETED_PURGE,
     OKS_S_GROUP_BY_ID,
     OKS_S_GROUP_BY_NAME,
     OKS_S_GROUP_COUNT,
@@ -50,8 +54,10 @@ typedef enum oks_statement_t {
     OKS_S_GROUP_UPDATE,
     OKS_S_GROUP_DELETE,
     OKS_S_MEMBERS_OF_GROUP,
-    OKS_S_MEMBER_INSERT,
-    OKS_S_MEMBER_DELETE,
+    OKS_S_MEMBERS_AMONG,
+    OKS_S_MEMBERS_INSERT,
+    OKS_S_MEMBERS_DELETE,
+    OKS_S_MEMBERS_DELETE_OF_USER,
     OKS_S_GROUPS_OF_USER,
     OKS_S_TOKEN_READ,
     OKS_S_TOKEN_USED,
@@ -65,6 +71,9 @@ typedef enum oks_statement_t {
 } oks_statement_t;
 
 #define OKS_SWEEP_ROWS 1000 /* that one of OKS_S_SWEEP_* removes at most */
+/* So many rows does one statement take of those that say so: OKS_S_CHANGES_INSERT exactly, OKS_S_MEMBERS_* with NULL where there
+ * are fewer ids. Who writes holds the one lock of all organizations: a statement for each row would make the others wait. */
+#define OKS_ROWS_AT_ONCE 100
 
 extern const char *const oks_directory_sql[OKS_S_COUNT_];
 
@@ -79,6 +88,8 @@ enum {
     OKS_C_RESOURCE_EMAIL, OKS_C_RESOURCE_FIRST_NAME, OKS_C_RESOURCE_LAST_NAME, OKS_C_RESOURCE_NAME, OKS_C_RESOURCE_VERSION,
     OKS_C_RESOURCE_CREATED, OKS_C_RESOURCE_UPDATED, OKS_C_RESOURCE_DELETED
 };
+/* Of OKS_S_MEMBERS_AMONG: users of any organization, in the group (1) or not. */
+enum { OKS_C_AMONG_ID, OKS_C_AMONG_ORG, OKS_C_AMONG_DELETED, OKS_C_AMONG_USER_NAME_KEY, OKS_C_AMONG_IS_MEMBER };
 /* Of OKS_S_GROUP_BY_* and OKS_S_GROUP_PAGE. */
 enum {
     OKS_C_GROUP_ID, OKS_C_GROUP_NAME, OKS_C_GROUP_JSON, OKS_C_GROUP_ROLE, OKS_C_GROUP_VERSION, OKS_C_GROUP_CREATED,

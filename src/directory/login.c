@@ -64,6 +64,7 @@ typedef struct login_work_t {
     const char *groups, *extra;
     oks_id_t user;
     bool user_changed;
+    bool met_deleted;                    /* on the way to somebody who is there */
 } login_work_t;
 
 /* Whom a refusal is about, for the log. */
@@ -75,7 +76,7 @@ static const char *who(const login_work_t *work, apr_pool_t *pool)
 
 typedef struct found_t {
     bool present, active, same; /* same: nothing of the profile would change */
-    bool deleted;               /* what SCIM has left of somebody: gives way to who was pushed since */
+    bool deleted;               /* what SCIM has left of somebody */
     bool pushed;                /* SCIM has written it */
     bool relinked;              /* it would get another subject, or its first one */
     bool stranger;              /* and has one that the identity provider calls somebody: perhaps another person */
@@ -148,7 +149,11 @@ static oks_err_t *create_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
 static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
     const oks_profile_t *p = work->login->profile;
-    const char *id = oks_directory_id(&work->user, pool);
+    const char *id = oks_directory_id(&work->user, pool), *org = work->login->org;
+    if (work->met_deleted) {
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_DELETED_FREE_SUBJECT, OKS_ARGS(org, work->subject_key), pool));
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_DELETED_FREE_EMAIL, OKS_ARGS(org, work->email_key), pool));
+    }
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_UPDATE,
                            OKS_ARGS(p->subject, work->subject_key, p->email, work->email_key, p->first_name, p->last_name,
                                     p->name, work->groups, work->extra, oks_directory_number(work->login->now, pool), id), pool));
@@ -159,7 +164,7 @@ static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
 /* What leads to a record: who signed in before, by the subject; whom SCIM has pushed, by userName or by externalId, which is Okta's
  * user id and so the `sub` of OpenID Connect; and the email address. All that lead to somebody lead to one, or it is refused.
  * A record of another subject is somebody else's, unless SCIM says that this subject is its own.
- * What was deleted gives way to somebody, or else stands for itself. */
+ * What was deleted gives its address or subject to somebody, no more, or else stands for itself (SECURITY.md 33). */
 static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
     const bool local = work->login->account_kind != NULL; /* its name is no identity provider's */
@@ -172,14 +177,14 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
         { OKS_S_USER_BY_EMAIL, work->email_key, false },
     };
     bool vouched = false;
-    found_t next, gone[sizeof ways / sizeof ways[0]];
-    int ngone = 0;
+    found_t next, gone;
     memset(found, 0, sizeof *found);
+    memset(&gone, 0, sizeof gone);
     for (apr_size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         OKS_TRY(find(&next, work, conn, ways[i].by, ways[i].key, pool));
         if (!next.present) continue;
         if (next.deleted) {
-            gone[ngone++] = next;
+            if (!gone.present) gone = next;
             continue;
         }
         if (found->present && memcmp(&next.id, &found->id, sizeof next.id) != 0)
@@ -188,9 +193,8 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
         vouched = vouched || (ways[i].of_subject && next.pushed);
     }
     found->stranger = found->stranger && !vouched;
-    if (!found->present && ngone) *found = gone[0];
-    for (int i = 0; i < ngone && !found->deleted; i++)
-        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_RESOURCE_PURGE, OKS_ARGS(oks_directory_id(&gone[i].id, pool)), pool));
+    work->met_deleted = gone.present;
+    if (!found->present) *found = gone;
     return NULL;
 }
 

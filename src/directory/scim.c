@@ -178,7 +178,8 @@ oks_err_t *oks_directory_groups(apr_array_header_t **rows, int64_t *total, oks_d
 
 /* ---- Writing users ---- */
 
-/* The name or the address may be another one's: looked at when it is a new one. What was deleted gives way. */
+/* The name or the address may be another one's: looked at when it is a new one. What was deleted gives that away, and no more:
+ * its subject and externalId go on refusing who signs in by them. */
 static oks_err_t *check_free(oks_conn_t *conn, const user_work_t *work, oks_user_key_t by, const char *key, const char *before,
                              apr_pool_t *pool)
 {
@@ -187,7 +188,11 @@ static oks_err_t *check_free(oks_conn_t *conn, const user_work_t *work, oks_user
     if (!*key || strcmp(key, before) == 0) return NULL;
     OKS_TRY(find_user(&other, &deleted, conn, work->org, by, key, pool));
     if (!other || strcmp(other->id, work->row->id) == 0) return NULL;
-    if (deleted) return oks_conn_query(NULL, conn, OKS_S_RESOURCE_PURGE, OKS_ARGS(other->id), pool);
+    if (deleted) {
+        OKS_TRY(oks_conn_query(NULL, conn, by == OKS_USER_NAME ? OKS_S_DELETED_FREE_USER_NAME : OKS_S_DELETED_FREE_EMAIL,
+                               OKS_ARGS(work->org, oks_user_name_key(key, pool)), pool));
+        return oks_conn_query(NULL, conn, OKS_S_DELETED_PURGE, OKS_ARGS(other->id), pool);
+    }
     return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", by == OKS_USER_NAME ? "userName" : "emails");
 }
 
@@ -287,12 +292,37 @@ static oks_err_t *log_touched(oks_conn_t *conn, const group_work_t *work, apr_po
     return oks_change_log_all(conn, OKS_CHANGE_USER, users, pool);
 }
 
-static oks_err_t *put_member(oks_conn_t *conn, group_work_t *work, const char *user, bool add, apr_pool_t *pool)
+/* A row of OKS_S_MEMBERS_AMONG: does it make a difference? Who is nobody of the organization is passed over. */
+static bool may_change(oks_conn_t *conn, apr_dbd_row_t *row, const char *org, bool add)
 {
-    int rows;
-    if (add) OKS_TRY(oks_conn_query(&rows, conn, OKS_S_MEMBER_INSERT, OKS_ARGS(work->row->id, user, work->org), pool));
-    else OKS_TRY(oks_conn_query(&rows, conn, OKS_S_MEMBER_DELETE, OKS_ARGS(work->row->id, user), pool));
-    if (rows) touch_user(work, user);
+    const bool is_member = oks_conn_number(conn, row, OKS_C_AMONG_IS_MEMBER) != 0;
+    if (!add) return is_member;
+    return !is_member && !strcmp(oks_conn_text(conn, row, OKS_C_AMONG_ORG), org) &&
+           !oks_conn_number(conn, row, OKS_C_AMONG_DELETED) && oks_conn_text_or_null(conn, row, OKS_C_AMONG_USER_NAME_KEY);
+}
+
+/* So many at once. */
+static oks_err_t *put_members(oks_conn_t *conn, group_work_t *work, apr_hash_t *users, bool add, apr_pool_t *pool)
+{
+    const char *args[1 + OKS_ROWS_AT_ONCE] = { work->row->id };
+    const apr_size_t nargs = sizeof args / sizeof args[0];
+    apr_pool_t *piece;
+    apr_pool_create(&piece, pool);
+    for (apr_hash_index_t *i = apr_hash_first(pool, users); i;) {
+        oks_rows_t *results;
+        apr_size_t n = 1;
+        apr_pool_clear(piece);
+        for (; n < nargs && i; i = apr_hash_next(i)) args[n++] = apr_hash_this_key(i);
+        while (n < nargs) args[n++] = NULL;
+        OKS_TRY(oks_conn_select(&results, conn, OKS_S_MEMBERS_AMONG, args, nargs, piece));
+        n = 1;
+        for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, piece)) != NULL;)
+            if (may_change(conn, row, work->org, add)) touch_user(work, args[n++] = copy(conn, row, OKS_C_AMONG_ID, pool));
+        const bool any = n > 1;
+        while (n < nargs) args[n++] = NULL;
+        if (any) OKS_TRY(oks_conn_query(NULL, conn, add ? OKS_S_MEMBERS_INSERT : OKS_S_MEMBERS_DELETE, args, nargs, piece));
+    }
+    apr_pool_destroy(piece);
     return NULL;
 }
 
@@ -310,38 +340,46 @@ static oks_err_t *pairs_of(apr_array_header_t **pairs, oks_conn_t *conn, oks_sta
     return NULL;
 }
 
-/* The difference alone is written, so that nobody who stays loses anything. */
-static oks_err_t *replace_members(oks_conn_t *conn, group_work_t *work, const apr_array_header_t *ids, apr_pool_t *pool)
+/* What several changes come to, one after the other. */
+typedef struct membership_t {
+    bool alone;            /* nobody stays but those in `in` */
+    apr_hash_t *in, *out;  /* ids; what cannot be one is nobody's */
+} membership_t;
+
+static membership_t sum_up(const apr_array_header_t *changes, apr_pool_t *pool)
 {
-    apr_array_header_t *now;
-    apr_hash_t *wanted = apr_hash_make(pool);
-    for (int i = 0; ids && i < ids->nelts; i++) {
-        const char *id = APR_ARRAY_IDX(ids, i, const char *);
-        apr_hash_set(wanted, id, APR_HASH_KEY_STRING, id);
+    membership_t sum = { false, apr_hash_make(pool), apr_hash_make(pool) };
+    for (int i = 0; i < changes->nelts; i++) {
+        const oks_member_change_t *change = &APR_ARRAY_IDX(changes, i, oks_member_change_t);
+        apr_hash_t *to = change->op == OKS_MEMBERS_REMOVE ? sum.out : sum.in, *from = to == sum.in ? sum.out : sum.in;
+        if (change->op == OKS_MEMBERS_REPLACE || !change->ids) {
+            sum.alone = true;
+            apr_hash_clear(sum.in);
+            apr_hash_clear(sum.out);
+        }
+        for (int k = 0; change->ids && k < change->ids->nelts; k++) {
+            const char *id = APR_ARRAY_IDX(change->ids, k, const char *);
+            if (!is_id(id)) continue;
+            apr_hash_set(to, id, APR_HASH_KEY_STRING, id);
+            apr_hash_set(from, id, APR_HASH_KEY_STRING, NULL);
+        }
     }
-    OKS_TRY(pairs_of(&now, conn, OKS_S_MEMBERS_OF_GROUP, work->row->id, pool));
-    for (int i = 0; i < now->nelts; i++) {
-        const char *id = ((const char **)now->elts)[2 * i];
-        if (apr_hash_get(wanted, id, APR_HASH_KEY_STRING)) apr_hash_set(wanted, id, APR_HASH_KEY_STRING, NULL);
-        else OKS_TRY(put_member(conn, work, id, false, pool));
-    }
-    for (apr_hash_index_t *i = apr_hash_first(pool, wanted); i; i = apr_hash_next(i))
-        OKS_TRY(put_member(conn, work, apr_hash_this_key(i), true, pool));
-    return NULL;
+    return sum;
 }
 
+/* The difference alone is written, so that nobody who stays loses anything. */
 static oks_err_t *change_members(oks_conn_t *conn, group_work_t *work, apr_pool_t *pool)
 {
-    for (int i = 0; i < work->row->members->nelts; i++) {
-        const oks_member_change_t *change = &APR_ARRAY_IDX(work->row->members, i, oks_member_change_t);
-        if (change->op == OKS_MEMBERS_REPLACE || !change->ids) {
-            OKS_TRY(replace_members(conn, work, change->ids, pool));
-            continue;
-        }
-        for (int k = 0; k < change->ids->nelts; k++)
-            OKS_TRY(put_member(conn, work, APR_ARRAY_IDX(change->ids, k, const char *), change->op == OKS_MEMBERS_ADD, pool));
+    apr_array_header_t *now;
+    membership_t sum = sum_up(work->row->members, pool);
+    if (sum.alone) OKS_TRY(pairs_of(&now, conn, OKS_S_MEMBERS_OF_GROUP, work->row->id, pool));
+    for (int i = 0; sum.alone && i < now->nelts; i++) {
+        const char *id = ((const char **)now->elts)[2 * i];
+        if (apr_hash_get(sum.in, id, APR_HASH_KEY_STRING)) apr_hash_set(sum.in, id, APR_HASH_KEY_STRING, NULL);
+        else apr_hash_set(sum.out, id, APR_HASH_KEY_STRING, id);
     }
-    return NULL;
+    OKS_TRY(put_members(conn, work, sum.out, false, pool));
+    return put_members(conn, work, sum.in, true, pool);
 }
 
 /* Everybody in it, when its name is another one, or it is gone. */
@@ -361,14 +399,11 @@ static void touch_all(oks_directory_t *directory, const group_work_t *work, apr_
 static oks_err_t *delete_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     user_work_t *work = baton;
-    apr_array_header_t *groups;
     bool deleted;
     OKS_TRY(find_user(&work->row, &deleted, conn, work->org, OKS_USER_ID, work->key, pool));
     if (!work->row || deleted) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
     OKS_TRY(work->edit(work->row, work->baton, pool));
-    OKS_TRY(pairs_of(&groups, conn, OKS_S_GROUPS_OF_USER, work->key, pool));
-    for (int i = 0; i < groups->nelts; i++)
-        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBER_DELETE, OKS_ARGS(((const char **)groups->elts)[2 * i], work->key), pool));
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_DELETE_OF_USER, OKS_ARGS(work->key), pool));
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->key), pool));
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_RESOURCE_DELETE, OKS_ARGS(oks_directory_number(work->now, pool), work->key), pool));
     return oks_change_log(conn, OKS_CHANGE_USER, work->key, pool);

@@ -4,6 +4,9 @@
  * column that makes a number of it. */
 #include "directory_private.h"
 
+#define TEN_OF(x) x ", " x ", " x ", " x ", " x ", " x ", " x ", " x ", " x ", " x
+#define ROWS_OF(x) TEN_OF(TEN_OF(x)) /* OKS_ROWS_AT_ONCE */
+
 #define USER_COLUMNS \
     "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra, u.deleted," \
     " u.subject_key, CASE WHEN u.resource = '{}' THEN 0 ELSE 1 END"
@@ -56,6 +59,7 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_CHANGE_NEXT] = "UPDATE change_head SET seq = seq + %lld",
     [OKS_S_CHANGE_INSERT] =
         "INSERT INTO changes (seq, kind, hash, at) SELECT seq - %lld, %s, %s, %lld FROM change_head",
+    [OKS_S_CHANGES_INSERT] = "INSERT INTO changes (seq, kind, hash, at) VALUES " ROWS_OF("(%lld, %s, %s, %lld)"),
     [OKS_S_CHANGE_HEAD] = "SELECT seq FROM change_head",
     [OKS_S_CHANGES_BETWEEN] = "SELECT hash FROM changes WHERE seq > %lld AND seq <= %lld",
 
@@ -85,7 +89,14 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_RESOURCE_DELETE] =
         "UPDATE users SET deleted = 1, active = 0, resource = '{}', external_id = NULL, first_name = '', last_name = '', name = '',"
         " asserted_groups = '[]', extra = '[]', updated = %lld, version = version + 1 WHERE id = %s",
-    [OKS_S_RESOURCE_PURGE] = "DELETE FROM users WHERE id = %s AND deleted = 1",
+    /* A key that somebody else has from now on; the others stand. */
+    [OKS_S_DELETED_FREE_SUBJECT] = "UPDATE users SET subject_key = NULL WHERE org = %s AND subject_key = %s AND deleted = 1",
+    [OKS_S_DELETED_FREE_EMAIL] = "UPDATE users SET email_key = NULL WHERE org = %s AND email_key = %s AND deleted = 1",
+    [OKS_S_DELETED_FREE_USER_NAME] =
+        "UPDATE users SET user_name_key = NULL WHERE org = %s AND user_name_key = %s AND deleted = 1",
+    [OKS_S_DELETED_PURGE] =
+        "DELETE FROM users WHERE id = %s AND deleted = 1 AND subject_key IS NULL AND external_key IS NULL AND email_key IS NULL"
+        " AND user_name_key IS NULL",
 
     [OKS_S_GROUP_BY_ID] = "SELECT " GROUP_COLUMNS " FROM user_groups g WHERE g.org = %s AND g.id = %s",
     [OKS_S_GROUP_BY_NAME] = "SELECT " GROUP_COLUMNS " FROM user_groups g WHERE g.org = %s AND g.display_key = %s",
@@ -101,10 +112,16 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_GROUP_DELETE] = "DELETE FROM user_groups WHERE id = %s AND org = %s",
     [OKS_S_MEMBERS_OF_GROUP] =
         "SELECT m.user_id, u.user_name FROM members m JOIN users u ON u.id = m.user_id WHERE m.group_id = %s ORDER BY m.user_id",
-    [OKS_S_MEMBER_INSERT] =
-        "INSERT INTO members (group_id, user_id) SELECT %s, id FROM users WHERE id = %s AND org = %s AND deleted = 0"
-        " AND " SCIM_SEES " ON CONFLICT DO NOTHING",
-    [OKS_S_MEMBER_DELETE] = "DELETE FROM members WHERE group_id = %s AND user_id = %s",
+    /* Each by the one index that leads to few rows, whatever PostgreSQL believes of tables that have just grown: the ids. So the
+     * rest of a user is looked at here and not there, and to `group_id || ''` no index leads. */
+    [OKS_S_MEMBERS_AMONG] =
+        "SELECT u.id, u.org, u.deleted, u.user_name_key,"
+        " (SELECT COUNT(*) FROM members m WHERE m.group_id = %s AND m.user_id = u.id)"
+        " FROM users u WHERE u.id IN (" ROWS_OF("%s") ")",
+    [OKS_S_MEMBERS_INSERT] =
+        "INSERT INTO members (group_id, user_id) SELECT %s, id FROM users WHERE id IN (" ROWS_OF("%s") ") ON CONFLICT DO NOTHING",
+    [OKS_S_MEMBERS_DELETE] = "DELETE FROM members WHERE group_id || '' = %s AND user_id IN (" ROWS_OF("%s") ")",
+    [OKS_S_MEMBERS_DELETE_OF_USER] = "DELETE FROM members WHERE user_id = %s",
     [OKS_S_GROUPS_OF_USER] =
         "SELECT g.id, g.display_name, g.role FROM members m JOIN user_groups g ON g.id = m.group_id WHERE m.user_id = %s"
         " ORDER BY g.created, g.id",
@@ -273,10 +290,14 @@ static const char *const sqlite3_on_open[] = {
     NULL
 };
 
+/* A prepared statement keeps its plan: one that was made while a table was small would read it from end to end when it has
+ * grown, a hundred thousand members for each hundred that come in. Whatever has an index goes by it. */
+static const char *const pgsql_on_open[] = { "SELECT set_config('enable_seqscan', 'off', false)", "off", NULL };
+
 const oks_dialect_t oks_directory_dialects[] = {
     {.scheme = "sqlite3", .begin = "BEGIN IMMEDIATE", .on_open = sqlite3_on_open, .is_file = true, .one_writer = true},
     /* One writer at a time here, too: what is looked at before a write stays so until the commit. */
-    {.scheme = "pgsql", .begin = "BEGIN; SET LOCAL lock_timeout = '3s'; SELECT pg_advisory_xact_lock(7301491)", .is_file = false,
-     .one_writer = true},
+    {.scheme = "pgsql", .begin = "BEGIN; SET LOCAL lock_timeout = '3s'; SELECT pg_advisory_xact_lock(7301491)",
+     .on_open = pgsql_on_open, .is_file = false, .one_writer = true},
     {.scheme = NULL}
 };

@@ -14,6 +14,7 @@ typedef struct oks_scim_call_t {
     const char *id;             /* of one resource; NULL: all of them */
     const char *base;           /* URL up to /v2 */
     bool made;                  /* just now: it is in no group */
+    bool looking;               /* for what a filter or an order asks for: nothing is shown yet */
     const char *user, *group;   /* whom a write is about, for the log, */
     const char *event;          /* and what came of it, where that is more than a change */
     apr_array_header_t *params; /* of the query; of a search, of its body */

@@ -8,17 +8,17 @@
 #define PAGE_DEFAULT 100
 #define PIECE 100                    /* resources that are in memory as rows at a time */
 #define LIST_BYTES_MAX (16 * 1024 * 1024) /* of one answer, about: it may have fewer than were asked for (RFC 7644 3.4.2.4) */
-#define SORT_BYTES_MAX (64 * 1024 * 1024) /* of what is sorted, about: all of it is in memory at once */
-#define REFERENCE_BYTES 200          /* of one member, about, and of one group of a user */
+#define SORT_BYTES_MAX (16 * 1024 * 1024) /* of what is kept of those that are sorted: all of it is in memory at once */
 
 typedef struct range_t { int64_t start, count; } range_t; /* start from 0 */
 
 typedef struct found_t {
     range_t range;     /* what the answer shows */
     bool sorted;       /* only then it is known what lies in the range */
-    json_t *list;      /* full resources: what lies in the range, or all that will be sorted */
+    json_t *list;      /* full resources that lie in the range; or all that will be sorted, reduced (oks_scim_reduce) */
     int64_t total;     /* of all, whether they are in the list or not */
-    apr_size_t bytes;  /* of those in the list, about */
+    apr_size_t bytes;  /* of those in the list */
+    apr_size_t members; /* that a filter or an order has looked at */
 } found_t;
 
 static int64_t number(oks_span_t text, int64_t fallback, apr_pool_t *pool)
@@ -36,27 +36,43 @@ static oks_err_t *page_of(apr_array_header_t **rows, int64_t *total, const oks_s
         rows, total, call->flow->directory, call->caller->org->name, start, count, call->pool);
 }
 
-static void append(found_t *found, const oks_scim_call_t *call, const void *row, json_t *resource)
+static void append(found_t *found, json_t *resource)
 {
-    const char *text = call->kind == &oks_scim_user ? ((const oks_user_row_t *)row)->resource
-                                                    : ((const oks_group_row_t *)row)->resource;
-    const char *references = call->kind == &oks_scim_user ? "groups" : "members";
-    found->bytes += strlen(text) + json_array_size(json_object_get(resource, references)) * REFERENCE_BYTES;
+    found->bytes += json_dumpb(resource, NULL, 0, JSON_COMPACT);
     json_array_append(found->list, resource);
 }
 
-/* Counts a row that the filter lets through, and keeps its full resource where the answer may show it. */
+static oks_err_t *append_reduced(found_t *found, const oks_scim_call_t *call, const json_t *resource)
+{
+    json_t *reduced;
+    OKS_TRY(oks_scim_reduce(&reduced, resource, call->kind, oks_scim_call_param(call, "sortBy"), call->pool));
+    append(found, oks_json_own(reduced, call->pool));
+    if (found->bytes <= SORT_BYTES_MAX) return NULL;
+    return oks_err(call->pool, OKS_R_SCIM_FILTER_TOO_MANY, "more than %d bytes to sort", SORT_BYTES_MAX);
+}
+
+/* The full resource of a row, with the members and groups that the filter and the order ask for. */
+static oks_err_t *look_at(json_t **resource, found_t *found, const oks_scim_call_t *call, const void *row)
+{
+    oks_scim_call_t looking = *call;
+    looking.looking = true;
+    OKS_TRY(oks_scim_call_full(resource, &looking, row));
+    found->members += json_array_size(json_object_get(*resource, "members"));
+    if (found->members <= OKS_SCIM_SCAN_MEMBERS_MAX) return NULL;
+    return oks_err(call->pool, OKS_R_SCIM_FILTER_TOO_MANY, "more than %d members", OKS_SCIM_SCAN_MEMBERS_MAX);
+}
+
+/* Counts a row that the filter lets through, and keeps its full resource where the answer shows it. */
 static oks_err_t *keep(found_t *found, const oks_scim_call_t *call, const void *row, const oks_scim_filter_t *filter)
 {
-    json_t *resource = NULL;
-    if (filter) OKS_TRY(oks_scim_call_full(&resource, call, row));
+    json_t *resource;
+    if (filter || found->sorted) OKS_TRY(look_at(&resource, found, call, row));
     if (filter && !oks_scim_filter_matches(filter, resource, call->pool)) return NULL;
     const int64_t place = found->total++ - found->range.start;
-    if (!found->sorted && (place < 0 || place >= found->range.count || found->bytes > LIST_BYTES_MAX)) return NULL;
-    if (found->sorted && found->bytes > SORT_BYTES_MAX)
-        return oks_err(call->pool, OKS_R_SCIM_FILTER_TOO_MANY, "more than %d bytes to sort", SORT_BYTES_MAX);
-    if (!resource) OKS_TRY(oks_scim_call_full(&resource, call, row));
-    append(found, call, row, resource);
+    if (found->sorted) return append_reduced(found, call, resource);
+    if (place < 0 || place >= found->range.count || found->bytes > LIST_BYTES_MAX) return NULL;
+    OKS_TRY(oks_scim_call_full(&resource, call, row));
+    append(found, resource);
     return NULL;
 }
 
@@ -150,13 +166,34 @@ static oks_err_t *read_range(found_t *found, const oks_scim_call_t *call)
     return NULL;
 }
 
-static oks_err_t *sort_and_slice(found_t *found, const oks_scim_call_t *call)
+static const oks_scim_kind_t *kind_of(const json_t *resource)
+{
+    const char *type = oks_json_string(json_object_get(resource, "meta"), "resourceType");
+    return strcmp(type, oks_scim_group.name) == 0 ? &oks_scim_group : &oks_scim_user;
+}
+
+/* Puts those in the range in the place of the reduced ones. Who was deleted meanwhile is passed over. */
+static oks_err_t *sort_and_read(found_t *found, const oks_scim_call_t *call)
 {
     bool descending = oks_span_case_eq_z(oks_scim_call_param(call, "sortOrder"), "descending");
-    OKS_TRY(oks_scim_sort(found->list, call->kind, oks_scim_call_param(call, "sortBy"), descending, call->pool));
-    for (size_t i = json_array_size(found->list); i-- > 0;)
-        if ((int64_t)i < found->range.start || (int64_t)i >= found->range.start + found->range.count)
-            json_array_remove(found->list, i);
+    json_t *all = found->list, *resource;
+    const int64_t start = found->range.start, end = (int64_t)json_array_size(all);
+    int64_t version;
+    oks_scim_call_t one = *call;
+    OKS_TRY(oks_scim_sort(all, call->kind, oks_scim_call_param(call, "sortBy"), descending, call->pool));
+    apr_pool_create(&one.pool, call->pool);
+    found->list = oks_json_own(json_array(), call->pool);
+    found->bytes = 0;
+    for (int64_t i = start; i < end && i - start < found->range.count && found->bytes <= LIST_BYTES_MAX; i++) {
+        const json_t *each = json_array_get(all, (size_t)i);
+        apr_pool_clear(one.pool);
+        one.kind = kind_of(each);
+        one.id = oks_json_string(each, "id");
+        oks_err_t *err = oks_scim_call_find(&resource, &version, &one);
+        if (err && err->reason == OKS_R_SCIM_RESOURCE_UNKNOWN) continue;
+        OKS_TRY(err);
+        append(found, resource);
+    }
     return NULL;
 }
 
@@ -173,10 +210,7 @@ static void project_all(json_t *list, const oks_scim_call_t *call)
     oks_span_t wanted = oks_scim_call_param(call, "attributes"), unwanted = oks_scim_call_param(call, "excludedAttributes");
     json_t *each;
     size_t i;
-    json_array_foreach(list, i, each) {
-        bool group = strcmp(oks_json_string(json_object_get(each, "meta"), "resourceType"), oks_scim_group.name) == 0;
-        oks_scim_project(each, group ? &oks_scim_group : &oks_scim_user, wanted, unwanted, call->pool);
-    }
+    json_array_foreach(list, i, each) oks_scim_project(each, kind_of(each), wanted, unwanted, call->pool);
 }
 
 oks_err_t *oks_scim_call_list(oks_answer_t **answer, oks_scim_call_t *call)
@@ -194,7 +228,7 @@ oks_err_t *oks_scim_call_list(oks_answer_t **answer, oks_scim_call_t *call)
             OKS_TRY(select_matching(&found, call));
         }
     }
-    if (found.sorted) OKS_TRY(sort_and_slice(&found, call));
+    if (found.sorted) OKS_TRY(sort_and_read(&found, call));
     project_all(found.list, call);
     *answer = oks_flow_answer(200, "scim.list", call->pool);
     oks_scim_call_set_body(*answer, oks_scim_list(json_incref(found.list), found.total, found.range.start + 1), call->pool);

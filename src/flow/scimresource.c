@@ -58,6 +58,7 @@ static bool is_wanted(const oks_scim_call_t *call, const char *name)
 {
     oks_span_t shown = oks_scim_call_param(call, "attributes"), unshown = oks_scim_call_param(call, "excludedAttributes"), word;
     if (mentions(oks_scim_call_param(call, "filter"), name) || mentions(oks_scim_call_param(call, "sortBy"), name)) return true;
+    if (call->looking) return false;
     while (oks_span_next(&word, &unshown, ','))
         if (oks_span_case_eq_z(oks_span_trim(word), name)) return false;
     return !shown.len || mentions(shown, name);

@@ -55,7 +55,7 @@ static const char *token_of(const oks_org_t *org, const char *header)
 oks_err_t *oks_flow_scim_authorize(const char **id, const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
                                    apr_pool_t *pool)
 {
-    const char *limit = apr_pstrcat(pool, "scim\n", org->name, "\n", request->client, NULL);
+    const char *limit = apr_pstrcat(pool, "scim\n", org->name, "\n", oks_flow_client_net(request->client, pool), NULL);
     const char *token = token_of(org, request->authorization);
     bool known = false;
     if (token) OKS_TRY(is_known(&known, id, flow, org, oks_span_trim(oks_span_z(token)), request->now, pool));

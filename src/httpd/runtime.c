@@ -138,7 +138,7 @@ static oks_err_t *share_memory(oks_runtime_t *runtime, apr_pool_t *process_pool,
     runtime->log = log;
     runtime->counters = counters;
     runtime->limiter = limiter;
-    return NULL;
+    return oks_limiter_init(runtime->limiter, ptemp);
 }
 
 /* DESIGN.md 5: required, and nobody is known to get in by it. */

@@ -415,34 +415,65 @@ static int descending(const void *one_, const void *other_)
     return way ? way : (one->place > other->place) - (one->place < other->place);
 }
 
-/* Of a multi-valued attribute the primary value, or else the first. */
-static const char *sort_key(const json_t *resource, const oks_scim_kind_t *kind, const oks_scim_path_t *path, apr_pool_t *pool)
+/* Of a multi-valued attribute the primary value, or else the first. *attr: what the text is of, below path->attr or itself. */
+static json_t *chosen_value(const oks_scim_attr_t **attr, const json_t *resource, const oks_scim_kind_t *kind,
+                            const oks_scim_path_t *path)
 {
-    const json_t *container = oks_scim_container(resource, kind, path), *value = container ? json_object_get(container,
-            path->attr->name) : NULL;
-    const oks_scim_attr_t *attr = path->attr;
-    json_t *each, *chosen = NULL;
+    const json_t *container = oks_scim_container(resource, kind, path);
+    json_t *value = container ? json_object_get(container, path->attr->name) : NULL, *each, *chosen = NULL;
     size_t i;
+    *attr = path->attr;
     if (json_is_array(value)) {
-        json_array_foreach((json_t *)(uintptr_t)value, i, each)
+        json_array_foreach(value, i, each)
             if (!chosen || json_is_true(json_object_get(each, "primary"))) chosen = each;
         value = chosen;
     }
-    if (json_is_object(value)) {
-        attr = path->sub ? path->sub : oks_scim_find(attr->sub, oks_span_z("value"));
-        value = attr ? json_object_get(value, attr->name) : NULL;
-    }
+    if (!json_is_object(value)) return value;
+    *attr = path->sub ? path->sub : oks_scim_find(path->attr->sub, oks_span_z("value"));
+    return *attr ? json_object_get(value, (*attr)->name) : NULL;
+}
+
+static const char *sort_key(const json_t *resource, const oks_scim_kind_t *kind, const oks_scim_path_t *path, apr_pool_t *pool)
+{
+    const oks_scim_attr_t *attr;
+    const json_t *value = chosen_value(&attr, resource, kind, path);
     if (json_is_boolean(value)) return json_is_true(value) ? "1" : "0";
     if (!json_is_string(value)) return NULL;
     return attr->flags & OKS_SCIM_EXACT ? json_string_value(value) : oks_fold_key(json_string_value(value), pool);
+}
+
+static oks_err_t *sort_path(oks_scim_path_t *path, const oks_scim_kind_t *kind, oks_span_t text, apr_pool_t *pool)
+{
+    if (oks_scim_resolve(path, kind, text) && path->attr) return NULL;
+    return oks_err(pool, OKS_R_SCIM_PATH_INVALID, "sortBy \"%s\"", oks_log_escape(text, 60, pool));
+}
+
+oks_err_t *oks_scim_reduce(json_t **reduced, const json_t *resource, const oks_scim_kind_t *kind, oks_span_t text,
+                           apr_pool_t *pool)
+{
+    oks_scim_path_t path;
+    const oks_scim_attr_t *attr = NULL;
+    if (text.len) OKS_TRY(sort_path(&path, kind, text, pool));
+    json_t *value = text.len ? chosen_value(&attr, resource, kind, &path) : NULL;
+    *reduced = json_pack("{s:O, s:{s:s}}", "id", json_object_get(resource, "id"), "meta", "resourceType", kind->name);
+    if (!value || json_is_object(value) || json_is_array(value)) return NULL;
+    json_t *container = path.extension ? json_object() : *reduced, *object = NULL;
+    if (path.extension) json_object_set_new(*reduced, kind->extension, container);
+    if (attr == path.attr) {
+        json_object_set(container, attr->name, value);
+        return NULL;
+    }
+    object = json_object_get(container, path.attr->name); /* meta */
+    if (!object) json_object_set_new(container, path.attr->name, object = json_object());
+    json_object_set(object, attr->name, value);
+    return NULL;
 }
 
 oks_err_t *oks_scim_sort(json_t *resources, const oks_scim_kind_t *kind, oks_span_t text, bool down, apr_pool_t *pool)
 {
     oks_scim_path_t path;
     size_t count = json_array_size(resources);
-    if (!oks_scim_resolve(&path, kind, text) || !path.attr)
-        return oks_err(pool, OKS_R_SCIM_PATH_INVALID, "sortBy \"%s\"", oks_log_escape(text, 60, pool));
+    OKS_TRY(sort_path(&path, kind, text, pool));
     sorted_t *rows = apr_palloc(pool, sizeof *rows * (count + 1));
     for (size_t i = 0; i < count; i++) {
         json_t *resource = json_incref(json_array_get(resources, i));

@@ -273,7 +273,14 @@ static oks_err_t *note_members(const patch_t *patch, const target_t *target, op_
     }
     if (target->filter || target->sub) return oks_err(patch->pool, OKS_R_SCIM_PATH_INVALID, "members by their value alone");
     if (op == OP_REMOVE && (!in || json_is_null(in))) return NULL;
-    return oks_scim_member_ids(&noted->ids, in, patch->pool);
+    OKS_TRY(oks_scim_member_ids(&noted->ids, in, patch->pool));
+    int sum = 0;
+    for (int i = 0; i < patch->members->nelts; i++) {
+        const apr_array_header_t *ids = APR_ARRAY_IDX(patch->members, i, oks_scim_members_t).ids;
+        sum += ids ? ids->nelts : 0;
+    }
+    if (sum <= OKS_SCIM_MEMBERS_MAX) return NULL;
+    return oks_err(patch->pool, OKS_R_SCIM_VALUE_INVALID, "members: more than %d values", OKS_SCIM_MEMBERS_MAX);
 }
 
 static oks_err_t *apply(const patch_t *patch, const target_t *target, op_t op, const json_t *in)

@@ -89,6 +89,36 @@ def private(server):
     return int(re.search(r"Private_Dirty: +(\d+)", pathlib.Path(f"/proc/{child}/smaps_rollup").read_text()).group(1))
 
 
+SEARCH_MAX = 40 * 1024  # KiB: about that much are the members of one group, and no more than one is in memory
+
+
+def peak(server):
+    """KiB of the one child, at the most so far."""
+    [child] = server.children()
+    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{child}/status").read_text()).group(1))
+
+
+@pytest.mark.parametrize("query", ["sortBy=displayName&count=0", "filter=displayName%20pr&count=1", "filter=members.value%20eq%20%22x%22", "sortBy=members&count=1",
+                                   "filter=displayName%20pr&sortBy=meta.created&count=1000&excludedAttributes=members"])
+def test_a_search_keeps_only_what_it_shows(httpd, provider, query):
+    """200,000 memberships, of which an answer shows few or none."""
+    server = configured(httpd("", start=False), provider, "StartServers 1\nServerLimit 1\nMaxRequestWorkers 25\n")
+    server.expect("AH10159")
+    server.start()
+    server.wait_for_metadata()
+    rows = ("INSERT INTO users (id, org, subject, email, first_name, last_name, name, asserted_groups, extra, active, created, updated, user_name,"
+            " user_name_key) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT printf('%032x', i), 'acme', '',"
+            " '', '', '', '', '[]', '[]', 1, 0, 0, 'many' || i, 'many' || i FROM n;"
+            "INSERT INTO user_groups SELECT id, 'acme', user_name, id, '{}', NULL, 1, 0, 0 FROM users LIMIT 40;"
+            "INSERT INTO members SELECT g.id, u.id FROM user_groups g, users u")
+    subprocess.run(["sqlite3", str(server.state / "directory.db"), rows], check=True)
+    scim = Scim(server)
+    assert scim.get("/Groups?count=0").json()["totalResults"] == 40
+    before = peak(server)
+    assert scim.get("/Groups?" + query).json()["totalResults"] == (0 if "eq" in query else 40)
+    assert peak(server) <= before + SEARCH_MAX
+
+
 def test_a_child_does_not_grow(httpd, provider):
     """Many requests of each kind: after the first ones its memory stays what it is."""
     server = configured(httpd("", start=False), provider, "StartServers 1\nServerLimit 1\nMaxRequestWorkers 25\n")

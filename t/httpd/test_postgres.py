@@ -1,5 +1,7 @@
 """Several servers over one directory in PostgreSQL: issue 6, point 9."""
 
+import concurrent.futures
+import json
 import time
 
 import harness
@@ -8,7 +10,7 @@ import pytest
 import test_scim
 import test_tokens
 from harness import post_fields, wait_until
-from test_scim import AMELIA, Scim
+from test_scim import AMELIA, OTHER_TOKEN, PATCH_OP, Scim
 
 CONF = 'OktaSSODirectory "{spec}"\nOktaSSOBaseURL http://127.0.0.1:{base}\nOktaSSOKeys "file:{keys}"\n' + test_scim.CONF.replace(
     "<OktaSSOOrg pending>", "<OktaSSOOrg pending>\nOktaSSOEnabled Off")
@@ -144,6 +146,42 @@ def test_after_the_grace_nobody_is_believed(httpd, okta, database):
     assert answer.reason == "directory.database.unavailable" and answer["Retry-After"] and browser.session_cookie()
     database.start()
     wait_until(lambda: browser.get("/headers.json").status == 200, "the database that is back")
+
+
+def test_members_of_one_organization_do_not_hold_up_another(two):
+    """Whatever one PATCH names: who writes meanwhile waits for a moment, not for a statement for each of its values."""
+    here, _ = two
+    scim = Scim(here, "globex", OTHER_TOKEN)
+    group = scim.make_group()["id"]
+    values = ["a"] * 50_000 + [f"{i:032x}" for i in range(50_000)]
+    raw = json.dumps({"schemas": [PATCH_OP], "Operations": [{"op": "add", "path": "members", "value": values}]})
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        told = thread.submit(lambda: scim.call("PATCH", f"/Groups/{group}", raw=raw).status)
+        time.sleep(0.5)
+        before = time.monotonic()
+        assert sign_in(here).session_cookie() and time.monotonic() - before < 3
+        assert told.result() == 200 and scim.members(group) == []
+
+
+def test_a_lock_that_others_hold_is_no_broken_connection(two, database):
+    """Who waits in vain has waited once, and the connections stay."""
+    here, _ = two
+    scim = Scim(here)
+    user = scim.make()["id"]
+
+    def connections():
+        return set(database.query("SELECT pid FROM pg_stat_activity WHERE application_name <> 'psql' AND client_port > 0").split())
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        held = thread.submit(database.query, "SELECT pg_advisory_lock(7301491), pg_sleep(6)")
+        wait_until(lambda: database.query("SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") == "1", "the lock")
+        for server in two:
+            server.expect(r"directory\.database\.unavailable", "OKS0030")
+        there, before = connections(), time.monotonic()
+        answer = scim.patch(f"/Users/{user}", {"op": "replace", "path": "title", "value": "x"})
+        assert answer.status == 503 and time.monotonic() - before < 5, "not twice"
+        assert there and there <= connections(), "none was closed"
+        held.result()
+    assert scim.patch(f"/Users/{user}", {"op": "replace", "path": "title", "value": "x"}).status == 200
 
 
 @pytest.mark.parametrize("line", ["OktaSSODirectoryGrace 1s", "OktaSSODirectoryGrace 2h", "OktaSSODirectoryGrace long"])

@@ -283,6 +283,50 @@ def test_delete_ends_it_too_and_nobody_comes_back_by_signing_in(site, scim):
     assert sign_in(site, "john.doe@acme.example")[1].status == 303, "SCIM made him anew"
 
 
+def signed_in_as(site, subject, email):
+    """What a login says; None: somebody is signed in."""
+    browser = site.browser()
+    answer = browser.post("/sso/okta/acs/acme", post_fields(site.okta.answer(site.start_login(browser, "/headers.json"), name_id=subject, attributes={
+        "email": email, "firstName": "F", "lastName": "L"})))
+    assert (answer.status == 303) == (headers_of(browser) != 303)
+    return None if answer.status == 303 else answer.reason
+
+
+@pytest.mark.parametrize("how", ["login", "PUT", "POST"])
+def test_who_was_deleted_stays_out_when_the_address_is_anothers(site, scim, how):
+    """SECURITY.md 33: the address and the name may go to somebody else; the subject goes on saying no."""
+    mark = f"tomb{next(numbers)}"
+    address, subject = f"{mark}@acme.example", f"00u{mark}"
+    assert signed_in_as(site, subject, address) is None and signed_in_as(site, f"{subject}-bob", f"{mark}.bob@acme.example") is None
+    user, bob = scim.find(f'userName eq "{address}"')[0], scim.find(f'userName eq "{mark}.bob@acme.example"')[0]
+    assert scim.call("DELETE", f"/Users/{user['id']}").status == 204
+    site.expect(r"directory\.user\.inactive")
+    assert signed_in_as(site, subject, address) == signed_in_as(site, subject, f"{mark}.2@acme.example") == "directory.user.inactive"
+    if how == "login":
+        assert signed_in_as(site, f"{subject}-bob", address) is None
+    elif how == "PUT":
+        assert scim.call("PUT", f"/Users/{bob['id']}", {"userName": address, "emails": [{"value": address}]}).status == 200
+        assert signed_in_as(site, f"{subject}-bob", address) is None
+    else:
+        scim.make(userName=address)
+        assert signed_in_as(site, f"{subject}-carol", address) is None
+    assert signed_in_as(site, subject, f"{mark}.2@acme.example") == "directory.user.inactive"
+    assert signed_in_as(site, f"{subject}-{'carol' if how == 'POST' else 'bob'}", address) is None
+
+
+def test_whom_scim_makes_anew_signs_in_by_the_old_subject(site, scim):
+    mark = f"anew{next(numbers)}"
+    address, subject = f"{mark}@acme.example", f"00u{mark}"
+    assert signed_in_as(site, subject, address) is None
+    for _ in range(3):
+        user = scim.find(f'userName eq "{address}"')[0]["id"]
+        assert scim.call("DELETE", f"/Users/{user}").status == 204
+        site.expect(r"directory\.user\.inactive")
+        assert signed_in_as(site, subject, address) == "directory.user.inactive"
+        made = scim.make(userName=address)
+        assert signed_in_as(site, subject, address) is None and scim.find(f'userName eq "{address}"')[0]["id"] == made["id"]
+
+
 def test_pushed_attributes_groups_and_roles_show_at_the_next_request(site, scim):
     browser, _ = sign_in(site, "zoe.gruen@acme.example")
     user = scim.find('emails.value eq "zoe.gruen@acme.example"')[0]["id"]
@@ -410,6 +454,17 @@ def test_guessing_is_limited(httpd):
     assert Scim(server).get("/Users").status == 200, "a valid token is no guess"
 
 
+def test_guesses_of_one_network_count_together(httpd):
+    """Whoever has a /64 of IPv6 has as many addresses as wanted."""
+    server = httpd("RemoteIPHeader X-Test-Client\n" + CONF, start=False, modules=("remoteip",))
+    server.start()
+    server.expect(r"scim\.token", "OKS0030", r"flow\.idp\.unavailable")
+    scim = Scim(server, token="guess")
+    answers = [scim.get("/Users", headers={"X-Test-Client": f"2001:db8:0:1::{i}"}).status for i in range(22)]
+    assert answers[0] == 401 and answers[-1] == 429
+    assert scim.get("/Users", headers={"X-Test-Client": "2001:db8:0:2::1"}).status == 401
+
+
 def test_a_filter_without_an_index_has_a_limit(httpd):
     server = httpd(CONF)
     server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")
@@ -422,6 +477,27 @@ def test_a_filter_without_an_index_has_a_limit(httpd):
     refused(server, answer, 400, "scim.filter.too_many", "tooMany")
     assert scim.get("/Users?startIndex=9990&count=5").json()["totalResults"] == 10_001
     assert scim.find('userName eq "nobody@acme.example"') == []
+
+
+def test_what_is_kept_of_a_search_has_a_limit(httpd):
+    """Values to order by, of ten thousand users: bytes count. And members that a filter asks for."""
+    server = httpd(CONF)
+    server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")
+    scim = Scim(server)
+    rows = ("INSERT INTO users (id, org, subject, email, first_name, last_name, name, asserted_groups, extra, active, created, updated, user_name,"
+            " user_name_key, resource) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT printf('%032x', i), 'acme', '',"
+            " '', '', '', '', '[]', '[]', 1, 0, 0, 'many' || i, 'many' || i, json_object('title', printf('%08000d', i)) FROM n;"
+            "INSERT INTO user_groups SELECT printf('%032x', i), 'acme', 'g' || i, 'g' || i, '{}', NULL, 1, 0, 0 FROM"
+            " (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 401) SELECT i FROM n);"
+            "INSERT INTO members SELECT g.id, u.id FROM user_groups g, users u")
+    subprocess.run(["sqlite3", str(server.state / "directory.db"), rows], check=True)
+    refused(server, scim.get("/Users?sortBy=title"), 400, "scim.filter.too_many", "tooMany")
+    assert [each["userName"] for each in scim.find("title pr", count=2)] == ["many1", "many2"], "nothing to order by"
+    found = scim.get("/Users?filter=title%20pr&sortBy=userName&count=2&startIndex=2499&attributes=userName").json()
+    assert found["totalResults"] == 2500 and [each["userName"] for each in found["Resources"]] == ["many998", "many999"]
+    refused(server, scim.get("/Groups?filter=members%20pr&count=1"), 400, "scim.filter.too_many", "tooMany")
+    answer = scim.get("/Groups?filter=displayName%20sw%20%22g4%22&count=2&excludedAttributes=members&sortBy=displayName").json()
+    assert (answer["totalResults"], [each["displayName"] for each in answer["Resources"]]) == (13, ["g4", "g40"]) and "members" not in str(answer)
 
 
 # ---- Bad input ----
@@ -814,17 +890,3 @@ def test_a_list_has_a_limit_of_bytes(httpd):
     assert len(scim.find('userName sw "big8"')) == 10
     found = scim.get("/Users?count=1000&filter=" + urllib.parse.quote('userName sw "big"')).json()
     assert found["totalResults"] == 90 and found["itemsPerPage"] == first["itemsPerPage"], "what a filter finds is no exception"
-
-
-def test_what_is_sorted_has_a_limit_of_bytes(httpd):
-    """All of it is in memory at once; what is only looked at is not."""
-    server = httpd(CONF)
-    server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")
-    rows = ("INSERT INTO users (id, org, subject, email, first_name, last_name, name, asserted_groups, extra, active, created, updated, user_name,"
-            " user_name_key, resource) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT printf('%032x', i), 'acme',"
-            " '', '', '', '', '', '[]', '[]', 1, 0, 0, 'many' || i, 'many' || i, '{\"title\":\"' || hex(zeroblob(120000)) || '\"}' FROM n")
-    subprocess.run(["sqlite3", str(server.state / "directory.db"), rows], check=True)
-    scim = Scim(server)
-    refused(server, scim.get("/Users?filter=title%20pr&sortBy=userName"), 400, "scim.filter.too_many", "tooMany")
-    found = scim.get("/Users?filter=title%20pr&count=2&startIndex=299&attributes=userName").json()
-    assert found["totalResults"] == 300 and [each["userName"] for each in found["Resources"]] == ["many299", "many300"]

@@ -349,6 +349,81 @@ static void a_change_log_with_holes_moves_every_counter(void **state)
     assert_int_equal(oks_counter_get(theirs, of_nobody), seen + 2);
 }
 
+/* ---- Members ---- */
+
+#define MEMBERS 250 /* more than one statement takes, and no multiple of it */
+
+static oks_err_t *change_group(oks_group_row_t *row, void *changes, apr_pool_t *p)
+{
+    row->display_name = "Everybody";
+    row->members = changes;
+    return NULL;
+}
+
+static apr_array_header_t *change_of(oks_member_op_t op, const apr_array_header_t *ids, apr_array_header_t *changes)
+{
+    if (!changes) changes = apr_array_make(pool, 2, sizeof(oks_member_change_t));
+    APR_ARRAY_PUSH(changes, oks_member_change_t) = (oks_member_change_t){ op, ids };
+    return changes;
+}
+
+/* Applies the changes; how many of the members' counters a server saw move that follows. */
+static int moved_by(apr_array_header_t *changes, const char **group, oks_directory_t *follower, int64_t *sequence,
+                    oks_counters_t *theirs)
+{
+    oks_group_row_t *row;
+    int moved = 0;
+    GOOD(oks_directory_group_edit(&row, directory, "acme", *group, change_group, changes, NOW, pool));
+    *group = row->id;
+    memset(theirs, 0, sizeof *theirs);
+    GOOD(oks_directory_follow(follower, sequence, pool));
+    for (uint32_t i = 0; i < OKS_COUNTERS; i++) moved += (int)oks_counter_get(theirs, i);
+    return moved;
+}
+
+static int count_members(const char *group)
+{
+    apr_array_header_t *members;
+    GOOD(oks_directory_members(&members, directory, group, pool));
+    return members->nelts;
+}
+
+static void many_members_in_one_change(void **state)
+{
+    oks_counters_t *theirs = apr_pcalloc(pool, sizeof *theirs);
+    oks_directory_t *other;
+    int64_t sequence = 0;
+    const char *group = NULL;
+    apr_array_header_t *ids = apr_array_make(pool, 3 * MEMBERS, sizeof(const char *));
+    apr_array_header_t *half = apr_array_make(pool, MEMBERS, sizeof(const char *));
+    GOOD(oks_directory_open(&other, spec, 1, theirs, pool));
+    GOOD(oks_directory_follow(other, &sequence, pool));
+    for (int i = 0; i < MEMBERS; i++) {
+        oks_id_t user;
+        const char *name = apr_psprintf(pool, "member-%d@acme.example", i);
+        oks_login_t login = login_of(person(name, name));
+        GOOD(oks_directory_login(&user, directory, &login, pool));
+        APR_ARRAY_PUSH(ids, const char *) = oks_hex_encode(oks_span((const char *)user.bytes, OKS_ID_LEN), pool);
+        APR_ARRAY_PUSH(ids, const char *) = "no id, \xff\xfe";
+        APR_ARRAY_PUSH(ids, const char *) = APR_ARRAY_IDX(ids, 0, const char *);
+        if (i % 2) APR_ARRAY_PUSH(half, const char *) = APR_ARRAY_IDX(ids, 3 * i, const char *);
+    }
+    APR_ARRAY_PUSH(ids, const char *) = "00000000000000000000000000000000";
+    assert_int_equal(moved_by(change_of(OKS_MEMBERS_ADD, ids, NULL), &group, other, &sequence, theirs), MEMBERS);
+    assert_int_equal(count_members(group), MEMBERS);
+    assert_int_equal(moved_by(change_of(OKS_MEMBERS_ADD, ids, NULL), &group, other, &sequence, theirs), 0);
+    assert_int_equal(moved_by(change_of(OKS_MEMBERS_REMOVE, half, NULL), &group, other, &sequence, theirs), MEMBERS / 2);
+    assert_int_equal(count_members(group), MEMBERS / 2);
+    assert_int_equal(moved_by(change_of(OKS_MEMBERS_REPLACE, half, NULL), &group, other, &sequence, theirs), MEMBERS);
+    assert_int_equal(count_members(group), MEMBERS / 2);
+    assert_int_equal(moved_by(change_of(OKS_MEMBERS_REMOVE, NULL, change_of(OKS_MEMBERS_ADD, ids, NULL)), &group, other, &sequence,
+                              theirs), MEMBERS / 2);
+    assert_int_equal(count_members(group), 0);
+    apr_array_header_t *away = change_of(OKS_MEMBERS_REMOVE, half, change_of(OKS_MEMBERS_ADD, ids, NULL));
+    assert_int_equal(moved_by(change_of(OKS_MEMBERS_ADD, half, away), &group, other, &sequence, theirs), MEMBERS);
+    assert_int_equal(count_members(group), MEMBERS);
+}
+
 static void expired_rows_are_swept(void **state)
 {
     oks_id_t user;
@@ -521,7 +596,8 @@ int main(void)
         cmocka_unit_test(what_leads_to_a_record_that_has_a_subject),
         cmocka_unit_test(documents_count_only_changes), cmocka_unit_test(another_server_follows),
         cmocka_unit_test(a_change_log_with_holes_moves_every_counter),
-        cmocka_unit_test(expired_rows_are_swept), cmocka_unit_test(many_rows_are_swept_at_once),
+        cmocka_unit_test(many_members_in_one_change), cmocka_unit_test(expired_rows_are_swept),
+        cmocka_unit_test(many_rows_are_swept_at_once),
         cmocka_unit_test(a_broken_database_is_not_an_empty_one),
         cmocka_unit_test(one_assertion_signs_in_once), cmocka_unit_test(one_person_is_one_user),
         cmocka_unit_test(records_are_true_until_a_counter_moves), cmocka_unit_test(the_cache_is_bounded),
