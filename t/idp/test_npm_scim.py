@@ -604,9 +604,9 @@ FILTERS = [
 
 KNOWN_FILTERS = [
     ("scimmy", "RFC 7643 2.2: caseExact is false by default", [
-        'userName eq "FRED"', 'title eq "BOSS"', 'title co "OS"', 'title le "chief"', 'displayName sw "åsa"', 'userName eq "ÅSA@acme.example"']),
+        'userName eq "FRED"', 'title eq "BOSS"', 'title co "OS"', 'title le "chief"', 'displayName sw "åsa"']),
     ("scim2-parse-filter", "RFC 7643 2.2: caseExact is false by default", [
-        'userName eq "FRED"', 'title eq "BOSS"', 'title co "OS"', 'title le "chief"', 'displayName sw "åsa"', 'userName eq "ÅSA@acme.example"']),
+        'userName eq "FRED"', 'title eq "BOSS"', 'title co "OS"', 'title le "chief"', 'displayName sw "åsa"']),
     ("scim2-parse-filter", "RFC 7643 2.5, RFC 7644 3.4.2.2: what has no value is null, and not equal to a text", [
         'title ne "Clerk"', "title eq null", "emails eq null", 'name.familyName ne "Builder"', f'{ENTERPRISE}:department ne "R&D"',
         'shoeSize ne "9"', "title ne 7"]),
@@ -648,7 +648,7 @@ KNOWN_FILTERS = [
 OUR_FILTERS = {
     'userName eq "FRED"': ["fred"], 'title eq "BOSS"': ["ann@acme.example"], 'title co "OS"': ["ann@acme.example"],
     'title le "chief"': ["ann@acme.example", "eve@acme.example"],
-    'displayName sw "åsa"': ["åsa@acme.example"], 'userName eq "ÅSA@acme.example"': ["åsa@acme.example"],
+    'displayName sw "åsa"': ["åsa@acme.example"],
     'name.familyName ne "Builder"': [each["userName"] for each in PEOPLE if each["userName"] != "bob@acme.example"],
     'emails.type ne "home"': [each["userName"] for each in PEOPLE if each["userName"] not in ("ann@acme.example", "carl@acme.example")],
     "active gt false": REFUSED, 'displayName eq "Dora \\\\ D"': ["dora@acme.example"], 'title eq "\\u0042oss"': ["ann@acme.example"],
