@@ -27,7 +27,8 @@ static oks_err_t *migrate(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     OKS_TRY(oks_conn_run(conn, oks_directory_meta_table, pool));
     OKS_TRY(oks_conn_version(&version, conn, pool));
     if (version > OKS_SCHEMA_VERSION)
-        return oks_err(pool, OKS_R_DIRECTORY_SCHEMA_NEWER, "schema version %d, known %d", version, OKS_SCHEMA_VERSION);
+        return oks_err(pool, OKS_R_DIRECTORY_SCHEMA_NEWER, "schema version %d, known %d: install the module that wrote it, or "
+                       "restore the backup of before", version, OKS_SCHEMA_VERSION);
     const bool folded = version && version < OKS_KEYS_UNFOLDED;
     for (; version < OKS_SCHEMA_VERSION; version++)
         for (const char *const *sql = oks_directory_migrations[version]; *sql; sql++) OKS_TRY(oks_conn_run(conn, *sql, pool));

@@ -205,7 +205,10 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     if (!found.present) return create_user(work, conn, pool);
     if (!found.active) /* nothing resurrects (SECURITY.md 33) */
         return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, "%s", who(work, pool));
-    if (found.stranger) return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s", who(work, pool));
+    if (found.stranger)
+        return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\": if it is one person, oktassoctl user relink %s %s",
+                       who(work, pool), oks_log_escape(oks_span_z(work->login->profile->subject), OKS_EMAIL_MAX, pool),
+                       work->login->org, who(work, pool));
     work->user = found.id;
     if (found.same || work->login->keep_profile) return NULL;
     /* A session shows what the record says: none goes on as that of another subject. */

@@ -75,8 +75,13 @@ static oks_err_t *check_keys(const char *path, apr_pool_t *pool)
 {
     struct stat info;
     if (lstat(path, &info) != 0) return system_error(pool, "the key file", path);
-    if (S_ISREG(info.st_mode) && info.st_uid == geteuid()) return NULL;
-    return oks_err(pool, OKS_R_CRYPTO_KEYS_MALFORMED, "%s: no file of the user that starts httpd", path);
+    if (!S_ISREG(info.st_mode) || info.st_uid != geteuid())
+        return oks_err(pool, OKS_R_CRYPTO_KEYS_MALFORMED, "%s: no file of the user that starts httpd: chown root, if it is yours",
+                       path);
+    if (info.st_mode & (S_IRWXG | S_IRWXO))
+        return oks_err(pool, OKS_R_CRYPTO_KEYS_MALFORMED, "%s: others can read it, and with it be anybody: chmod 600, and make a "
+                       "new key if somebody may have", path);
+    return NULL;
 }
 
 /* Made at the first start, 0600: exclusively, so that two servers starting at once end up with one file. Half of it would be in the

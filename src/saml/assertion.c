@@ -153,6 +153,13 @@ static bool names_us(const reader_t *reader, const xmlNode *restriction)
     return false;
 }
 
+static const char *first_audience(const reader_t *reader, const xmlNode *restriction)
+{
+    for (xmlNode *node = oks_xml_first_element(restriction); node; node = oks_xml_next_element(node))
+        if (oks_xml_is(node, OKS_NS_ASSERTION, "Audience")) return oks_xml_text(node, reader->pool);
+    return "";
+}
+
 /* Every AudienceRestriction must name us (SAML Core 2.5.1.4), and there must be one (Profiles 4.1.4.2). */
 static oks_err_t *read_conditions(const reader_t *reader, const xmlNode *assertion)
 {
@@ -167,7 +174,8 @@ static oks_err_t *read_conditions(const reader_t *reader, const xmlNode *asserti
         if (oks_xml_is(node, OKS_NS_ASSERTION, "AudienceRestriction")) {
             restrictions++;
             if (!names_us(reader, node))
-                return oks_err(pool, OKS_R_SAML_AUDIENCE_MISMATCH, "wanted %s", reader->expect->audiences[0]);
+                return oks_err(pool, OKS_R_SAML_AUDIENCE_MISMATCH, "wanted %s, got \"%s\"", reader->expect->audiences[0],
+                               shown(reader, first_audience(reader, node)));
         } else if (!oks_xml_is(node, OKS_NS_ASSERTION, "OneTimeUse") && !oks_xml_is(node, OKS_NS_ASSERTION, "ProxyRestriction")) {
             return oks_err(pool, OKS_R_SAML_CONDITION_UNKNOWN, "%s", shown(reader, (const char *)node->name));
         }
