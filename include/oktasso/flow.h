@@ -101,6 +101,7 @@ typedef struct oks_org_t {
     const char *metadata_url;       /* what to fetch: SAML metadata, or OpenID Connect discovery; NULL when that is a file */
     const oks_saml_idp_t *static_idp; /* out of a file or the configuration itself; else NULL */
     const char *const *entity_ids;  /* OktaSSOSPEntityID, NULL-terminated; NULL: the metadata URL */
+    bool of_file;                   /* of OktaSSOOrgDir: who wrote it need not be the administrator */
     oks_net_reach_t reach;          /* of requests to its identity provider */
     const char *acs_url;            /* OktaSSOACSURL; NULL: our own */
     unsigned algorithms;            /* oks_saml_algorithm(), of the identity provider's signatures; 0: the SHA-2 family */

@@ -168,7 +168,9 @@ const oks_org_t *oks_flow_other_owner(const oks_flow_t *flow, const oks_org_t *o
 {
     const char *at = strrchr(address, '@');
     const oks_org_t *owner = at ? flow->find_domain(flow->orgs, oks_span_trim(oks_span_z(at + 1)), pool) : NULL;
-    return owner && strcmp(owner->name, org->name) != 0 ? owner : NULL;
+    /* Whoever writes a file may claim any domain: among files it counts, not against what the administrator has set up. */
+    if (!owner || !owner->enabled || (owner->of_file && !org->of_file)) return NULL;
+    return strcmp(owner->name, org->name) != 0 ? owner : NULL;
 }
 
 oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org, const oks_record_t *draft, apr_pool_t *pool)

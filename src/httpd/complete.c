@@ -32,8 +32,7 @@ const char oks_httpd_signed_field[] = "the signed identity";
 /* ---- Header names: all that any section may set, for the scrub ---- */
 
 #define HEADERS_MAX 256
-/* Closed once the server is complete: a file that comes later cannot add to what is scrubbed. The names are copies: a file's own
- * go with what was read of it. */
+/* Closed once the configuration is complete: a file of OktaSSOOrgDir cannot add to what is scrubbed. */
 static struct { int count; bool closed; char folded[HEADERS_MAX][OKS_HEADER_NAME_MAX + 1]; unsigned char first[128]; } our_headers;
 
 bool oks_httpd_is_our_header(const char *name)
@@ -106,13 +105,22 @@ static const char *other_in_locations(const oks_server_conf_t *conf, const oks_h
     return other;
 }
 
+/* Of the fields and of the signed identity. */
+static const char *other_in_section(const oks_org_conf_t *section, const oks_header_t *row)
+{
+    const oks_header_t *assertion = section->set[OKS_SET_ASSERTION_HEADER].value;
+    if (assertion && row->field && row->field != oks_httpd_signed_field && !strcmp(assertion->folded, row->folded))
+        return assertion->field;
+    return other_in(section->set[OKS_SET_HEADER].list, row);
+}
+
 const char *oks_httpd_other_field(const oks_server_conf_t *conf, const oks_header_t *row, apr_pool_t *pool)
 {
     const oks_server_conf_t *main_conf = oks_httpd_server_conf(conf->main_server);
     const char *other = other_in(make_default_headers(pool), row);
-    if (!other) other = other_in(conf->defaults->set[OKS_SET_HEADER].list, row);
+    if (!other) other = other_in_section(conf->defaults, row);
     for (apr_hash_index_t *i = apr_hash_first(pool, conf->sections); i && !other; i = apr_hash_next(i))
-        other = other_in(((const oks_org_conf_t *)apr_hash_this_val(i))->set[OKS_SET_HEADER].list, row);
+        other = other_in_section(apr_hash_this_val(i), row);
     if (!other) other = other_in_locations(conf, row);
     return other || conf == main_conf ? other : other_in_locations(main_conf, row);
 }
@@ -148,7 +156,8 @@ static const char *check_fields(const oks_org_t *org, const apr_array_header_t *
                                 row->header, row->field, row->field);
         if (!remember_header(row))
             return apr_psprintf(pool, "%s: the header %s %s", row->where, row->header, our_headers.closed
-                                ? "is new, and what requests are scrubbed of is fixed at start: restart httpd"
+                                ? "is new: httpd's configuration must have it (OktaSSOHeader NAME none), so that requests are "
+                                  "scrubbed of it"
                                 : "is one too many: at most " APR_STRINGIFY(HEADERS_MAX) " names are scrubbed");
     }
     return NULL;
@@ -379,6 +388,18 @@ static bool says_nothing(const oks_org_conf_t *conf)
     return true;
 }
 
+/* The names that the virtual host gives, whether an organization takes them over or has others: files may use them. */
+static const char *remember_defaults(const oks_server_conf_t *sc, apr_pool_t *pool)
+{
+    const apr_array_header_t *rows = LIST(sc->defaults, HEADER);
+    const oks_header_t *full = VALUE(sc->defaults, ASSERTION_HEADER, NULL);
+    if (!full || remember_header(full)) full = NULL;
+    for (int i = 0; rows && i < rows->nelts && !full; i++)
+        if (!remember_header(&APR_ARRAY_IDX(rows, i, oks_header_t))) full = &APR_ARRAY_IDX(rows, i, oks_header_t);
+    return full ? apr_psprintf(pool, "%s: the header %s is one too many: at most " APR_STRINGIFY(HEADERS_MAX) " names are scrubbed",
+                               full->where, full->header) : NULL;
+}
+
 static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_t *main_conf, apr_pool_t *pool)
 {
     const server_rec *s = sc->server;
@@ -406,6 +427,7 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
         apr_hash_set(sc->orgs, draft->name, APR_HASH_KEY_STRING, entry);
         if (entry->org.enabled && entry->org.require_sso != OKS_REQUIRE_SSO_OFF) sc->requires_sso = true;
     }
+    if (!error) error = remember_defaults(sc, pool);
     if (!error) error = check_trailers(sc, pool);
     if (!error) error = oks_httpd_index_domains(sc, pool);
     if (!error) oks_httpd_index_issuers(sc, pool);
@@ -437,6 +459,7 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     const char *error = NULL;
     for (server_rec *s = main_server; s && !error; s = s->next)
         error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
+    our_headers.closed = true; /* a file may use the names that there are: what is scrubbed, all requests lose */
     for (server_rec *s = main_server; s && !error; s = s->next) /* files come after all that configuration says */
         error = start_dir(oks_httpd_server_conf(s), pconf, ptemp);
     if (!error) error = oks_httpd_check_required_names(main_server, pconf);
@@ -444,7 +467,6 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0011: %s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    our_headers.closed = true;
     return OK;
 }
 

@@ -387,10 +387,27 @@ static const char *check_given(const cmd_parms *cmd, const oks_header_t *row)
                         "organizations", cmd->cmd->name, row->header, given);
 }
 
+/* All requests are scrubbed of it: without these httpd, or the backend, reads another message than was sent (RFC 9110 7.6.1, 8.6;
+ * RFC 9112 6), and SCIM and HTTP Basic have no credentials. */
+static const char *check_header_name(const char *name, apr_pool_t *pool)
+{
+    static const char *const needed[] = {
+        "authorization", "connection", "contentencoding", "contentlength", "contenttype", "cookie", "expect", "host",
+        "http2settings", "keepalive", "proxyauthorization", "proxyconnection", "te", "trailer", "transferencoding", "upgrade",
+    };
+    if (!oks_header_name_ok(name)) return apr_psprintf(pool, "\"%s\" is no header name", name);
+    for (apr_size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (strcmp(oks_header_fold(name, pool), needed[i]) == 0)
+            return apr_psprintf(pool, "the header %s belongs to HTTP itself, and all requests would lose it: take another name",
+                                name);
+    return NULL;
+}
+
 static const char *set_header(cmd_parms *cmd, void *dir_, const char *name, const char *field)
 {
     oks_dir_conf_t *dir = dir_;
-    if (!oks_header_name_ok(name)) return apr_psprintf(cmd->pool, "\"%s\" is no header name", name);
+    const char *bad = check_header_name(name, cmd->pool);
+    if (bad) return bad;
     oks_header_t row = { apr_pstrdup(cmd->pool, name), oks_header_fold(name, cmd->pool),
                          strcmp(field, "none") ? apr_pstrdup(cmd->pool, field) : NULL, where(cmd) };
     apr_array_header_t *rows;
@@ -412,7 +429,8 @@ static const char *set_assertion_header(cmd_parms *cmd, void *dir, const char *n
 {
     oks_header_t *row = apr_pcalloc(cmd->pool, sizeof *row);
     if (strcmp(name, "none") == 0) return store(cmd, dir, OKS_SET_ASSERTION_HEADER, NULL);
-    if (!oks_header_name_ok(name)) return apr_psprintf(cmd->pool, "\"%s\" is no header name", name);
+    const char *bad = check_header_name(name, cmd->pool);
+    if (bad) return bad;
     *row = (oks_header_t){ apr_pstrdup(cmd->pool, name), oks_header_fold(name, cmd->pool), oks_httpd_signed_field, where(cmd) };
     const char *error = check_given(cmd, row);
     return error ? error : store(cmd, dir, OKS_SET_ASSERTION_HEADER, row);

@@ -71,7 +71,8 @@ static const oks_org_t *requiring_address(const oks_flow_t *flow, const char *us
     oks_span_t exact = oks_email_domain(oks_span_trim(oks_span_z(user)));
     oks_span_t loose = oks_email_domain(oks_span_z(oks_loose_key(user, pool)));
     const oks_org_t *org = requiring(flow->find_domain(flow->orgs, exact, pool));
-    return org ? org : requiring(flow->find_domain(flow->orgs, loose, pool));
+    if (!org) org = requiring(flow->find_domain(flow->orgs, loose, pool));
+    return org && !org->of_file ? org : NULL; /* whoever writes a file may claim any domain */
 }
 
 /* Somebody whom another AuthType let in, where an organization wants everyone through its identity provider. */

@@ -202,6 +202,20 @@ static const char *check_secret(const oks_setting_t *setting, apr_pool_t *pool)
     return NULL;
 }
 
+/* What the server's configuration has of these is for the provider that it names. */
+static const char *check_inherited(const oks_org_conf_t *section, const oks_org_conf_t *defaults, apr_pool_t *pool)
+{
+    static const oks_setting_id_t secrets[] = { OKS_SET_CLIENT_SECRET, OKS_SET_CLIENT_KEY };
+    const bool own = section->set[OKS_SET_METADATA].text || section->set[OKS_SET_METADATA_XML].text;
+    const bool oidc = section->set[OKS_SET_CLIENT_ID].text || defaults->set[OKS_SET_CLIENT_ID].text;
+    if (!own || !oidc || section->set[OKS_SET_CLIENT_SECRET].text || section->set[OKS_SET_CLIENT_KEY].text) return NULL;
+    for (apr_size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        if (defaults->set[secrets[i]].text)
+            return apr_psprintf(pool, "%s of httpd's configuration does not go to a provider that a file names: write it into the "
+                                "file", oks_httpd_setting_directive(secrets[i]));
+    return NULL;
+}
+
 static const char *read_org(oks_org_entry_t **entry, oks_orgdir_t *dir, file_t *file, batch_t *batch, apr_pool_t *scratch)
 {
     oks_span_t text;
@@ -212,8 +226,10 @@ static const char *read_org(oks_org_entry_t **entry, oks_orgdir_t *dir, file_t *
     const char *error = oks_httpd_read_file(&text, path, OKS_ORG_FILE_MAX, scratch);
     if (!error) error = oks_httpd_parse_org(section, dir->conf, path, text, batch->pool, scratch);
     if (!error) error = check_secret(&section->set[OKS_SET_CLIENT_SECRET], scratch);
+    if (!error) error = check_inherited(section, dir->conf->defaults, scratch);
     if (!error) error = oks_httpd_complete_org(entry, dir->conf, section, batch->pool);
     if (error) return error;
+    (*entry)->org.of_file = true;
     (*entry)->org.reach = dir->conf->org_dir_private ? OKS_NET_ANYWHERE : OKS_NET_PUBLIC;
     error = judge(dir, file, *entry, scratch);
     file->waits = error != NULL;

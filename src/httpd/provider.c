@@ -69,7 +69,7 @@ static const char *from_metadata(oks_org_t *org, const oks_setting_t *setting, a
 static const char *read_certificates(apr_array_header_t *certs, const oks_setting_t *setting, const char *directive,
                                      apr_pool_t *pool)
 {
-    for (const char *const *path = setting->value; *path; path++) {
+    for (const char *const *path = setting->value; *path && certs->nelts <= OKS_SAML_KEYS_MAX; path++) {
         oks_span_t bytes;
         const char *error = read_file(&bytes, setting, directive, *path, pool);
         if (error) return error;

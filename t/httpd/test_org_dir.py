@@ -1,8 +1,10 @@
 """OktaSSOOrgDir: organizations that come, change and go while httpd runs."""
 
+import base64
 import json
 import os
 import re
+import subprocess
 import urllib.request
 
 import harness
@@ -266,20 +268,24 @@ Listen 127.0.0.1:{other}
     assert site.status("/sso/okta/login/acme")[0] == 404 and there()
 
 
+KNOWN = "OktaSSOHeader X-Known none\nOktaSSOHeader X-Evil none\n" + CONF
+
+
 def test_headers_are_fixed_at_start(httpd, okta):
-    site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOHeader X-Known email\n"})
+    site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOHeader X-Known email\n", "early.conf": ACME + "OktaSSOHeader X-Early email\n"}, KNOWN)
     site.server.expect("OKS0037")
     browser = site.login()
     assert site.header(browser, "X-Known") == AMELIA
     site.write("acme.conf", ACME + "OktaSSOHeader X-New email\n")
-    site.told("the header X-New is new, and what requests are scrubbed of is fixed at start: restart httpd")
+    for name in ("Early", "New"):
+        site.told(f"the header X-{name} is new: httpd's configuration must have it (OktaSSOHeader NAME none), so that requests are scrubbed of it")
     assert site.header(browser, "X-Known") == AMELIA
     site.write("acme.conf", ACME + "OktaSSOHeader X-Known name\n")
     wait_until(lambda: site.header(browser, "X-Known") == "Amelia Earhart", "another field under a known header")
 
 
 def test_a_header_is_scrubbed_though_its_file_has_changed(httpd, okta):
-    site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOHeader X-Known email\n"})
+    site = Site(httpd, okta, {"acme.conf": ACME + "OktaSSOHeader X-Known email\n"}, KNOWN)
     browser = site.login()
     for role in ("a" * 16, "b" * 64, "c" * 512, "d" * 4096):  # what the old file's names stood in is used again
         site.write("acme.conf", ACME + f"OktaSSODefaultRole {role}\n")
@@ -301,10 +307,17 @@ TENANT = 'OktaSSOIdPMetadata "{dir}/idp.xml"\nOktaSSOSPEntityID urn:acme\nOktaSS
     ("OktaSSOAssertionHeader X-Site-Org\n", "a file can only take this header away (none): it holds the field org"),
     ("OktaSSOAttribute ORG firstName\n", "line 4: ORG and the built-in field org would be one variable, OKTASSO_ORG"),
     ("OktaSSOAttribute Role firstName\n", "Role and the built-in field role would be one variable, OKTASSO_ROLE"),
-    ("OktaSSOHeader X-Remote-Org none\nOktaSSOHeader X-Remote-User user\nOktaSSOHeader X-Evil evil\n", None),
+    ("OktaSSOHeader X-Signed firstName\n", "a file can only take this header away (none): it holds the field the signed identity"),
+    ("OktaSSOClientID x\n", "OktaSSOClientSecret of httpd's configuration does not go to a provider that a file names: write it into the file"),
+    ("OktaSSOHeader Content-Length none\n", "the header Content-Length belongs to HTTP itself, and all requests would lose it"),
+    ("OktaSSOHeader transfer_encoding evil\n", "the header transfer_encoding belongs to HTTP itself"),
+    ("OktaSSOAssertionHeader Authorization\n", "the header Authorization belongs to HTTP itself"),
+    ("OktaSSOHeader X-Forwarded-For evil\n", "the header X-Forwarded-For is new: httpd's configuration must have it"),
+    ("OktaSSOAssertionHeader none\nOktaSSOHeader X-Remote-Org none\nOktaSSOHeader X-Remote-User user\nOktaSSOHeader X-Evil evil\n", None),
 ])
 def test_a_file_feeds_no_header_that_is_anothers(httpd, okta, lines, said):
-    conf = 'OktaSSOHeader X-Site-Org org\n' + CONF.replace("fixed.example", "fixed.example\n    OktaSSOHeader X-Fixed-Role role", 1).replace(
+    shared = "OktaSSOHeader X-Site-Org org\nOktaSSOAssertionHeader X-Signed\nOktaSSOClientSecret of-the-server\n"
+    conf = shared + KNOWN.replace("fixed.example", "fixed.example\n    OktaSSOHeader X-Fixed-Role role", 1).replace(
         "    OktaSSOOrg *", "    OktaSSOOrg *\n    OktaSSOHeader X-Here-User user", 1)
     site = Site(httpd, okta, {"acme.conf": TENANT + lines}, conf)
     if said:
@@ -314,6 +327,38 @@ def test_a_file_feeds_no_header_that_is_anothers(httpd, okta, lines, said):
         return
     browser = site.login()
     assert [site.header(browser, name) for name in ("X-Remote-Org", "X-Remote-User", "X-Evil")] == [None, AMELIA, "Amelia"]
+
+
+SQUAT = """
+OktaSSOIdPMetadata "{dir}/idp.xml"
+<OktaSSOOrg acme>
+    OktaSSOSPEntityID urn:acme
+</OktaSSOOrg>
+<Location "/fixed">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    Require valid-user
+</Location>
+<Location "/basic">
+    AuthType Basic
+    AuthName x
+    AuthUserFile "{dir}/users"
+    Require valid-user
+</Location>
+ProxyPass "/fixed/" "http://127.0.0.1:{backend}/"
+ProxyPass "/basic/" "http://127.0.0.1:{backend}/"
+"""
+
+
+def test_a_file_that_claims_a_domain_locks_out_nobody_of_the_configuration(httpd, okta):
+    claim = 'OktaSSOIdPMetadata "{dir}/idp.xml"\nOktaSSOEmailDomain acme.example\nOktaSSORequireSSO on\n'
+    site = Site(httpd, okta, {"squatter.conf": claim}, 'OktaSSOOrgDir "{dir}/orgs"\n' + SQUAT, start=False)
+    subprocess.run(["htpasswd", "-bc", site.server.dir / "users", AMELIA, "pass"], check=True, capture_output=True)
+    site.start()
+    browser, answer = site.server.login(path="/fixed/headers.json")
+    assert answer.status == 303 and browser.get("/fixed/headers.json").status == 200
+    token = base64.b64encode(f"{AMELIA}:pass".encode()).decode()
+    assert site.server.browser().get("/basic/headers.json", headers={"Authorization": f"Basic {token}"}).status == 200
 
 
 def test_a_directory_that_is_gone_takes_nobody_with_it(httpd, okta):
