@@ -11,7 +11,7 @@
 #define OKS_SCIM_BODY_MOST (64 * 1024 * 1024)   /* and no more: JSON takes many times as much in memory */
 #define OKS_SCIM_VALUE_MAX (8 * 1024)       /* bytes of one text */
 #define OKS_SCIM_VALUES_MAX 1000            /* values of one attribute, members apart */
-#define OKS_SCIM_MEMBERS_MAX 100000         /* members in one request */
+#define OKS_SCIM_MEMBERS_MAX 20000          /* members in one request: all other writers wait for it, for a second or two */
 #define OKS_SCIM_RESOURCE_MAX (256 * 1024)  /* bytes of a resource as it is stored, members apart */
 #define OKS_SCIM_PATCH_WORK_MAX (64 * 1024 * 1024) /* bytes of values that one PATCH compares */
 #define OKS_SCIM_PAGE_MAX 1000              /* resources of one answer */

@@ -139,6 +139,16 @@ static void put_in_force(oks_orgdir_t *dir, file_t *file, oks_org_entry_t *entry
     if (entry) oks_httpd_set_domains(dir->domains, entry, entry);
 }
 
+/* By whatever name: a link to it is the same one. */
+static bool is_same_dir(const char *one, const char *other, apr_pool_t *pool)
+{
+    apr_finfo_t a, b;
+    const apr_int32_t what = APR_FINFO_INODE | APR_FINFO_DEV;
+    if (strcmp(one, other) == 0) return true;
+    return apr_stat(&a, one, what, pool) == APR_SUCCESS && apr_stat(&b, other, what, pool) == APR_SUCCESS && a.inode == b.inode &&
+           a.device == b.device;
+}
+
 /* The virtual hosts share one directory of users, in which a name is one organization's. What a new file says of its identity
  * provider proves nothing, since it may bring a token for SCIM: it has no name that another virtual host has. */
 static const char *check_elsewhere(const oks_orgdir_t *dir, const char *name, apr_pool_t *pool)
@@ -148,7 +158,7 @@ static const char *check_elsewhere(const oks_orgdir_t *dir, const char *name, ap
         const oks_server_conf_t *other = oks_httpd_server_conf(s);
         if (other == dir->conf) continue;
         bool taken = apr_hash_get(other->orgs, name, APR_HASH_KEY_STRING) != NULL;
-        if (!taken && other->org_dir && strcmp(other->org_dir, dir->path) != 0) {
+        if (!taken && other->org_dir && !is_same_dir(other->org_dir, dir->path, pool)) {
             const file_t *file = other->dir ? apr_hash_get(other->dir->files, name, APR_HASH_KEY_STRING) : NULL;
             taken = (file && file->entry) || apr_stat(&info, apr_pstrcat(pool, other->org_dir, "/", name, SUFFIX, NULL),
                                                       APR_FINFO_TYPE, pool) == APR_SUCCESS;

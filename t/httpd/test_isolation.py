@@ -193,6 +193,7 @@ OIDC = '<OktaSSOOrg acme>\nOktaSSOIdPMetadata "%s"\nOktaSSOClientID x\nOktaSSOCl
 def in_virtual_hosts(httpd, one, two):
     """What configtest says of the two; "files": a section of theirs as a file in an OktaSSOOrgDir."""
     server = httpd("", start=False)
+    (server.dir / "link").symlink_to(server.dir / "one")
     for name, text in (("one", one), ("two", two)):
         if text.startswith("files "):
             (server.dir / name).mkdir()
@@ -225,6 +226,7 @@ def test_a_file_has_no_name_of_another_virtual_host(httpd, one, two):
     assert not ok and "has an organization acme, too" in said and "in which a name is one organization's: take two names" in said, said
 
 
-def test_one_directory_of_files_is_the_same_organizations_in_two_virtual_hosts(httpd):
-    ok, said = in_virtual_hosts(httpd, "files " + SECTION % ("acme.okta.com", "exk1"), 'OktaSSOOrgDir "{dir}/one//"')
+@pytest.mark.parametrize("name", ["one//", "link"])
+def test_one_directory_of_files_is_the_same_organizations_in_two_virtual_hosts(httpd, name):
+    ok, said = in_virtual_hosts(httpd, "files " + SECTION % ("acme.okta.com", "exk1"), f'OktaSSOOrgDir "{{dir}}/{name}"')
     assert ok, said
