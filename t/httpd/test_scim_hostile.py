@@ -103,7 +103,7 @@ def test_bombs(quiet, scim):
         assert answer.status == status, answer.text
     operations = [{"op": "add", "path": "emails", "value": [{"value": f"{i}@acme.example"} for i in range(10)]}] * 1001
     assert scim.patch(f"/Users/{scim.make()['id']}", *operations).status == 400
-    group, members = scim.make_group()["id"], {"op": "add", "path": "members", "value": ["a"] * 40_000}
+    group, members = scim.make_group()["id"], {"op": "add", "path": "members", "value": ["a"] * 10_000}
     answer = scim.patch(f"/Groups/{group}", members, members, members)
     assert answer.status == 400 and answer.json()["detail"].endswith("members: more than 20000 values [scim.value.invalid]"), "in sum"
     assert scim.patch(f"/Groups/{group}", members, members).status == 200 and scim.members(group) == []
