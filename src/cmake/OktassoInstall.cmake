@@ -1,8 +1,11 @@
 # cmake --install: the module, oktasso.load and oktasso.conf where this httpd expects them; oktassoctl for root's PATH.
 include(GNUInstallDirs)
 install(TARGETS mod_oktasso LIBRARY DESTINATION ${HTTPD_LIBEXECDIR})
-install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/conf.d/reference.md ${CMAKE_SOURCE_DIR}/LICENSE
-        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/mod_oktasso)
+# Where README's links lead to.
+install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/mod_oktasso)
+install(FILES ${CMAKE_SOURCE_DIR}/conf.d/reference.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/mod_oktasso/conf.d)
+install(FILES ${CMAKE_SOURCE_DIR}/t/browser/screenshots/application.png
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/mod_oktasso/t/browser/screenshots)
 install(TARGETS oktassoctl RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
 configure_file(${CMAKE_SOURCE_DIR}/conf.d/oktasso.load.in ${CMAKE_BINARY_DIR}/oktasso.load @ONLY)
 if(HTTPD_IS_DEBIAN)

@@ -60,6 +60,7 @@ struct oks_orgdir_t {
     int requiring;            /* organizations that require SSO */
     bool unread;              /* never read in this process, or something was too fresh */
     bool gone, gone_told;     /* the directory cannot be read */
+    const char *misnamed;     /* "Acme.conf" of the last look, in its pool */
     apr_time_t mtime, look_due;
 };
 
@@ -291,11 +292,17 @@ static bool is_news(const oks_orgdir_t *dir, const seen_t *seen, apr_pool_t *poo
            (file->elsewhere && !check_elsewhere(dir, file->name, pool));
 }
 
+static bool has_suffix(const char *file_name)
+{
+    apr_size_t len = strlen(file_name), suffix = sizeof SUFFIX - 1;
+    return len > suffix && strcmp(file_name + len - suffix, SUFFIX) == 0;
+}
+
 /* The organization's name of "NAME.conf"; NULL: not one of ours (an editor's own copy, a README). */
 static const char *stem_of(const char *file_name, apr_pool_t *pool)
 {
     apr_size_t len = strlen(file_name), suffix = sizeof SUFFIX - 1;
-    if (len <= suffix || strcmp(file_name + len - suffix, SUFFIX) != 0) return NULL;
+    if (!has_suffix(file_name)) return NULL;
     return oks_org_name_ok(oks_span(file_name, len - suffix)) ? apr_pstrmemdup(pool, file_name, len - suffix) : NULL;
 }
 
@@ -329,6 +336,7 @@ static apr_array_header_t *look(oks_orgdir_t *dir, apr_pool_t *pool)
     apr_array_header_t *all = apr_array_make(pool, 64, sizeof(seen_t));
     while ((read = apr_dir_read(&info, APR_FINFO_NAME, handle)) == APR_SUCCESS) {
         const char *stem = stem_of(info.name, pool);
+        if (!stem && has_suffix(info.name)) dir->misnamed = apr_pstrdup(pool, info.name);
         if (!stem) continue;
         file_t *file = file_of(dir, stem);
         apr_status_t status = apr_stat(&info, apr_pstrcat(pool, dir->path, "/", stem, SUFFIX, NULL), WANTED, pool);
@@ -473,6 +481,10 @@ const char *oks_orgdir_start(oks_orgdir_t *dir, bool strict, apr_pool_t *pool)
     scan(dir, false, pool);
     oks_httpd_as_root(lowered);
     if (strict && dir->gone) return apr_psprintf(pool, "OktaSSOOrgDir: the directory %s cannot be read", dir->path);
+    if (strict && dir->misnamed)
+        return apr_psprintf(pool, "%s/%s is of no organization: names have a-z, 0-9 and - alone: rename it", dir->path,
+                            dir->misnamed);
+    dir->misnamed = NULL;
     for (apr_hash_index_t *i = apr_hash_first(pool, dir->files); i; i = apr_hash_next(i)) {
         file_t *file = apr_hash_this_val(i);
         file->news = file->error != NULL; /* for the error log, which is not open yet */
@@ -481,6 +493,11 @@ const char *oks_orgdir_start(oks_orgdir_t *dir, bool strict, apr_pool_t *pool)
     dir->unread = true; /* children look once more: they may be younger than the next change */
     dir->announced = dir->version;
     return NULL;
+}
+
+bool oks_orgdir_has(const oks_orgdir_t *dir, const char *name)
+{
+    return in_force(apr_hash_get(dir->files, name, APR_HASH_KEY_STRING)) != NULL;
 }
 
 void oks_orgdir_watch(oks_orgdir_t *dir, apr_pool_t *pool)

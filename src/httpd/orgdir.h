@@ -11,6 +11,8 @@ const char *oks_orgdir_create(oks_orgdir_t **dir, oks_server_conf_t *conf, apr_p
 /* Reads all files, before there are children. `strict` (configtest): the first thing that is wrong; else NULL, and the log will
  * tell. */
 const char *oks_orgdir_start(oks_orgdir_t *dir, bool strict, apr_pool_t *pool);
+/* Is it in force, as far as was read at start? */
+bool oks_orgdir_has(const oks_orgdir_t *dir, const char *name);
 /* Once a second in one child: sees changes, tells all children, and logs. */
 void oks_orgdir_watch(oks_orgdir_t *dir, apr_pool_t *pool);
 

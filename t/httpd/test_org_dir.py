@@ -36,6 +36,7 @@ ACME = 'OktaSSOIdPMetadata "{dir}/idp.xml"\nOktaSSOSPEntityID urn:acme\n'
 class Site:
     def __init__(self, httpd, okta, files, conf=CONF, start=True):
         self.server, self.okta = httpd("", start=False), okta
+        self.server.expect("OKS0042")  # a Location of an organization that comes later
         okta.control(apps=[vars(harness.config.default_app(f"http://127.0.0.1:{self.server.port}/sso/okta/acs/acme", audience="urn:acme"))])
         (self.server.dir / "idp.xml").write_bytes(urllib.request.urlopen(okta.metadata_url()).read())
         (self.server.dir / "orgs").mkdir()
@@ -359,6 +360,15 @@ def test_a_file_that_claims_a_domain_locks_out_nobody_of_the_configuration(httpd
     assert answer.status == 303 and browser.get("/fixed/headers.json").status == 200
     token = base64.b64encode(f"{AMELIA}:pass".encode()).decode()
     assert site.server.browser().get("/basic/headers.json", headers={"Authorization": f"Basic {token}"}).status == 200
+
+
+def test_slips_in_names_are_told(httpd, okta):
+    site = Site(httpd, okta, {"acme.conf": ACME}, CONF + '<Location "/slip">\nOktaSSOOrg acmee\n</Location>\n')
+    site.told("OKS0042: OktaSSOOrg acmee: there is no such organization yet")
+    assert "OktaSSOOrg acme:" not in site.server.log.read_text()
+    (site.server.dir / "orgs/Acme_Two.conf").write_text(ACME)
+    good, said = site.server.configtest()
+    assert not good and "Acme_Two.conf is of no organization: names have a-z, 0-9 and - alone: rename it" in said
 
 
 def test_a_directory_that_is_gone_takes_nobody_with_it(httpd, okta):
