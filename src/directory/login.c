@@ -6,6 +6,9 @@
 #include "directory_private.h"
 #include "oktasso/json.h"
 
+#define OKTA_ID_PREFIX "00u"
+#define OKTA_ID_LEN 20
+
 /* ---- Profiles as text ---- */
 
 oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks_profile_t *profile, apr_pool_t *pool)
@@ -80,6 +83,7 @@ typedef struct found_t {
     bool pushed;                /* SCIM has written it */
     bool relinked;              /* it would get another subject, or its first one */
     bool stranger;              /* and has one that the identity provider calls somebody: perhaps another person */
+    const char *okta_id;        /* of another person, as SCIM says; or NULL */
     oks_id_t id;
 } found_t;
 
@@ -101,12 +105,24 @@ static bool same_address(const char *one, const char *other, apr_pool_t *pool)
     return oks_email_ok(oks_span_z(one)) && !strcmp(oks_lower_key(one, pool), oks_lower_key(other, pool));
 }
 
+/* As Okta numbers its users: in SCIM's externalId, and in `sub`. Other clients and other names of people have other forms. */
+static bool is_okta_id(const char *text)
+{
+    const apr_size_t prefix_len = sizeof OKTA_ID_PREFIX - 1;
+    if (strlen(text) != OKTA_ID_LEN || strncmp(text, OKTA_ID_PREFIX, prefix_len) != 0) return false;
+    for (text += prefix_len; oks_is_letter(*text) || oks_is_digit(*text);) text++;
+    return !*text;
+}
+
 static void compare_subjects(found_t *found, const login_work_t *work, oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
 {
     const char *subject = oks_conn_text(conn, row, OKS_C_SUBJECT), *key = oks_conn_text(conn, row, OKS_C_SUBJECT_KEY);
+    const char *external = oks_conn_text(conn, row, OKS_C_USER_EXTERNAL_ID), *now = work->login->profile->subject;
     const bool asserted = !strcmp(key, oks_directory_hash(OKS_SUBJECT, subject, pool)) && !work->login->account_kind;
     found->relinked = !work->subject_key || strcmp(key, work->subject_key) != 0;
-    found->stranger = asserted && found->relinked && !same_address(subject, work->login->profile->subject, pool);
+    found->stranger = asserted && found->relinked && !same_address(subject, now, pool);
+    if (!work->login->account_kind && is_okta_id(now) && is_okta_id(external) && strcmp(now, external) != 0)
+        found->okta_id = apr_pstrdup(pool, external);
 }
 
 static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *conn, oks_statement_t by, const char *key,
@@ -163,7 +179,8 @@ static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
 
 /* What leads to a record: who signed in before, by the subject; whom SCIM has pushed, by userName or by externalId, which is Okta's
  * user id and so the `sub` of OpenID Connect; and the email address. All that lead to somebody lead to one, or it is refused.
- * A record of another subject is somebody else's, unless SCIM says that this subject is its own.
+ * A record of another subject is somebody else's, unless SCIM says that this subject is its own; so is one whose externalId is
+ * another user id of Okta's, whether that user has signed in or not.
  * What was deleted gives its address or subject to somebody, no more, or else stands for itself (SECURITY.md 33). */
 static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
@@ -198,6 +215,16 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
     return NULL;
 }
 
+static oks_err_t *refuse_stranger(const found_t *found, const login_work_t *work, apr_pool_t *pool)
+{
+    const char *now = oks_log_escape(oks_span_z(work->login->profile->subject), OKS_EMAIL_MAX, pool);
+    if (found->okta_id)
+        return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\", and SCIM says externalId \"%s\": if it is one"
+                       " person, Okta must push the user again", who(work, pool), now, found->okta_id);
+    return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\": if it is one person, oktassoctl user relink %s %s",
+                   who(work, pool), now, work->login->org, who(work, pool));
+}
+
 static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
     found_t found;
@@ -205,10 +232,7 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     if (!found.present) return create_user(work, conn, pool);
     if (!found.active) /* nothing resurrects (SECURITY.md 33) */
         return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, "%s", who(work, pool));
-    if (found.stranger)
-        return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\": if it is one person, oktassoctl user relink %s %s",
-                       who(work, pool), oks_log_escape(oks_span_z(work->login->profile->subject), OKS_EMAIL_MAX, pool),
-                       work->login->org, who(work, pool));
+    if (found.okta_id || found.stranger) return refuse_stranger(&found, work, pool);
     work->user = found.id;
     if (found.same || work->login->keep_profile) return NULL;
     /* A session shows what the record says: none goes on as that of another subject. */

@@ -100,6 +100,40 @@ def test_scim_says_whose_a_new_name_id_is(httpd, change):
     assert answer.status == 303 and seen(after) == ("one@acme.example", "member") and seen(before) == 303
 
 
+VICTIM, MALLORY = "00uVictim00000000001", "00uMallory0000000001"
+
+
+def test_who_scim_says_somebody_is_by_okta_s_id_no_other_id_becomes(httpd):
+    server = httpd(SCIM)
+    server.expect(r"directory\.subject\.changed")
+    scim = test_scim.Scim(server)
+    made = scim.make(userName="victim@acme.example", externalId=VICTIM)
+    scim.make_group("Okta-Admins", [made["id"]])
+    mallory, answer = sign_in(server, MALLORY, "victim@acme.example")
+    assert (answer.status, answer.reason) == (403, "directory.subject.changed") and not mallory.session_cookie()
+    assert "SCIM says externalId" in server.verdicts()[-1] and VICTIM in server.verdicts()[-1]
+    for subject in (VICTIM, "victim@acme.example", "employee-1"):
+        test_tokens.run(server, "user", "relink-all", "acme")
+        assert sign_in(server, MALLORY, "victim@acme.example")[1].reason == "directory.subject.changed", "nor when each subject is forgotten"
+        browser, answer = sign_in(server, subject, "victim@acme.example")
+        assert answer.status == 303 and seen(browser) == ("victim@acme.example", "admin"), "NameIDs of other forms go by the address"
+    assert scim.patch(f"/Users/{made['id']}", {"op": "replace", "value": {"externalId": MALLORY}}).status == 200
+    assert sign_in(server, MALLORY, "victim@acme.example")[1].status == 303, "Okta has made the user again"
+
+
+def test_nor_by_openid_connect(httpd, provider):
+    token = f"    OktaSSOSCIMToken sha256:{hashlib.sha256(test_scim.TOKEN.encode()).hexdigest()}\n</OktaSSOOrg>"
+    server = openid.configured(httpd("", start=False), provider, conf=openid.CONF.replace("</OktaSSOOrg>", token))
+    server.start()
+    harness.wait_until(lambda: server.browser().get("/headers.json").status == 303, "the provider")
+    scim = test_scim.Scim(server, "globex")
+    scim.make(userName="victim@globex.example", externalId=VICTIM)
+    openid.refused(server, openid.log_in(server, provider, sub=MALLORY, email="victim@globex.example")[1], "directory.subject.changed")
+    assert openid.log_in(server, provider, sub=VICTIM, email="other@globex.example")[1].status == 303
+    scim.make(userName="entra@globex.example", externalId="mail.nickname")
+    assert openid.log_in(server, provider, sub="AAAAAEntraPairwise", email="entra@globex.example")[1].status == 303
+
+
 # ---- An address of another organization ----
 
 STAR = '''
