@@ -84,6 +84,7 @@ typedef struct found_t {
     bool relinked;              /* it would get another subject, or its first one */
     bool stranger;              /* and has one that the identity provider calls somebody: perhaps another person */
     const char *okta_id;        /* of another person, as SCIM says; or NULL */
+    const char *external_key;   /* "" when SCIM gave no externalId; what was deleted keeps it */
     oks_id_t id;
 } found_t;
 
@@ -139,6 +140,7 @@ static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *con
     compare_subjects(found, work, conn, row, pool);
     found->same = !found->relinked && same_profile(work, conn, row);
     found->pushed = oks_conn_number(conn, row, OKS_C_USER_PUSHED) != 0;
+    found->external_key = apr_pstrdup(pool, oks_conn_text(conn, row, OKS_C_USER_EXTERNAL_KEY));
     found->deleted = oks_conn_number(conn, row, OKS_C_USER_DELETED) != 0;
     OKS_TRY(oks_conn_id(&found->id, conn, row, OKS_C_USER_ID, pool));
     while ((row = oks_conn_row(conn, results, pool)) != NULL)
@@ -177,31 +179,39 @@ static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     return oks_change_log(conn, OKS_CHANGE_USER, id, pool);
 }
 
+/* By SCIM, of the person that it deleted: with the same externalId, or neither has one. An address names who has it. */
+static bool is_made_anew(const found_t *found, const found_t *deleted, const oks_profile_t *profile, apr_pool_t *pool)
+{
+    return found->pushed && (!strcmp(found->external_key, deleted->external_key) ||
+                             same_address(profile->subject, profile->email, pool));
+}
+
 /* What leads to a record: who signed in before, by the subject; whom SCIM has pushed, by userName or by externalId, which is Okta's
  * user id and so the `sub` of OpenID Connect; and the email address. All that lead to somebody lead to one, or it is refused.
  * A record of another subject is somebody else's, unless SCIM says that this subject is its own; so is one whose externalId is
  * another user id of Okta's, whether that user has signed in or not.
- * What was deleted gives its address or subject to somebody, no more, or else stands for itself (SECURITY.md 33). */
+ * What was deleted gives its address to somebody, and its subject to whom SCIM has made anew, or else stands for itself
+ * (SECURITY.md 33). */
 static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
     const bool local = work->login->account_kind != NULL; /* its name is no identity provider's */
     const char *subject = local ? "" : work->login->profile->subject;
-    const struct { oks_statement_t by; const char *key; bool of_subject; } ways[] = {
-        { OKS_S_USER_BY_SUBJECT, work->subject_key, false },
-        { OKS_S_USER_BY_USER_NAME, *subject ? oks_user_name_key(subject, pool) : NULL, true },
-        { OKS_S_USER_BY_EXTERNAL_ID, *subject ? oks_directory_hash("external", subject, pool) : NULL, true },
-        { OKS_S_USER_BY_USER_NAME, work->email_key, false },
-        { OKS_S_USER_BY_EMAIL, work->email_key, false },
+    const struct { oks_statement_t by; const char *key; bool of_subject, of_deleted; } ways[] = {
+        { OKS_S_USER_BY_SUBJECT, work->subject_key, false, !local },
+        { OKS_S_USER_BY_USER_NAME, *subject ? oks_user_name_key(subject, pool) : NULL, true, false },
+        { OKS_S_USER_BY_EXTERNAL_ID, *subject ? oks_directory_hash("external", subject, pool) : NULL, true, true },
+        { OKS_S_USER_BY_USER_NAME, work->email_key, false, false },
+        { OKS_S_USER_BY_EMAIL, work->email_key, false, false },
     };
     bool vouched = false;
-    found_t next, gone;
+    found_t next, gone = { .present = false }, self = gone; /* self: who signs in was deleted */
     memset(found, 0, sizeof *found);
-    memset(&gone, 0, sizeof gone);
     for (apr_size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         OKS_TRY(find(&next, work, conn, ways[i].by, ways[i].key, pool));
         if (!next.present) continue;
         if (next.deleted) {
             if (!gone.present) gone = next;
+            if (ways[i].of_deleted) self = next;
             continue;
         }
         if (found->present && memcmp(&next.id, &found->id, sizeof next.id) != 0)
@@ -211,7 +221,8 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
     }
     found->stranger = found->stranger && !vouched;
     work->met_deleted = gone.present;
-    if (!found->present) *found = gone;
+    if (!found->present || (self.present && !vouched && !is_made_anew(found, &self, work->login->profile, pool)))
+        *found = gone;
     return NULL;
 }
 

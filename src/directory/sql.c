@@ -9,7 +9,8 @@
 
 #define USER_COLUMNS \
     "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra, u.deleted," \
-    " u.subject_key, CASE WHEN u.resource = '{}' THEN 0 ELSE 1 END, u.external_id"
+    " u.subject_key, CASE WHEN u.resource = '{}' THEN 0 ELSE 1 END, u.external_id," \
+    " u.external_key"
 
 #define RESOURCE_COLUMNS \
     "u.id, u.active, u.user_name, u.external_id, u.resource, u.email, u.first_name, u.last_name, u.name, u.version, u.created," \

@@ -303,6 +303,37 @@ static void an_externalid_of_okta_says_whose_a_record_is(void **state)
     GOOD(oks_directory_login(&user, directory, &account, pool));
 }
 
+static void who_was_deleted_enters_no_successor_s_record(void **state)
+{
+    static const struct { const char *before, *after, *subject; bool anew; } table[] = {
+        { "00uGone0000000000001", "00uNext0000000000001", "00uGone0000000000001", false },
+        { "00uGone0000000000002", "00uNext0000000000002", "gone-2", false }, { "gone-3", NULL, "gone-3", false },
+        { NULL, "next-4", "gone-4", false }, { "gone-5", "gone-5", "employee-5", true }, { "gone-6", "gone-6", "gone-6", true },
+        { NULL, NULL, "gone-7", true }, { NULL, "next-8", "gone8@acme.example", true },
+    };
+    bool gone = false;
+    oks_id_t user;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const char *email = apr_psprintf(pool, "gone%d@acme.example", (int)i + 1), *old = push(email, table[i].before);
+        user = signed_in(person(table[i].subject, email), NULL);
+        assert_string_equal(oks_directory_id(&user, pool), old);
+        GOOD(oks_directory_user_delete(directory, "acme", old, switch_user, &gone, NOW, pool));
+        const char *made = push(email, table[i].after);
+        for (int k = 0; k < 2; k++) {
+            oks_login_t login = login_of(person(table[i].subject, email));
+            oks_err_t *err = oks_directory_login(&user, directory, &login, pool);
+            if (!table[i].anew) REASON(err, OKS_R_DIRECTORY_USER_INACTIVE);
+            else GOOD(err);
+            if (table[i].anew) assert_string_equal(oks_directory_id(&user, pool), made);
+        }
+        if (table[i].anew) continue;
+        user = signed_in(person(table[i].after ? table[i].after : "next", email), NULL);
+        assert_string_equal(oks_directory_id(&user, pool), made);
+        oks_login_t login = login_of(person(table[i].subject, "elsewhere@acme.example"));
+        REASON(oks_directory_login(&user, directory, &login, pool), OKS_R_DIRECTORY_USER_INACTIVE);
+    }
+}
+
 static void who_may_not(void **state)
 {
     oks_id_t user, other;
@@ -640,6 +671,7 @@ int main(void)
         cmocka_unit_test(who_differs_in_a_byte_is_somebody_else), cmocka_unit_test(a_database_of_version_3_is_migrated),
         cmocka_unit_test(what_leads_to_a_record_that_has_a_subject),
         cmocka_unit_test(an_externalid_of_okta_says_whose_a_record_is),
+        cmocka_unit_test(who_was_deleted_enters_no_successor_s_record),
         cmocka_unit_test(documents_count_only_changes), cmocka_unit_test(another_server_follows),
         cmocka_unit_test(a_change_log_with_holes_moves_every_counter),
         cmocka_unit_test(many_members_in_one_change), cmocka_unit_test(expired_rows_are_swept),
