@@ -63,10 +63,10 @@ const char *oks_user_name_key(const char *user_name, apr_pool_t *pool)
 typedef struct login_work_t {
     const oks_login_t *login;
     const char *subject_key, *email_key; /* email_key: NULL when there is no address */
-    const char *user_name_key;           /* of a record that this login makes; NULL: SCIM does not see it */
+    const char *user_name_key;           /* of a record that no one but logins writes; NULL: SCIM does not see it */
     const char *groups, *extra;
     oks_id_t user;
-    bool user_changed;
+    bool user_renamed, user_changed;
     bool met_deleted;                    /* on the way to somebody who is there */
 } login_work_t;
 
@@ -81,6 +81,7 @@ typedef struct found_t {
     bool present, active, same; /* same: nothing of the profile would change */
     bool deleted;               /* what SCIM has left of somebody */
     bool pushed;                /* SCIM has written it */
+    bool renamed;               /* its userName, which was its address, is not any longer */
     bool relinked;              /* it would get another subject, or its first one */
     bool stranger;              /* and has one that the identity provider calls somebody: perhaps another person */
     const char *okta_id;        /* of another person, as SCIM says; or NULL */
@@ -138,8 +139,10 @@ static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *con
     found->present = true;
     found->active = oks_conn_number(conn, row, OKS_C_USER_ACTIVE) != 0;
     compare_subjects(found, work, conn, row, pool);
-    found->same = !found->relinked && same_profile(work, conn, row);
     found->pushed = oks_conn_number(conn, row, OKS_C_USER_PUSHED) != 0;
+    const char *name_key = oks_conn_text_or_null(conn, row, OKS_C_USER_NAME_KEY);
+    found->renamed = !found->pushed && name_key && work->user_name_key && strcmp(name_key, work->user_name_key) != 0;
+    found->same = !found->relinked && !found->renamed && same_profile(work, conn, row);
     found->external_key = apr_pstrdup(pool, oks_conn_text(conn, row, OKS_C_USER_EXTERNAL_KEY));
     found->deleted = oks_conn_number(conn, row, OKS_C_USER_DELETED) != 0;
     OKS_TRY(oks_conn_id(&found->id, conn, row, OKS_C_USER_ID, pool));
@@ -147,6 +150,12 @@ static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *con
         if (!oks_conn_number(conn, row, OKS_C_USER_DELETED))
             return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", who(work, pool));
     return NULL;
+}
+
+/* The userName of somebody whom SCIM has not pushed. */
+static const char *login_name(const oks_profile_t *profile)
+{
+    return *profile->email ? profile->email : profile->subject;
 }
 
 static oks_err_t *create_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
@@ -160,7 +169,7 @@ static oks_err_t *create_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     OKS_TRY(oks_conn_query(&rows, conn, OKS_S_USER_INSERT,
                            OKS_ARGS(p->subject, work->subject_key, p->email, work->email_key, p->first_name, p->last_name,
                                     p->name, work->groups, work->extra, now, oks_directory_id(&work->user, pool),
-                                    login->org, *p->email ? p->email : p->subject, work->user_name_key, now), pool));
+                                    login->org, login_name(p), work->user_name_key, now), pool));
     return rows ? NULL : oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "the user record was made by somebody else just now");
 }
 
@@ -175,6 +184,10 @@ static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_UPDATE,
                            OKS_ARGS(p->subject, work->subject_key, p->email, work->email_key, p->first_name, p->last_name,
                                     p->name, work->groups, work->extra, oks_directory_number(work->login->now, pool), id), pool));
+    if (work->user_renamed) { /* nobody's address is the name of who had it before */
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_DELETED_FREE_USER_NAME, OKS_ARGS(org, work->user_name_key), pool));
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_RENAME, OKS_ARGS(login_name(p), work->user_name_key, id), pool));
+    }
     work->user_changed = true;
     return oks_change_log(conn, OKS_CHANGE_USER, id, pool);
 }
@@ -245,6 +258,7 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
         return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, "%s", who(work, pool));
     if (found.okta_id || found.stranger) return refuse_stranger(&found, work, pool);
     work->user = found.id;
+    work->user_renamed = found.renamed;
     if (found.same || work->login->keep_profile) return NULL;
     /* A session shows what the record says: none goes on as that of another subject. */
     if (found.relinked)

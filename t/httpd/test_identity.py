@@ -100,6 +100,20 @@ def test_scim_says_whose_a_new_name_id_is(httpd, change):
     assert answer.status == 303 and seen(after) == ("one@acme.example", "member") and seen(before) == 303
 
 
+def test_an_address_is_free_when_who_had_it_has_another(httpd):
+    server = httpd(SCIM)
+    server.expect(r"directory\.subject\.changed")
+    first, _ = sign_in(server, "00uSam", "sam@acme.example")
+    assert sign_in(server, "00uNext", "sam@acme.example")[1].reason == "directory.subject.changed"
+    assert sign_in(server, "00uSam", "samantha@acme.example")[1].status == 303 and seen(first)[0] == "samantha@acme.example"
+    second, answer = sign_in(server, "00uNext", "sam@acme.example")
+    assert answer.status == 303 and seen(second)[0] == "sam@acme.example" and seen(first)[0] == "samantha@acme.example"
+    names = {each["userName"] for each in test_scim.Scim(server).get("/Users").json()["Resources"]}
+    assert names == {"sam@acme.example", "samantha@acme.example"}
+    assert "1 of acme" in test_tokens.run(server, "user", "relink", "acme", "sam@acme.example").stderr
+    assert sign_in(server, "00uThird", "sam@acme.example")[1].status == 303 and seen(first)[0] == "samantha@acme.example"
+
+
 VICTIM, MALLORY = "00uVictim00000000001", "00uMallory0000000001"
 
 

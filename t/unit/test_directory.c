@@ -334,6 +334,34 @@ static void who_was_deleted_enters_no_successor_s_record(void **state)
     }
 }
 
+static void an_address_that_somebody_gave_up_is_free(void **state)
+{
+    int count;
+    oks_id_t sam = signed_in(person("sam", "sam@acme.example"), NULL), user = signed_in(person("sam", "samantha@acme.example"), NULL);
+    assert_memory_equal(&user, &sam, sizeof user);
+    oks_id_t next = signed_in(person("sam-2", "sam@acme.example"), NULL);
+    assert_memory_not_equal(&next, &sam, sizeof next);
+    user = signed_in(person("sam", ""), NULL); /* the subject is the name of who has no address */
+    assert_memory_equal(&user, &sam, sizeof user);
+    GOOD(oks_directory_relink(&count, directory, "acme", "samantha@acme.example", pool));
+    assert_int_equal(count, 0);
+    GOOD(oks_directory_relink(&count, directory, "acme", "sam", pool));
+    assert_int_equal(count, 1);
+
+    const char *old = push("left@acme.example", NULL); /* also a name that what was deleted has kept */
+    bool gone = false;
+    GOOD(oks_directory_user_delete(directory, "acme", old, switch_user, &gone, NOW, pool));
+    user = signed_in(person("sam-2", "left@acme.example"), NULL);
+    assert_memory_equal(&user, &next, sizeof user);
+
+    const char *kept = push("pushed@acme.example", NULL); /* SCIM alone says how it is named */
+    user = signed_in(person("pushed", "pushed@acme.example"), NULL);
+    user = signed_in(person("pushed", "pushed.new@acme.example"), NULL);
+    assert_string_equal(oks_directory_id(&user, pool), kept);
+    oks_login_t login = login_of(person("other", "pushed@acme.example"));
+    REASON(oks_directory_login(&user, directory, &login, pool), OKS_R_DIRECTORY_SUBJECT_CHANGED);
+}
+
 static void who_may_not(void **state)
 {
     oks_id_t user, other;
@@ -672,6 +700,7 @@ int main(void)
         cmocka_unit_test(what_leads_to_a_record_that_has_a_subject),
         cmocka_unit_test(an_externalid_of_okta_says_whose_a_record_is),
         cmocka_unit_test(who_was_deleted_enters_no_successor_s_record),
+        cmocka_unit_test(an_address_that_somebody_gave_up_is_free),
         cmocka_unit_test(documents_count_only_changes), cmocka_unit_test(another_server_follows),
         cmocka_unit_test(a_change_log_with_holes_moves_every_counter),
         cmocka_unit_test(many_members_in_one_change), cmocka_unit_test(expired_rows_are_swept),
