@@ -78,8 +78,8 @@ typedef struct oks_login_t {
  * to the case of ASCII letters).
  * Reasons: OKS_R_DIRECTORY_CLAIM_USED (replay), OKS_R_DIRECTORY_USER_INACTIVE, OKS_R_DIRECTORY_USER_UNKNOWN
  * (provisioning forbids creating), OKS_R_DIRECTORY_USER_CONFLICT (subject and email belong to two records),
- * OKS_R_DIRECTORY_SUBJECT_CHANGED (the email belongs to a record of another subject, and SCIM does not say that it is this one's),
- * OKS_R_DIRECTORY_UNAVAILABLE. After any of them nothing has changed. */
+ * OKS_R_DIRECTORY_SUBJECT_CHANGED (the email belongs to a record of another subject, and SCIM does not say that it is this one's;
+ * or SCIM says that it is another Okta user's), OKS_R_DIRECTORY_UNAVAILABLE. After any of them nothing has changed. */
 oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const oks_login_t *login, apr_pool_t *pool)
     OKS_MUST_USE;
 

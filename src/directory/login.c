@@ -6,6 +6,9 @@
 #include "directory_private.h"
 #include "oktasso/json.h"
 
+#define OKTA_ID_PREFIX "00u"
+#define OKTA_ID_LEN 20
+
 /* ---- Profiles as text ---- */
 
 oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks_profile_t *profile, apr_pool_t *pool)
@@ -60,10 +63,10 @@ const char *oks_user_name_key(const char *user_name, apr_pool_t *pool)
 typedef struct login_work_t {
     const oks_login_t *login;
     const char *subject_key, *email_key; /* email_key: NULL when there is no address */
-    const char *user_name_key;           /* of a record that this login makes; NULL: SCIM does not see it */
+    const char *user_name_key;           /* of a record that no one but logins writes; NULL: SCIM does not see it */
     const char *groups, *extra;
     oks_id_t user;
-    bool user_changed;
+    bool user_renamed, user_changed;
     bool met_deleted;                    /* on the way to somebody who is there */
 } login_work_t;
 
@@ -78,8 +81,11 @@ typedef struct found_t {
     bool present, active, same; /* same: nothing of the profile would change */
     bool deleted;               /* what SCIM has left of somebody */
     bool pushed;                /* SCIM has written it */
+    bool renamed;               /* its userName, which was its address, is not any longer */
     bool relinked;              /* it would get another subject, or its first one */
     bool stranger;              /* and has one that the identity provider calls somebody: perhaps another person */
+    const char *okta_id;        /* of another person, as SCIM says; or NULL */
+    const char *external_key;   /* "" when SCIM gave no externalId; what was deleted keeps it */
     oks_id_t id;
 } found_t;
 
@@ -101,12 +107,24 @@ static bool same_address(const char *one, const char *other, apr_pool_t *pool)
     return oks_email_ok(oks_span_z(one)) && !strcmp(oks_lower_key(one, pool), oks_lower_key(other, pool));
 }
 
+/* As Okta numbers its users: in SCIM's externalId, and in `sub`. Other clients and other names of people have other forms. */
+static bool is_okta_id(const char *text)
+{
+    const apr_size_t prefix_len = sizeof OKTA_ID_PREFIX - 1;
+    if (strlen(text) != OKTA_ID_LEN || strncmp(text, OKTA_ID_PREFIX, prefix_len) != 0) return false;
+    for (text += prefix_len; oks_is_letter(*text) || oks_is_digit(*text);) text++;
+    return !*text;
+}
+
 static void compare_subjects(found_t *found, const login_work_t *work, oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
 {
     const char *subject = oks_conn_text(conn, row, OKS_C_SUBJECT), *key = oks_conn_text(conn, row, OKS_C_SUBJECT_KEY);
+    const char *external = oks_conn_text(conn, row, OKS_C_USER_EXTERNAL_ID), *now = work->login->profile->subject;
     const bool asserted = !strcmp(key, oks_directory_hash(OKS_SUBJECT, subject, pool)) && !work->login->account_kind;
     found->relinked = !work->subject_key || strcmp(key, work->subject_key) != 0;
-    found->stranger = asserted && found->relinked && !same_address(subject, work->login->profile->subject, pool);
+    found->stranger = asserted && found->relinked && !same_address(subject, now, pool);
+    if (!work->login->account_kind && is_okta_id(now) && is_okta_id(external) && strcmp(now, external) != 0)
+        found->okta_id = apr_pstrdup(pool, external);
 }
 
 static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *conn, oks_statement_t by, const char *key,
@@ -121,14 +139,23 @@ static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *con
     found->present = true;
     found->active = oks_conn_number(conn, row, OKS_C_USER_ACTIVE) != 0;
     compare_subjects(found, work, conn, row, pool);
-    found->same = !found->relinked && same_profile(work, conn, row);
     found->pushed = oks_conn_number(conn, row, OKS_C_USER_PUSHED) != 0;
+    const char *name_key = oks_conn_text_or_null(conn, row, OKS_C_USER_NAME_KEY);
+    found->renamed = !found->pushed && name_key && work->user_name_key && strcmp(name_key, work->user_name_key) != 0;
+    found->same = !found->relinked && !found->renamed && same_profile(work, conn, row);
+    found->external_key = apr_pstrdup(pool, oks_conn_text(conn, row, OKS_C_USER_EXTERNAL_KEY));
     found->deleted = oks_conn_number(conn, row, OKS_C_USER_DELETED) != 0;
     OKS_TRY(oks_conn_id(&found->id, conn, row, OKS_C_USER_ID, pool));
     while ((row = oks_conn_row(conn, results, pool)) != NULL)
         if (!oks_conn_number(conn, row, OKS_C_USER_DELETED))
             return oks_err(pool, OKS_R_DIRECTORY_USER_CONFLICT, "%s", who(work, pool));
     return NULL;
+}
+
+/* The userName of somebody whom SCIM has not pushed. */
+static const char *login_name(const oks_profile_t *profile)
+{
+    return *profile->email ? profile->email : profile->subject;
 }
 
 static oks_err_t *create_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
@@ -142,7 +169,7 @@ static oks_err_t *create_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     OKS_TRY(oks_conn_query(&rows, conn, OKS_S_USER_INSERT,
                            OKS_ARGS(p->subject, work->subject_key, p->email, work->email_key, p->first_name, p->last_name,
                                     p->name, work->groups, work->extra, now, oks_directory_id(&work->user, pool),
-                                    login->org, *p->email ? p->email : p->subject, work->user_name_key, now), pool));
+                                    login->org, login_name(p), work->user_name_key, now), pool));
     return rows ? NULL : oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "the user record was made by somebody else just now");
 }
 
@@ -157,34 +184,47 @@ static oks_err_t *update_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_UPDATE,
                            OKS_ARGS(p->subject, work->subject_key, p->email, work->email_key, p->first_name, p->last_name,
                                     p->name, work->groups, work->extra, oks_directory_number(work->login->now, pool), id), pool));
+    if (work->user_renamed) { /* nobody's address is the name of who had it before */
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_DELETED_FREE_USER_NAME, OKS_ARGS(org, work->user_name_key), pool));
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_RENAME, OKS_ARGS(login_name(p), work->user_name_key, id), pool));
+    }
     work->user_changed = true;
     return oks_change_log(conn, OKS_CHANGE_USER, id, pool);
 }
 
+/* By SCIM, of the person that it deleted: with the same externalId, or neither has one. An address names who has it. */
+static bool is_made_anew(const found_t *found, const found_t *deleted, const oks_profile_t *profile, apr_pool_t *pool)
+{
+    return found->pushed && (!strcmp(found->external_key, deleted->external_key) ||
+                             same_address(profile->subject, profile->email, pool));
+}
+
 /* What leads to a record: who signed in before, by the subject; whom SCIM has pushed, by userName or by externalId, which is Okta's
  * user id and so the `sub` of OpenID Connect; and the email address. All that lead to somebody lead to one, or it is refused.
- * A record of another subject is somebody else's, unless SCIM says that this subject is its own.
- * What was deleted gives its address or subject to somebody, no more, or else stands for itself (SECURITY.md 33). */
+ * A record of another subject is somebody else's, unless SCIM says that this subject is its own; so is one whose externalId is
+ * another user id of Okta's, whether that user has signed in or not.
+ * What was deleted gives its address to somebody, and its subject to whom SCIM has made anew, or else stands for itself
+ * (SECURITY.md 33). */
 static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
 {
     const bool local = work->login->account_kind != NULL; /* its name is no identity provider's */
     const char *subject = local ? "" : work->login->profile->subject;
-    const struct { oks_statement_t by; const char *key; bool of_subject; } ways[] = {
-        { OKS_S_USER_BY_SUBJECT, work->subject_key, false },
-        { OKS_S_USER_BY_USER_NAME, *subject ? oks_user_name_key(subject, pool) : NULL, true },
-        { OKS_S_USER_BY_EXTERNAL_ID, *subject ? oks_directory_hash("external", subject, pool) : NULL, true },
-        { OKS_S_USER_BY_USER_NAME, work->email_key, false },
-        { OKS_S_USER_BY_EMAIL, work->email_key, false },
+    const struct { oks_statement_t by; const char *key; bool of_subject, of_deleted; } ways[] = {
+        { OKS_S_USER_BY_SUBJECT, work->subject_key, false, !local },
+        { OKS_S_USER_BY_USER_NAME, *subject ? oks_user_name_key(subject, pool) : NULL, true, false },
+        { OKS_S_USER_BY_EXTERNAL_ID, *subject ? oks_directory_hash("external", subject, pool) : NULL, true, true },
+        { OKS_S_USER_BY_USER_NAME, work->email_key, false, false },
+        { OKS_S_USER_BY_EMAIL, work->email_key, false, false },
     };
     bool vouched = false;
-    found_t next, gone;
+    found_t next, gone = { .present = false }, self = gone; /* self: who signs in was deleted */
     memset(found, 0, sizeof *found);
-    memset(&gone, 0, sizeof gone);
     for (apr_size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         OKS_TRY(find(&next, work, conn, ways[i].by, ways[i].key, pool));
         if (!next.present) continue;
         if (next.deleted) {
             if (!gone.present) gone = next;
+            if (ways[i].of_deleted) self = next;
             continue;
         }
         if (found->present && memcmp(&next.id, &found->id, sizeof next.id) != 0)
@@ -194,8 +234,19 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
     }
     found->stranger = found->stranger && !vouched;
     work->met_deleted = gone.present;
-    if (!found->present) *found = gone;
+    if (!found->present || (self.present && !vouched && !is_made_anew(found, &self, work->login->profile, pool)))
+        *found = gone;
     return NULL;
+}
+
+static oks_err_t *refuse_stranger(const found_t *found, const login_work_t *work, apr_pool_t *pool)
+{
+    const char *now = oks_log_escape(oks_span_z(work->login->profile->subject), OKS_EMAIL_MAX, pool);
+    if (found->okta_id)
+        return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\", and SCIM says externalId \"%s\": if it is one"
+                       " person, Okta must push the user again", who(work, pool), now, found->okta_id);
+    return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\": if it is one person, oktassoctl user relink %s %s",
+                   who(work, pool), now, work->login->org, who(work, pool));
 }
 
 static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
@@ -205,11 +256,9 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     if (!found.present) return create_user(work, conn, pool);
     if (!found.active) /* nothing resurrects (SECURITY.md 33) */
         return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, "%s", who(work, pool));
-    if (found.stranger)
-        return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\": if it is one person, oktassoctl user relink %s %s",
-                       who(work, pool), oks_log_escape(oks_span_z(work->login->profile->subject), OKS_EMAIL_MAX, pool),
-                       work->login->org, who(work, pool));
+    if (found.okta_id || found.stranger) return refuse_stranger(&found, work, pool);
     work->user = found.id;
+    work->user_renamed = found.renamed;
     if (found.same || work->login->keep_profile) return NULL;
     /* A session shows what the record says: none goes on as that of another subject. */
     if (found.relinked)

@@ -9,7 +9,8 @@
 
 #define USER_COLUMNS \
     "u.id, u.active, u.subject, u.email, u.first_name, u.last_name, u.name, u.asserted_groups, u.extra, u.deleted," \
-    " u.subject_key, CASE WHEN u.resource = '{}' THEN 0 ELSE 1 END"
+    " u.subject_key, CASE WHEN u.resource = '{}' THEN 0 ELSE 1 END, u.external_id," \
+    " u.external_key, u.user_name_key"
 
 #define RESOURCE_COLUMNS \
     "u.id, u.active, u.user_name, u.external_id, u.resource, u.email, u.first_name, u.last_name, u.name, u.version, u.created," \
@@ -31,6 +32,8 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_USER_UPDATE] =
         "UPDATE users SET subject = %s, subject_key = %s, email = %s, email_key = %s, first_name = %s, last_name = %s,"
         " name = %s, asserted_groups = %s, extra = %s, updated = %lld WHERE id = %s",
+
+    [OKS_S_USER_RENAME] = "UPDATE users SET user_name = %s, user_name_key = %s WHERE id = %s",
 
     /* A local account without an address has but its subject. */
     [OKS_S_USER_RELINK] =

@@ -100,6 +100,54 @@ def test_scim_says_whose_a_new_name_id_is(httpd, change):
     assert answer.status == 303 and seen(after) == ("one@acme.example", "member") and seen(before) == 303
 
 
+def test_an_address_is_free_when_who_had_it_has_another(httpd):
+    server = httpd(SCIM)
+    server.expect(r"directory\.subject\.changed")
+    first, _ = sign_in(server, "00uSam", "sam@acme.example")
+    assert sign_in(server, "00uNext", "sam@acme.example")[1].reason == "directory.subject.changed"
+    assert sign_in(server, "00uSam", "samantha@acme.example")[1].status == 303 and seen(first)[0] == "samantha@acme.example"
+    second, answer = sign_in(server, "00uNext", "sam@acme.example")
+    assert answer.status == 303 and seen(second)[0] == "sam@acme.example" and seen(first)[0] == "samantha@acme.example"
+    names = {each["userName"] for each in test_scim.Scim(server).get("/Users").json()["Resources"]}
+    assert names == {"sam@acme.example", "samantha@acme.example"}
+    assert "1 of acme" in test_tokens.run(server, "user", "relink", "acme", "sam@acme.example").stderr
+    assert sign_in(server, "00uThird", "sam@acme.example")[1].status == 303 and seen(first)[0] == "samantha@acme.example"
+
+
+VICTIM, MALLORY = "00uVictim00000000001", "00uMallory0000000001"
+
+
+def test_who_scim_says_somebody_is_by_okta_s_id_no_other_id_becomes(httpd):
+    server = httpd(SCIM)
+    server.expect(r"directory\.subject\.changed")
+    scim = test_scim.Scim(server)
+    made = scim.make(userName="victim@acme.example", externalId=VICTIM)
+    scim.make_group("Okta-Admins", [made["id"]])
+    mallory, answer = sign_in(server, MALLORY, "victim@acme.example")
+    assert (answer.status, answer.reason) == (403, "directory.subject.changed") and not mallory.session_cookie()
+    assert "SCIM says externalId" in server.verdicts()[-1] and VICTIM in server.verdicts()[-1]
+    for subject in (VICTIM, "victim@acme.example", "employee-1"):
+        test_tokens.run(server, "user", "relink-all", "acme")
+        assert sign_in(server, MALLORY, "victim@acme.example")[1].reason == "directory.subject.changed", "nor when each subject is forgotten"
+        browser, answer = sign_in(server, subject, "victim@acme.example")
+        assert answer.status == 303 and seen(browser) == ("victim@acme.example", "admin"), "NameIDs of other forms go by the address"
+    assert scim.patch(f"/Users/{made['id']}", {"op": "replace", "value": {"externalId": MALLORY}}).status == 200
+    assert sign_in(server, MALLORY, "victim@acme.example")[1].status == 303, "Okta has made the user again"
+
+
+def test_nor_by_openid_connect(httpd, provider):
+    token = f"    OktaSSOSCIMToken sha256:{hashlib.sha256(test_scim.TOKEN.encode()).hexdigest()}\n</OktaSSOOrg>"
+    server = openid.configured(httpd("", start=False), provider, conf=openid.CONF.replace("</OktaSSOOrg>", token))
+    server.start()
+    harness.wait_until(lambda: server.browser().get("/headers.json").status == 303, "the provider")
+    scim = test_scim.Scim(server, "globex")
+    scim.make(userName="victim@globex.example", externalId=VICTIM)
+    openid.refused(server, openid.log_in(server, provider, sub=MALLORY, email="victim@globex.example")[1], "directory.subject.changed")
+    assert openid.log_in(server, provider, sub=VICTIM, email="other@globex.example")[1].status == 303
+    scim.make(userName="entra@globex.example", externalId="mail.nickname")
+    assert openid.log_in(server, provider, sub="AAAAAEntraPairwise", email="entra@globex.example")[1].status == 303
+
+
 # ---- An address of another organization ----
 
 STAR = '''

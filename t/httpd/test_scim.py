@@ -314,6 +314,25 @@ def test_who_was_deleted_stays_out_when_the_address_is_anothers(site, scim, how)
     assert signed_in_as(site, f"{subject}-{'carol' if how == 'POST' else 'bob'}", address) is None
 
 
+def test_who_was_deleted_is_not_who_has_the_address_next(site, scim):
+    """Though the address leads to a record that nobody has signed in to."""
+    mark = f"next{next(numbers)}"
+    address, subject = f"{mark}@acme.example", f"00u{mark}"
+    user = scim.make(userName=address, externalId=subject)["id"]
+    assert signed_in_as(site, subject, address) is None
+    assert scim.call("DELETE", f"/Users/{user}").status == 204
+    site.expect(r"directory\.user\.inactive")
+    made = scim.make(userName=address, externalId=f"{subject}-two")["id"]
+    for _ in range(2):
+        assert signed_in_as(site, subject, address) == "directory.user.inactive"
+        assert signed_in_as(site, f"{subject}-two", address) is None
+    assert scim.find(f'userName eq "{address}"')[0]["id"] == made
+    assert scim.call("DELETE", f"/Users/{made}").status == 204
+    scim.make(userName=address, externalId=subject)
+    assert signed_in_as(site, subject, address) is None, "SCIM says that she is back"
+    assert signed_in_as(site, f"{subject}-two", address) == "directory.user.inactive"
+
+
 def test_whom_scim_makes_anew_signs_in_by_the_old_subject(site, scim):
     mark = f"anew{next(numbers)}"
     address, subject = f"{mark}@acme.example", f"00u{mark}"

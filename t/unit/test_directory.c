@@ -258,6 +258,110 @@ static void what_leads_to_a_record_that_has_a_subject(void **state)
     REASON(oks_directory_login(&other, directory, &admin, pool), OKS_R_DIRECTORY_USER_INACTIVE);
 }
 
+typedef struct push_t {
+    const char *user_name, *external_id;
+} push_t;
+
+static oks_err_t *write_pushed(oks_user_row_t *row, void *baton, apr_pool_t *unused)
+{
+    const push_t *push = baton;
+    row->user_name = row->email = push->user_name;
+    row->external_id = push->external_id;
+    row->resource = "{\"a\":1}";
+    return NULL;
+}
+
+/* As SCIM makes somebody; the user's id. */
+static const char *push(const char *user_name, const char *external_id)
+{
+    oks_user_row_t *row;
+    push_t wanted = { user_name, external_id };
+    GOOD(oks_directory_user_edit(&row, directory, "acme", NULL, write_pushed, &wanted, NOW, pool));
+    return row->id;
+}
+
+static void an_externalid_of_okta_says_whose_a_record_is(void **state)
+{
+    static const struct { const char *external_id, *subject; bool enters; } table[] = {
+        { "00uVictim00000000001", "00uMallory0000000001", false }, { "00uVictim00000000002", "00uvictim00000000002", false },
+        { "00uVictim00000000003", "00uVictim00000000003", true },  { "00uVictim00000000004", "ext4@acme.example", true },
+        { "00uVictim00000000005", "employee 5", true },            { "8b9f7a56-objectid", "00uEntra000000000006", true },
+        { "00uVictim000000000007", "00uMallory0000000007", true }, { "00uVictim0000000-008", "00uMallory0000000008", true },
+        { NULL, "00uMallory0000000009", true },
+    };
+    oks_id_t user;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const char *email = apr_psprintf(pool, "ext%d@acme.example", (int)i + 1), *id = push(email, table[i].external_id);
+        oks_login_t login = login_of(person(table[i].subject, email));
+        oks_err_t *err = oks_directory_login(&user, directory, &login, pool);
+        if (!table[i].enters) REASON(err, OKS_R_DIRECTORY_SUBJECT_CHANGED);
+        else GOOD(err);
+        if (table[i].enters) assert_string_equal(oks_directory_id(&user, pool), id);
+    }
+    oks_login_t account = login_of(person("00uMallory0000000001", "ext1@acme.example")); /* no name of Okta's */
+    account.account_kind = "local";
+    GOOD(oks_directory_login(&user, directory, &account, pool));
+}
+
+static void who_was_deleted_enters_no_successor_s_record(void **state)
+{
+    static const struct { const char *before, *after, *subject; bool anew; } table[] = {
+        { "00uGone0000000000001", "00uNext0000000000001", "00uGone0000000000001", false },
+        { "00uGone0000000000002", "00uNext0000000000002", "gone-2", false }, { "gone-3", NULL, "gone-3", false },
+        { NULL, "next-4", "gone-4", false }, { "gone-5", "gone-5", "employee-5", true }, { "gone-6", "gone-6", "gone-6", true },
+        { NULL, NULL, "gone-7", true }, { NULL, "next-8", "gone8@acme.example", true },
+    };
+    bool gone = false;
+    oks_id_t user;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const char *email = apr_psprintf(pool, "gone%d@acme.example", (int)i + 1), *old = push(email, table[i].before);
+        user = signed_in(person(table[i].subject, email), NULL);
+        assert_string_equal(oks_directory_id(&user, pool), old);
+        GOOD(oks_directory_user_delete(directory, "acme", old, switch_user, &gone, NOW, pool));
+        const char *made = push(email, table[i].after);
+        for (int k = 0; k < 2; k++) {
+            oks_login_t login = login_of(person(table[i].subject, email));
+            oks_err_t *err = oks_directory_login(&user, directory, &login, pool);
+            if (!table[i].anew) REASON(err, OKS_R_DIRECTORY_USER_INACTIVE);
+            else GOOD(err);
+            if (table[i].anew) assert_string_equal(oks_directory_id(&user, pool), made);
+        }
+        if (table[i].anew) continue;
+        user = signed_in(person(table[i].after ? table[i].after : "next", email), NULL);
+        assert_string_equal(oks_directory_id(&user, pool), made);
+        oks_login_t login = login_of(person(table[i].subject, "elsewhere@acme.example"));
+        REASON(oks_directory_login(&user, directory, &login, pool), OKS_R_DIRECTORY_USER_INACTIVE);
+    }
+}
+
+static void an_address_that_somebody_gave_up_is_free(void **state)
+{
+    int count;
+    oks_id_t sam = signed_in(person("sam", "sam@acme.example"), NULL), user = signed_in(person("sam", "samantha@acme.example"), NULL);
+    assert_memory_equal(&user, &sam, sizeof user);
+    oks_id_t next = signed_in(person("sam-2", "sam@acme.example"), NULL);
+    assert_memory_not_equal(&next, &sam, sizeof next);
+    user = signed_in(person("sam", ""), NULL); /* the subject is the name of who has no address */
+    assert_memory_equal(&user, &sam, sizeof user);
+    GOOD(oks_directory_relink(&count, directory, "acme", "samantha@acme.example", pool));
+    assert_int_equal(count, 0);
+    GOOD(oks_directory_relink(&count, directory, "acme", "sam", pool));
+    assert_int_equal(count, 1);
+
+    const char *old = push("left@acme.example", NULL); /* also a name that what was deleted has kept */
+    bool gone = false;
+    GOOD(oks_directory_user_delete(directory, "acme", old, switch_user, &gone, NOW, pool));
+    user = signed_in(person("sam-2", "left@acme.example"), NULL);
+    assert_memory_equal(&user, &next, sizeof user);
+
+    const char *kept = push("pushed@acme.example", NULL); /* SCIM alone says how it is named */
+    user = signed_in(person("pushed", "pushed@acme.example"), NULL);
+    user = signed_in(person("pushed", "pushed.new@acme.example"), NULL);
+    assert_string_equal(oks_directory_id(&user, pool), kept);
+    oks_login_t login = login_of(person("other", "pushed@acme.example"));
+    REASON(oks_directory_login(&user, directory, &login, pool), OKS_R_DIRECTORY_SUBJECT_CHANGED);
+}
+
 static void who_may_not(void **state)
 {
     oks_id_t user, other;
@@ -594,6 +698,9 @@ int main(void)
         cmocka_unit_test(users_are_matched_and_updated), cmocka_unit_test(who_may_not),
         cmocka_unit_test(who_differs_in_a_byte_is_somebody_else), cmocka_unit_test(a_database_of_version_3_is_migrated),
         cmocka_unit_test(what_leads_to_a_record_that_has_a_subject),
+        cmocka_unit_test(an_externalid_of_okta_says_whose_a_record_is),
+        cmocka_unit_test(who_was_deleted_enters_no_successor_s_record),
+        cmocka_unit_test(an_address_that_somebody_gave_up_is_free),
         cmocka_unit_test(documents_count_only_changes), cmocka_unit_test(another_server_follows),
         cmocka_unit_test(a_change_log_with_holes_moves_every_counter),
         cmocka_unit_test(many_members_in_one_change), cmocka_unit_test(expired_rows_are_swept),
