@@ -55,20 +55,22 @@ typedef struct attempt_t {
 #define WAIT_STEP apr_time_from_msec(20)
 
 /* Counted before the provider is asked, so that of many guesses at once no more are answered than of one after the other. Who
- * finds no more than the others' passwords in his way, which may all be right, waits for them. */
-static bool take(const attempt_t *attempt, const char *key)
+ * finds no more than the others' passwords in his way, which may all be right, waits for them; and is told of no wrong ones. */
+static oks_err_t *take(const attempt_t *attempt, const char *key, const char *told)
 {
     oks_limiter_t *limiter = attempt->flow->limiter;
     const apr_time_t now = attempt->request->now;
     const char *asking = apr_pstrcat(attempt->pool, "asking\n", key, NULL);
     apr_interval_time_t waited = 0;
     while (!oks_limiter_take(limiter, key, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, now)) {
-        if (waited >= OKS_FLOW_PASSWORD_WAIT || oks_limiter_allows(limiter, asking, 1, OKS_FLOW_FAILURES_WINDOW, now)) return false;
+        if (oks_limiter_allows(limiter, asking, 1, OKS_FLOW_FAILURES_WINDOW, now))
+            return oks_err(attempt->pool, OKS_R_FLOW_LOCAL_LIMITED, "%s", told);
+        if (waited >= OKS_FLOW_PASSWORD_WAIT) return oks_err(attempt->pool, OKS_R_FLOW_LOCAL_BUSY, "%s", told);
         apr_sleep(WAIT_STEP);
         waited += WAIT_STEP;
     }
     oks_limiter_fail(limiter, asking, OKS_FLOW_FAILURES_WINDOW, now);
-    return true;
+    return NULL;
 }
 
 static void settle(const attempt_t *attempt, const char *key, bool wrong)
@@ -108,10 +110,11 @@ static oks_err_t *check_password(const attempt_t *attempt)
     const char *address = apr_pstrcat(pool, "address\n", oks_flow_client_net(attempt->request->client, pool), NULL);
     const char *told = apr_psprintf(pool, "account \"%s\" from %s", oks_log_escape(oks_span_z(attempt->user), 100, pool),
                                     attempt->request->client);
-    if (!take(attempt, account)) return oks_err(pool, OKS_R_FLOW_LOCAL_LIMITED, "%s", told);
-    if (!take(attempt, address)) {
+    OKS_TRY(take(attempt, account, told));
+    oks_err_t *err = take(attempt, address, told);
+    if (err) {
         settle(attempt, account, false);
-        return oks_err(pool, OKS_R_FLOW_LOCAL_LIMITED, "%s", told);
+        return err;
     }
     oks_password_t verdict = ask(attempt);
     settle(attempt, account, verdict == OKS_PASSWORD_WRONG);
