@@ -170,6 +170,34 @@ static void passwords_that_are_being_checked_are_no_wrong_ones(void **state)
     apr_pool_destroy(crowd.pool);
 }
 
+static void an_account_counts_at_each_provider_of_the_list(void **state)
+{
+    static oks_limiter_t passwords;
+    static const char *const lists[][4] = { { "file" }, { "file", "ldap" }, { "ldap", "file" }, { "dbm", "ldap", "file" } };
+    static const char *const ldap[] = { "ldap", NULL }, *const dbm[] = { "dbm", NULL };
+    apr_pool_t *pool;
+    apr_pool_create(&pool, NULL);
+    flow.limiter = &passwords;
+    request.check_password = find_wrong;
+    for (int i = 0; i <= OKS_FLOW_FAILURES_MAX; i++) { /* 15 of them ask ldap as well, 5 dbm */
+        request.client = apr_psprintf(pool, "192.0.2.%d", i);
+        org.local_providers = lists[i % 4];
+        assert_int_equal(reason_of("ops", pool), i < OKS_FLOW_FAILURES_MAX ? OKS_R_FLOW_LOCAL_WRONG : OKS_R_FLOW_LOCAL_LIMITED);
+    }
+    for (int i = 0; i < 4; i++) {
+        org.local_providers = lists[i];
+        assert_int_equal(reason_of("ops", pool), OKS_R_FLOW_LOCAL_LIMITED); /* and takes nothing from the others */
+    }
+    for (int i = 0; i <= 15; i++) {
+        request.client = apr_psprintf(pool, "192.0.2.%d", 100 + i);
+        org.local_providers = dbm;
+        assert_int_equal(reason_of("ops", pool), i < 15 ? OKS_R_FLOW_LOCAL_WRONG : OKS_R_FLOW_LOCAL_LIMITED);
+        org.local_providers = ldap;
+        assert_int_equal(reason_of("ops", pool), i < 5 ? OKS_R_FLOW_LOCAL_WRONG : OKS_R_FLOW_LOCAL_LIMITED);
+    }
+    apr_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +206,7 @@ int main(void)
         cmocka_unit_test(a_flood_of_keys_opens_nothing_and_shuts_nobody_out),
         cmocka_unit_test(each_has_its_own_secret_and_keeps_it), cmocka_unit_test(no_failure_is_lost_between_threads),
         cmocka_unit_test(passwords_that_are_being_checked_are_no_wrong_ones),
+        cmocka_unit_test(an_account_counts_at_each_provider_of_the_list),
     };
     apr_initialize();
     return cmocka_run_group_tests(tests, NULL, NULL);
