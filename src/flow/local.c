@@ -54,38 +54,72 @@ typedef struct attempt_t {
 
 #define WAIT_STEP apr_time_from_msec(20)
 
-/* Counted before the provider is asked, so that of many guesses at once no more are answered than of one after the other. Who
- * finds no more than the others' passwords in his way, which may all be right, waits for them. */
-static bool take(const attempt_t *attempt, const char *key)
+/* What a password counts for: an account, or an address. `asking`: how many of them are being checked. */
+typedef struct count_t {
+    const char *key, *asking;
+} count_t;
+
+static void add_count(apr_array_header_t *counts, const char *key)
+{
+    count_t *count = apr_array_push(counts);
+    count->key = key;
+    count->asking = apr_pstrcat(counts->pool, "asking\n", key, NULL);
+}
+
+/* The account at each of the providers, whatever others an organization asks beside it: organizations that ask one have the same
+ * accounts there. A provider may take several spellings for one. */
+static apr_array_header_t *counts_of(const attempt_t *attempt)
+{
+    apr_pool_t *pool = attempt->pool;
+    apr_array_header_t *counts = apr_array_make(pool, 4, sizeof(count_t));
+    const char *user = oks_loose_key(attempt->user, pool);
+    for (const char *const *name = attempt->org->local_providers; *name; name++)
+        add_count(counts, apr_pstrcat(pool, "account\n", *name, "\n\n", user, NULL));
+    add_count(counts, apr_pstrcat(pool, "address\n", oks_flow_client_net(attempt->request->client, pool), NULL));
+    return counts;
+}
+
+static void settle(const attempt_t *attempt, const apr_array_header_t *counts, int ntaken, bool wrong)
 {
     oks_limiter_t *limiter = attempt->flow->limiter;
     const apr_time_t now = attempt->request->now;
-    const char *asking = apr_pstrcat(attempt->pool, "asking\n", key, NULL);
+    for (int i = 0; i < ntaken; i++) {
+        const count_t *count = &APR_ARRAY_IDX(counts, i, count_t);
+        if (!wrong) oks_limiter_give(limiter, count->key, OKS_FLOW_FAILURES_WINDOW, now);
+        oks_limiter_give(limiter, count->asking, OKS_FLOW_FAILURES_WINDOW, now);
+    }
+}
+
+/* Takes all, or none; NULL, or the first that has no room. */
+static const count_t *find_full(const attempt_t *attempt, const apr_array_header_t *counts)
+{
+    oks_limiter_t *limiter = attempt->flow->limiter;
+    const apr_time_t now = attempt->request->now;
+    for (int i = 0; i < counts->nelts; i++) {
+        const count_t *count = &APR_ARRAY_IDX(counts, i, count_t);
+        if (!oks_limiter_take(limiter, count->key, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, now)) {
+            settle(attempt, counts, i, false);
+            return count;
+        }
+        oks_limiter_fail(limiter, count->asking, OKS_FLOW_FAILURES_WINDOW, now);
+    }
+    return NULL;
+}
+
+/* Counted before the provider is asked, so that of many guesses at once no more are answered than of one after the other. Who
+ * finds no more than the others' passwords in his way, which may all be right, waits for them; and is told of no wrong ones. */
+static oks_err_t *take(const attempt_t *attempt, const apr_array_header_t *counts, const char *told)
+{
+    const count_t *full;
     apr_interval_time_t waited = 0;
-    while (!oks_limiter_take(limiter, key, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, now)) {
-        if (waited >= OKS_FLOW_PASSWORD_WAIT || oks_limiter_allows(limiter, asking, 1, OKS_FLOW_FAILURES_WINDOW, now)) return false;
+    while ((full = find_full(attempt, counts))) {
+        if (oks_limiter_allows(attempt->flow->limiter, full->asking, 1, OKS_FLOW_FAILURES_WINDOW, attempt->request->now))
+            return oks_err(attempt->pool, OKS_R_FLOW_LOCAL_LIMITED, "%s", told);
+        if (waited >= OKS_FLOW_PASSWORD_WAIT) return oks_err(attempt->pool, OKS_R_FLOW_LOCAL_BUSY, "%s", told);
         apr_sleep(WAIT_STEP);
         waited += WAIT_STEP;
     }
-    oks_limiter_fail(limiter, asking, OKS_FLOW_FAILURES_WINDOW, now);
-    return true;
-}
-
-static void settle(const attempt_t *attempt, const char *key, bool wrong)
-{
-    oks_limiter_t *limiter = attempt->flow->limiter;
-    const apr_time_t now = attempt->request->now;
-    if (!wrong) oks_limiter_give(limiter, key, OKS_FLOW_FAILURES_WINDOW, now);
-    oks_limiter_give(limiter, apr_pstrcat(attempt->pool, "asking\n", key, NULL), OKS_FLOW_FAILURES_WINDOW, now);
-}
-
-/* Organizations that ask the same providers have the same accounts, and a provider may take several spellings for one. */
-static const char *account_key(const attempt_t *attempt)
-{
-    const char *key = "account";
-    for (const char *const *name = attempt->org->local_providers; *name; name++)
-        key = apr_pstrcat(attempt->pool, key, "\n", *name, NULL);
-    return apr_pstrcat(attempt->pool, key, "\n\n", oks_loose_key(attempt->user, attempt->pool), NULL);
+    return NULL;
 }
 
 /* Also for an account that is none of break-glass: how long it takes would tell which ones are. */
@@ -104,18 +138,12 @@ static oks_password_t ask(const attempt_t *attempt)
 static oks_err_t *check_password(const attempt_t *attempt)
 {
     apr_pool_t *pool = attempt->pool;
-    const char *account = account_key(attempt);
-    const char *address = apr_pstrcat(pool, "address\n", oks_flow_client_net(attempt->request->client, pool), NULL);
+    const apr_array_header_t *counts = counts_of(attempt);
     const char *told = apr_psprintf(pool, "account \"%s\" from %s", oks_log_escape(oks_span_z(attempt->user), 100, pool),
                                     attempt->request->client);
-    if (!take(attempt, account)) return oks_err(pool, OKS_R_FLOW_LOCAL_LIMITED, "%s", told);
-    if (!take(attempt, address)) {
-        settle(attempt, account, false);
-        return oks_err(pool, OKS_R_FLOW_LOCAL_LIMITED, "%s", told);
-    }
+    OKS_TRY(take(attempt, counts, told));
     oks_password_t verdict = ask(attempt);
-    settle(attempt, account, verdict == OKS_PASSWORD_WRONG);
-    settle(attempt, address, verdict == OKS_PASSWORD_WRONG);
+    settle(attempt, counts, counts->nelts, verdict == OKS_PASSWORD_WRONG);
     if (verdict == OKS_PASSWORD_GOOD) return NULL;
     if (verdict == OKS_PASSWORD_UNAVAILABLE) return oks_err(pool, OKS_R_FLOW_LOCAL_UNAVAILABLE, NULL);
     return oks_err(pool, OKS_R_FLOW_LOCAL_WRONG, "%s", told);

@@ -142,6 +142,15 @@ static const char *again_label(oks_reason_t reason)
          : reason == OKS_R_FLOW_SESSION_NONE || reason == OKS_R_FLOW_ORG_UNKNOWN ? "Sign in" : "Sign in again";
 }
 
+/* Where the account is what was refused: the identity provider brings the same one again, for as long as its session goes on. */
+static const char *other_account(oks_reason_t reason)
+{
+    const bool refused = reason == OKS_R_DIRECTORY_USER_INACTIVE || reason == OKS_R_DIRECTORY_USER_UNKNOWN ||
+                         reason == OKS_R_DIRECTORY_SUBJECT_CHANGED || reason == OKS_R_FLOW_EMAIL_DOMAIN ||
+                         reason == OKS_R_FLOW_EMAIL_FOREIGN;
+    return refused ? "<p>To use another account, sign out at your identity provider first.</p>\n" : "";
+}
+
 static const char *title_of(int status)
 {
     return status == 401 ? "Please sign in" : status == 404 ? "Not found" : status == 405 ? "Not this way"
@@ -155,7 +164,7 @@ const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t 
     const char *title = err->reason == OKS_R_HTTPD_REQUEST_DENIED ? "You may not see this page" : title_of(info->http_status);
     const char *content = apr_pstrcat(
         pool, "<p>", oks_html_escape(info->visitor, pool), "</p>\n<p class=\"who\">", who_text(info->who, info->http_status),
-        "</p>\n", link_button(again_url, again_label(err->reason), pool), "<dl>",
+        "</p>\n", again_url ? other_account(err->reason) : "", link_button(again_url, again_label(err->reason), pool), "<dl>",
         err->reason == OKS_R_FLOW_ATTRIBUTE_MISSING ? apr_pstrcat(pool, "<dt>Missing</dt><dd>", oks_html_escape(err->detail, pool),
                                                                   "</dd>", NULL) : "", "<dt>Reason</dt><dd>", info->code,
         "</dd><dt>Request</dt><dd>", oks_html_escape(request->id, pool), "</dd><dt>Time</dt><dd>",

@@ -45,7 +45,8 @@ static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, co
     OKS_TRY(oks_flow_return(&return_path, params, pool));
     OKS_TRY(oks_form_get(&asked, params, "return", pool));
     bool present = oks_flow_ticket_read(&ticket, flow, org, request);
-    if (present && strcmp(request->sec_fetch_site, "cross-site") == 0) {
+    const bool foreign = strcmp(request->sec_fetch_site, "cross-site") == 0;
+    if (present && foreign) {
         *answer = oks_flow_answer(200, "logout.ask", pool);
         page = oks_flow_notice_page(request, "Sign out?", "Another site asks to sign you out here.",
                                     oks_flow_url(flow, request, "logout", org, pool), "Sign out", pool);
@@ -54,6 +55,7 @@ static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, co
         if (asked.len) *answer = oks_flow_see_other(return_path, "logout", pool);
         else *answer = oks_flow_answer(200, "logout", pool);
         oks_flow_set_cookie(*answer, oks_flow_ticket_clear(org, request, pool));
+        if (!foreign) apr_table_setn((*answer)->headers, "Clear-Site-Data", "\"cache\""); /* guarded pages */
         page = asked.len ? NULL : oks_flow_notice_page(
             request, "You are signed out",
             "Your session on this site has ended. You may still be signed in at your identity provider.",

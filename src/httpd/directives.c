@@ -648,6 +648,10 @@ static const char *set_group_default_role(cmd_parms *cmd, void *dir, const char 
 static const char *set_local_providers(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     if (!argc) return "OktaSSOLocalProvider takes httpd's authentication providers, such as file, dbm or ldap, in their order";
+    for (int i = 0; i < argc; i++)
+        for (int earlier = 0; earlier < i; earlier++)
+            if (strcmp(argv[i], argv[earlier]) == 0)
+                return apr_psprintf(cmd->pool, "OktaSSOLocalProvider names \"%s\" twice: once is enough", argv[i]);
     return store(cmd, dir, OKS_SET_LOCAL_PROVIDER, string_list(argc, argv, cmd->pool));
 }
 

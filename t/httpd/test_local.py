@@ -151,15 +151,19 @@ def test_wrong_passwords_are_limited(httpd):
 
 
 MANY = CONF.replace('<Location "/">', """
+<AuthnProviderAlias file staff>
+    AuthUserFile "{dir}/nobody"
+</AuthnProviderAlias>
 <OktaSSOOrg globex>
     OktaSSOIdPMetadata "{okta}"
-    OktaSSOLocalProvider file
+    OktaSSOLocalProvider staff file
 </OktaSSOOrg>
+RemoteIPHeader X-Test-Client
+<Location "/">""", 1).replace("\nProxyPass", """
 <Location "/globex">
     OktaSSOOrg globex
 </Location>
-RemoteIPHeader X-Test-Client
-<Location "/">""", 1)
+ProxyPass""", 1)
 
 
 @pytest.fixture
@@ -167,6 +171,7 @@ def many(httpd):
     """A site where requests say where they come from, and a window of the limiter that has just begun."""
     def start(users=None):
         server = started(httpd, conf=MANY, modules=("remoteip",))
+        (server.dir / "nobody").write_text("")
         server.expect(r"flow\.local\.limited")
         if users:
             (server.dir / "users").write_text(users)
@@ -502,6 +507,7 @@ def test_an_alias_and_the_cache_of_httpd(httpd):
     ("OktaSSOBreakGlass a:b", "is no account name"),
     ("OktaSSOBreakGlass", "OktaSSOBreakGlass takes the names"),
     ("OktaSSOLocalProvider", "OktaSSOLocalProvider takes httpd's authentication providers"),
+    ("OktaSSOLocalProvider file dbm file", 'OktaSSOLocalProvider names "file" twice'),
     ("OktaSSOLocalProvider nosuch", 'httpd has no authentication provider "nosuch"'),
     ("OktaSSOBreakGlass ops", "OktaSSOBreakGlass needs OktaSSOLocalProvider")])
 def test_configtest_tells(httpd, lines, said):

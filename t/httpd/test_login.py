@@ -173,6 +173,7 @@ def test_logout_ends_the_session_and_the_copied_cookie(site, method):
     assert thief.get("/").status == 200
     answer = browser.request(method, "/sso/okta/logout/acme", body={} if method == "POST" else None)
     assert answer.status == 200 and "signed out" in answer.text
+    assert answer["Clear-Site-Data"] == '"cache"', "the pages that this browser has kept"
     assert browser.session_cookie() is None
     assert browser.get("/").status == 303
     assert thief.get("/").status == 303, "the cookie that was copied has ended too"
@@ -182,8 +183,10 @@ def test_logout_with_return_and_from_another_site(site):
     browser, _ = site.login()
     answer = browser.get("/sso/okta/logout/acme", headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status == 200 and browser.get("/").status == 200, "a link on another site signs nobody out"
+    other = site.browser().get("/sso/okta/logout/acme", headers={"Sec-Fetch-Site": "cross-site"})
+    assert not answer["Clear-Site-Data"] and not other["Clear-Site-Data"], "nor does a picture there empty the cache"
     answer = browser.get("/sso/okta/logout/acme?return=/bye%3Fx")
-    assert (answer.status, answer["Location"]) == (303, "/bye?x")
+    assert (answer.status, answer["Location"], answer["Clear-Site-Data"]) == (303, "/bye?x", '"cache"')
     assert browser.get("/").status == 303
     assert browser.get("/sso/okta/logout/acme").status == 200, "signing out twice is no error"
 

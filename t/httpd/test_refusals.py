@@ -120,6 +120,47 @@ def test_an_unasked_response_starts_a_login_of_our_own(site):
     assert answer.status == 303 and "SAMLRequest=" in answer["Location"]
 
 
+TWO = """
+<OktaSSOOrg acme>
+    OktaSSOIdPMetadata "{okta}"
+    %s
+</OktaSSOOrg>
+<OktaSSOOrg globex>
+    OktaSSOIdPMetadata "{okta}"
+    OktaSSOEmailDomain globex.example
+</OktaSSOOrg>
+<Location "/">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    Require valid-user
+</Location>
+"""
+
+
+@pytest.mark.parametrize("lines,email,reason", [
+    ("OktaSSOEmailDomain acme.example", "x@evil.example", "flow.email.domain"), ("", "x@globex.example", "flow.email.foreign"),
+    ("OktaSSOProvisioning off", "x@acme.example", "directory.user.unknown"), ("", "x@acme.example", "directory.subject.changed"),
+    ("", "x@acme.example", "directory.user.inactive"), ("OktaSSORequireVerifiedEmail On", "x@acme.example", "flow.email.unverified")])
+def test_an_account_that_is_refused_is_told_how_to_use_another(httpd, lines, email, reason):
+    """As "Sign in again" brings the same one, for as long as the session at Okta goes on."""
+    server = httpd(TWO % lines)
+    server.expect(reason)
+
+    def sign_in(name_id):
+        return server.login(name_id=name_id, attributes={"email": [email]})[1]
+
+    if reason == "directory.subject.changed":
+        assert sign_in("00uFirst").status == 303
+    if reason == "directory.user.inactive":
+        assert sign_in("00uLater").status == 303
+        with sqlite3.connect(server.state / "directory.db") as db:
+            db.execute("UPDATE users SET active = 0")
+    answer = sign_in("00uLater")
+    assert (answer.status, answer.reason) == (403, reason) and ">Sign in again</a>" in answer.text
+    told = "To use another account, sign out at your identity provider first." in answer.text
+    assert told == (reason != "flow.email.unverified")
+
+
 def test_without_metadata_the_page_says_so(httpd):
     server = httpd('<Location "/">\nAuthType OktaSSO\nOktaSSOOrg acme\nOktaSSOIdPMetadata "http://127.0.0.1:1/none"\n'
                    "Require valid-user\n</Location>\n", metadata=False)
