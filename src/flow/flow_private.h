@@ -151,9 +151,11 @@ oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const
                             apr_pool_t *pool) OKS_MUST_USE;
 /* Is the address of one of the organization's OktaSSOEmailDomain, or are there none? */
 bool oks_flow_domain_allowed(const oks_org_t *org, oks_span_t email);
-/* The other organization whose OktaSSOEmailDomain the address lies in; NULL: none, or what is no address. */
+/* The other organization whose OktaSSOEmailDomain the address lies in, or one of a list, or what a backend may take for it (see
+ * oks_loose_key()); NULL: none, or what is no address. */
 const oks_org_t *oks_flow_other_owner(const oks_flow_t *flow, const oks_org_t *org, const char *address, apr_pool_t *pool);
-/* Of a rendered record. A backend that reads a user's address need not look at the organization: flow.email.foreign. */
+/* Of a rendered record. A backend that reads a user's address need not look at the organization: flow.email.foreign;
+ * and strips no blanks that make another user of it: flow.user.malformed. */
 oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org, const oks_record_t *draft,
                                     apr_pool_t *pool) OKS_MUST_USE;
 /* "First Last", or the one that is there. */

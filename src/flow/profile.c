@@ -7,6 +7,7 @@
 #include "flow_private.h"
 
 #define CLAIMS "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
+#define ADDRESS_ENDS ",;:<>()[]\"'/\\ @" /* what no domain holds: another address may follow */
 #define SOURCE_NAME_ID "NameID" /* a source that means the subject itself */
 
 static const struct { const char *field; const char *sources[5]; } default_rules[] = {
@@ -164,13 +165,29 @@ bool oks_flow_domain_allowed(const oks_org_t *org, oks_span_t email)
     return !org->email_domains;
 }
 
+/* *own: one of the addresses in `text` is the organization's own. */
+static const oks_org_t *other_owner(bool *own, const oks_flow_t *flow, const oks_org_t *org, const char *text, apr_pool_t *pool)
+{
+    *own = false;
+    for (const char *at = strchr(text, '@'); at; at = strchr(at + 1, '@')) {
+        oks_span_t domain = oks_span_trim(oks_span(at + 1, strcspn(at + 1, ADDRESS_ENDS)));
+        while (domain.len && domain.ptr[domain.len - 1] == '.') domain.len--;
+        const oks_org_t *owner = flow->find_domain(flow->orgs, domain, pool);
+        /* Whoever writes a file may claim any domain: among files it counts, not against what the administrator has set up. */
+        if (!owner || !owner->enabled || (owner->of_file && !org->of_file)) continue;
+        if (strcmp(owner->name, org->name) != 0) return owner;
+        *own = true;
+    }
+    return NULL;
+}
+
 const oks_org_t *oks_flow_other_owner(const oks_flow_t *flow, const oks_org_t *org, const char *address, apr_pool_t *pool)
 {
-    const char *at = strrchr(address, '@');
-    const oks_org_t *owner = at ? flow->find_domain(flow->orgs, oks_span_trim(oks_span_z(at + 1)), pool) : NULL;
-    /* Whoever writes a file may claim any domain: among files it counts, not against what the administrator has set up. */
-    if (!owner || !owner->enabled || (owner->of_file && !org->of_file)) return NULL;
-    return strcmp(owner->name, org->name) != 0 ? owner : NULL;
+    bool own, loosely_own;
+    const oks_org_t *owner = other_owner(&own, flow, org, address, pool);
+    if (owner) return owner;
+    owner = other_owner(&loosely_own, flow, org, oks_loose_key(address, pool), pool);
+    return own && oks_email_ok(oks_span_z(address)) ? NULL : owner; /* one with accents, say, beside one without */
 }
 
 oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org, const oks_record_t *draft, apr_pool_t *pool)
@@ -181,6 +198,9 @@ oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org
         const oks_org_t *owner = value ? oks_flow_other_owner(flow, org, value, pool) : NULL;
         if (owner) return oks_err(pool, OKS_R_FLOW_EMAIL_FOREIGN, "field %s: the domain is that of %s", fields[i], owner->name);
     }
+    const char *user = oks_record_field(draft, "user");
+    if (user && !oks_value_ok(oks_span_z(user)))
+        return oks_err(pool, OKS_R_FLOW_USER_MALFORMED, "\"%s\"", oks_log_escape(oks_span_z(user), OKS_EMAIL_MAX, pool));
     return NULL;
 }
 

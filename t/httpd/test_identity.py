@@ -224,6 +224,25 @@ def test_nor_by_the_field_that_is_the_user(httpd):
     assert answer.status == 303 and dict(browser.get("/headers.json").json())["X-Remote-User"] == "ceo"
 
 
+def test_nor_what_only_reads_like_its_address(httpd):
+    server = star(httpd, "OktaSSOEmailDomain globex.example \u00e1cme.example\n    OktaSSOUserField login")
+    server.expect(r"flow\.user\.malformed")
+    foreign = ["ceo@acme.example.", "ceo@acme.example..", "ceo@ACME\uff0eexample", "ceo\uff20acme.example", "ceo@acm\u00e9.example", "\u3000ceo@acme.example",
+               "ceo@acme.example\u00a0", "ceo@acme.example,x@globex.example", "x@globex.example;ceo@acme.example", "<ceo@acme.example>", "ceo@acme.example x@y.z"]
+    for login in foreign:
+        browser, answer = enter_globex(server, email="ceo@globex.example", login=login)
+        assert (answer.status, answer.reason) == (403, "flow.email.foreign") and not browser.session_cookie("globex"), login
+    for login in ("ceo\u00a0", "\u2003ceo", "ceo\u3000x", "ceo@globex.example\u00a0"):
+        browser, answer = enter_globex(server, email="ceo@globex.example", login=login)
+        assert (answer.status, answer.reason) == (403, "flow.user.malformed") and not browser.session_cookie("globex"), login
+    for login in ("ceo", "ceo of globex", "ceo@\u00e1cme.example", "ceo@globex.example", "ceo@globex.example,x@elsewhere.example"):
+        assert enter_globex(server, email="ceo@globex.example", login=login)[1].status == 303, login
+    assert enter_globex(server, email="ceo@\u00e1cme.example", login="c")[1].status == 303, "a domain of its own, though it is like another"
+    assert test_scim.Scim(server, "globex").call("POST", "/Users", {
+        "schemas": [test_scim.USER], "userName": "ceo", "emails": [{"value": "ceo@acm\u00e9.example"}]}).status == 400
+    server.expect(r"scim\.value\.invalid")
+
+
 def test_a_live_session_ends_with_its_address(httpd):
     """A record that was written before acme said that the domain is its own."""
     server = star(httpd)
