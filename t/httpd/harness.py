@@ -27,6 +27,7 @@ MODULES = "unixd log_config watchdog authn_core authz_core authz_user authz_host
 LIBEXEC = pathlib.Path("/usr/lib/apache2/modules")
 NAVIGATION = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 DEADLINE = 20
+PATIENCE = 30  # seconds for one answer
 
 # warn and worse, and a child that crashed, which is a notice to httpd; what it says about every start of a test server is not news.
 LOUD = re.compile(r"\[\w*:(warn|error|crit|alert|emerg)\]|exit signal")
@@ -90,7 +91,7 @@ class Browser:
         self.port, self.tls, self.cookies = port, tls, {}
 
     def request(self, method, path, headers=None, body=None, cookies=True, navigate=True, raw_headers=()):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.putrequest(method, path, skip_host="Host" in (headers or {}), skip_accept_encoding=True)
             sent = dict(NAVIGATION if navigate else {})

@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 
+import harness
 import openid
 import pytest
 from conftest import GUARDED
@@ -65,7 +66,8 @@ def provision(server):
     scim.call("DELETE", f"/Groups/{group['id']}")
 
 
-def test_no_error_and_no_leak_of_ours(httpd, provider):
+def test_no_error_and_no_leak_of_ours(httpd, provider, monkeypatch):
+    monkeypatch.setattr(harness, "PATIENCE", 300)  # under valgrind, on a machine that has other things to do
     server = configured(httpd("", start=False), provider)
     said = server.dir / "valgrind.log"
     server.start(*VALGRIND, f"--log-file={said}")
