@@ -47,7 +47,7 @@ def test_a_ca_of_ones_own(httpd, tls_okta):
     trusting = serve(httpd, url, f'OktaSSOCAFile "{{dir}}/ca.pem"', pathlib.Path(certificate).read_text())
     trusting.wait_for_metadata()
     doubting = serve(httpd, url, "")
-    wait_until(lambda: "net.tls.failed" in doubting.log.read_text(), "the refusal of a certificate that nobody knows")
+    wait_until(lambda: "net.tls.failed" in doubting.log_since(0), "the refusal of a certificate that nobody knows")
     assert doubting.browser().get("/").reason == "flow.idp.unavailable"
 
 

@@ -92,7 +92,7 @@ def test_documents_that_are_refused(httpd, provider, switch, change, reason):
     server = configured(httpd("", start=False), provider)
     server.expect("OKS0030")
     server.start()
-    told = wait_until(lambda: re.search(r"OKS0030: .*", server.log.read_text()), "the failure in the log").group()
+    told = wait_until(lambda: re.search(r"OKS0030: .*", server.log_since(0)), "the failure in the log").group()
     assert reason in told
     assert server.browser().get("/").reason == "flow.idp.unavailable"
 

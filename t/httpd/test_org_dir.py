@@ -91,7 +91,7 @@ class Site:
         return dict(answer.json()).get(name) if answer.status == 200 else answer.reason
 
     def told(self, text):
-        wait_until(lambda: self.server.log.exists() and text in self.server.log.read_text(), text)
+        wait_until(lambda: self.server.log.exists() and text in self.server.log_since(0), text)
 
 
 def test_organizations_of_files(httpd, okta):
@@ -420,7 +420,7 @@ def test_a_file_has_nothing_fetched_inside(httpd, okta):
                            "keys": f'OktaSSOIdPMetadata "{site.server.dir}/discovery.json"\n' + client}.items():
             before = len(site.server.log.read_text())
             site.write(f"{name}.conf", text)
-            wait_until(lambda: "net.address.refused" in site.server.log.read_text()[before:], "the refusal")
+            wait_until(lambda: "net.address.refused" in site.server.log_since(0)[before:], "the refusal")
             assert site.status(f"/sso/okta/login/{name}") == (503, "flow.idp.unavailable")
 
 

@@ -113,7 +113,7 @@ def shared(request, okta_dir, backend_port):
         server.expect(r"flow\.idp\.unavailable", "OKS0030")
         server.start()
         server.wait_for_metadata()
-        harness.wait_until(lambda: "OKS0030" in server.log.read_text(), "the organization without metadata")
+        harness.wait_until(lambda: "OKS0030" in server.log_since(0), "the organization without metadata")
         yield server
 
 
