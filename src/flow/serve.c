@@ -16,7 +16,7 @@ static const apr_array_header_t *certs_of(const apr_array_header_t *keys, apr_po
 }
 
 static oks_err_t *serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                   const oks_request_t *request, apr_pool_t *pool)
+                                 const oks_request_t *request, apr_pool_t *pool)
 {
     const oks_saml_idp_t *idp;
     const apr_array_header_t *keys = NULL;
@@ -35,7 +35,7 @@ static oks_err_t *serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, 
 
 /* Ends the session here. A person whom another site sent here is asked first: a link must not sign anybody out. */
 static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                 const oks_request_t *request, apr_pool_t *pool)
+                               const oks_request_t *request, apr_pool_t *pool)
 {
     apr_array_header_t *params;
     const char *return_path, *page;
@@ -73,7 +73,7 @@ static void json_add(json_t *object, const char *name, const char *value)
 
 /* /session[?org=NAME]: what we know of the visitor, for the visitor's own scripts. */
 static oks_err_t *serve_session(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
-                                  const oks_request_t *request, apr_pool_t *pool)
+                                const oks_request_t *request, apr_pool_t *pool)
 {
     oks_pass_t pass;
     OKS_TRY(oks_flow_check(&pass, flow, org, request, pool));

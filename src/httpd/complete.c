@@ -446,10 +446,10 @@ static const char *start_dir(oks_server_conf_t *sc, apr_pool_t *pool, apr_pool_t
 }
 
 /* Locations of organizations whose files are not there: each answers 404 until one comes, which may be a slip of the pen. */
-static void tell_of_absent(const oks_server_conf_t *sc, const apr_array_header_t *locations)
+static void tell_of_absent(const oks_server_conf_t *sc)
 {
-    for (int i = 0; sc->dir && i < locations->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(locations, i, const oks_dir_conf_t *)->org;
+    for (int i = 0; sc->dir && i < sc->locations->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(sc->locations, i, const oks_dir_conf_t *)->org;
         if (!name || oks_httpd_is_any_org(name) || apr_hash_get(sc->orgs, name, APR_HASH_KEY_STRING)) continue;
         if (!oks_orgdir_has(sc->dir, name))
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, sc->server, "OKS0042: OktaSSOOrg %s: there is no such organization yet: "
@@ -473,8 +473,7 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
     our_headers.closed = true; /* a file may use the names that there are: what is scrubbed, all requests lose */
     for (server_rec *s = main_server; s && !error; s = s->next) /* files come after all that configuration says */
-        if (!(error = start_dir(oks_httpd_server_conf(s), pconf, ptemp)))
-            tell_of_absent(oks_httpd_server_conf(s), oks_httpd_server_conf(s)->locations);
+        if (!(error = start_dir(oks_httpd_server_conf(s), pconf, ptemp))) tell_of_absent(oks_httpd_server_conf(s));
     if (!error) error = oks_httpd_check_required_names(main_server, pconf);
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0011: %s", error);

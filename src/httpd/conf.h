@@ -155,8 +155,6 @@ oks_server_conf_t *oks_httpd_server_conf(const server_rec *s);
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 /* One of a section's settings, laid over the virtual host's defaults. What is wrong, or NULL. */
 const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf_t *sc, oks_org_conf_t *conf, apr_pool_t *pool);
-/* May `entry` go by its name in `conf`'s virtual host? The other ones share the directory. What is wrong, or NULL. */
-const char *oks_httpd_check_name(const oks_server_conf_t *conf, const oks_org_entry_t *entry, apr_pool_t *pool);
 /* oks_header_t: under which names the organization's fields go out. */
 const apr_array_header_t *oks_httpd_org_headers(const oks_org_t *org);
 bool oks_httpd_org_signs(const oks_org_t *org);

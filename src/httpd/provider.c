@@ -6,14 +6,13 @@
 
 #include "conf.h"
 
-/* Not blocking: a pipe, which an organization's own file may name, would hold up whoever opens it. */
+/* Not blocking: a FIFO or a device, which an organization's own file may name, would hold up whoever opens it. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool)
 {
     char *buffer = NULL, reason[120];
     apr_size_t len = 0;
     apr_file_t *file;
     apr_finfo_t info;
-    /* Whoever names a FIFO or a device must not have httpd wait for it. */
     apr_status_t status = apr_file_open(&file, path, APR_FOPEN_READ | APR_FOPEN_BINARY | APR_FOPEN_NONBLOCK, 0, pool);
     bool regular = false;
     if (status == APR_SUCCESS) {

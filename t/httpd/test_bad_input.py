@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 import harness
+from conftest import GUARDED
 from harness import post_fields, wait_until
 
 AMELIA = "amelia.earhart@acme.example"
@@ -407,13 +408,7 @@ OktaSSOIdPMetadata "{okta}"
 
 
 # Nothing of ours stands in them: what they have is the main server's.
-SILENT_HOSTS = """
-<Location "/">
-    AuthType OktaSSO
-    OktaSSOOrg acme
-    OktaSSOIdPMetadata "{okta}"
-    Require valid-user
-</Location>
+SILENT_HOSTS = GUARDED + """
 <VirtualHost *:{port}>
     ServerName http://127.0.0.1:{port}
 </VirtualHost>

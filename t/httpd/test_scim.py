@@ -461,29 +461,6 @@ def test_tokens_open_one_organization(site, scim):
     refused(site, scim.call("GET", f"/Users?access_token={TOKEN}", headers={"Authorization": None}), 401, "scim.token.missing")
 
 
-def test_guessing_is_limited(httpd):
-    server = httpd(CONF)
-    server.expect(r"scim\.token", "OKS0030", r"flow\.idp\.unavailable")
-    scim = Scim(server, token="guess")
-    answers = [scim.get("/Users").status for _ in range(22)]
-    assert answers[0] == 401 and answers[-1] == 429
-    answer = scim.get("/Users")
-    assert (answer.status, code_of(answer)) == (429, "scim.token.limited") and int(answer["Retry-After"]) > 0
-    assert Scim(server, "globex", "guess").get("/Users").status == 401, "each organization has its own"
-    assert Scim(server).get("/Users").status == 200, "a valid token is no guess"
-
-
-def test_guesses_of_one_network_count_together(httpd):
-    """Whoever has a /64 of IPv6 has as many addresses as wanted."""
-    server = httpd("RemoteIPHeader X-Test-Client\n" + CONF, start=False, modules=("remoteip",))
-    server.start()
-    server.expect(r"scim\.token", "OKS0030", r"flow\.idp\.unavailable")
-    scim = Scim(server, token="guess")
-    answers = [scim.get("/Users", headers={"X-Test-Client": f"2001:db8:0:1::{i}"}).status for i in range(22)]
-    assert answers[0] == 401 and answers[-1] == 429
-    assert scim.get("/Users", headers={"X-Test-Client": "2001:db8:0:2::1"}).status == 401
-
-
 def test_a_filter_without_an_index_has_a_limit(httpd):
     server = httpd(CONF)
     server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import harness
-from test_scim import CONF, OTHER_TOKEN, TOKEN, Scim, code_of, refused  # noqa: F401  (CONF: of the shared server)
+from test_scim import CONF, OTHER_TOKEN, TOKEN, Scim, code_of, refused
 
 CTL = harness.MODULE.parent / "oktassoctl"
 
@@ -214,3 +214,26 @@ def test_max_body(httpd):
 def test_configtest(httpd, line, said):
     good, text = httpd(f"<OktaSSOOrg acme>\n{line}\n</OktaSSOOrg>\n", start=False).configtest()
     assert not good and said in text, text
+
+
+def test_guessing_is_limited(httpd):
+    server = httpd(CONF)
+    server.expect(r"scim\.token", "OKS0030", r"flow\.idp\.unavailable")
+    scim = Scim(server, token="guess")
+    answers = [scim.get("/Users").status for _ in range(22)]
+    assert answers[0] == 401 and answers[-1] == 429
+    answer = scim.get("/Users")
+    assert (answer.status, code_of(answer)) == (429, "scim.token.limited") and int(answer["Retry-After"]) > 0
+    assert Scim(server, "globex", "guess").get("/Users").status == 401, "each organization has its own"
+    assert Scim(server).get("/Users").status == 200, "a valid token is no guess"
+
+
+def test_guesses_of_one_network_count_together(httpd):
+    """Whoever has a /64 of IPv6 has as many addresses as wanted."""
+    server = httpd("RemoteIPHeader X-Test-Client\n" + CONF, start=False, modules=("remoteip",))
+    server.start()
+    server.expect(r"scim\.token", "OKS0030", r"flow\.idp\.unavailable")
+    scim = Scim(server, token="guess")
+    answers = [scim.get("/Users", headers={"X-Test-Client": f"2001:db8:0:1::{i}"}).status for i in range(22)]
+    assert answers[0] == 401 and answers[-1] == 429
+    assert scim.get("/Users", headers={"X-Test-Client": "2001:db8:0:2::1"}).status == 401
