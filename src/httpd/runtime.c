@@ -7,6 +7,9 @@
 
 #include "module.h"
 
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,16 +37,29 @@ static oks_err_t *system_error(apr_pool_t *pool, const char *what, const char *p
     return oks_err_from(pool, OKS_R_INTERNAL, APR_FROM_OS_ERROR(errno), NULL, "%s %s", what, path);
 }
 
+static gid_t roots_groups[NGROUPS_MAX];
+static int nroots_groups;
+
+/* The User's further groups, as httpd gives them to children, in place of root's. */
+static int take_groups(void)
+{
+    const struct passwd *user = getpwuid(ap_unixd_config.user_id);
+    nroots_groups = getgroups(NGROUPS_MAX, roots_groups);
+    if (nroots_groups < 0) return -1;
+    return user ? initgroups(user->pw_name, ap_unixd_config.group_id) : setgroups(1, &ap_unixd_config.group_id);
+}
+
 bool oks_httpd_as_user(void)
 {
     if (geteuid() != 0 || ap_unixd_config.user_id == 0) return false;
-    if (setegid(ap_unixd_config.group_id) == 0 && seteuid(ap_unixd_config.user_id) == 0) return true;
+    if (take_groups() == 0 && setegid(ap_unixd_config.group_id) == 0 && seteuid(ap_unixd_config.user_id) == 0) return true;
     abort(); /* half of it would be worse than none */
 }
 
 void oks_httpd_as_root(bool lowered)
 {
-    if (lowered && (seteuid(0) != 0 || setegid(getgid()) != 0)) abort();
+    if (!lowered) return;
+    if (seteuid(0) != 0 || setegid(getgid()) != 0 || setgroups((size_t)nroots_groups, roots_groups) != 0) abort();
 }
 
 /* Belongs to the user that children run as: SQLite makes files beside the database. */

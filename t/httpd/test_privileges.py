@@ -72,13 +72,23 @@ def test_something_else_for_the_keys(stopped, what):
     assert status != 0 and "session.keys: no file of the user that starts httpd" in said
 
 
-def test_a_file_of_an_organization_is_read_as_children_read_it(httpd, tmp_path):
+@pytest.fixture
+def in_group_root():
+    """As root's sign-in makes it: group root is one of its further groups, too."""
+    groups = os.getgroups()
+    os.setgroups([0])
+    yield
+    os.setgroups(groups)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_a_file_of_an_organization_is_read_as_children_read_it(httpd, in_group_root, mode):
     orgs = pathlib.Path(harness.tempfile.mkdtemp(prefix="oktasso-test-"))
     try:
         orgs.chmod(0o755)
         metadata = orgs / "root-only.xml"
         metadata.write_bytes((harness.ROOT / "t/vectors/okta/metadata.xml").read_bytes())
-        metadata.chmod(0o600)
+        metadata.chmod(mode)
         (orgs / "acme.conf").write_text(f'OktaSSOIdPMetadata "{metadata}"\n')
         good, said = httpd(f'OktaSSOOrgDir "{orgs}"\n', start=False).configtest()
         assert not good and f"{metadata} cannot be read" in said
