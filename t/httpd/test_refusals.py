@@ -58,6 +58,14 @@ def test_bad_requests(site, method, path, options, status, reason, loud):
         assert answer["Allow"]
 
 
+@pytest.mark.parametrize("path, leads", [(ACS, True), ("/sso/okta/acs/globex", False), ("/sso/okta/acs", False)])
+def test_an_acs_in_the_address_bar_leads_to_the_login(site, path, leads):
+    """Whoever reloads the page of a failed login."""
+    answer = site.browser().get(path)
+    assert (answer.status, answer.reason) == (405, "flow.method.refused")
+    assert (f'href="http://127.0.0.1:{site.port}/sso/okta/login/acme"' in answer.text) == leads
+
+
 def test_a_body_of_ten_megabytes(site):
     try:
         answer = site.browser().post(ACS, {"SAMLResponse": "A" * 10_000_000})
