@@ -159,7 +159,7 @@ static oks_err_t *dispatch(oks_answer_t **answer, const route_t **route, const o
     *route = find_route(name);
     if (!*route) return oks_err(pool, OKS_R_FLOW_PATH_UNKNOWN, NULL);
     if (!oks_flow_method_allowed((*route)->allow, request->method)) {
-        if (oks_flow_find_org(org, flow, org_name, pool)) *org = NULL; /* for the way out: whose ACS it is that the address bar has */
+        if (oks_flow_find_org(org, flow, org_name, pool)) *org = NULL; /* for the page: the address bar may have its ACS */
         return oks_err(pool, OKS_R_FLOW_METHOD_REFUSED, "%s", oks_log_escape(oks_span_z(request->method), 20, pool));
     }
     if ((*route)->has_org && !rest.ptr) { /* as other systems have it: /acs?connection=acme, /pem?cert=acme */

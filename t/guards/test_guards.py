@@ -165,6 +165,23 @@ def test_every_directive_is_documented_and_tested():
     assert not missing, missing
 
 
+def anchors(markdown):
+    """Of its headings, as GitHub makes them."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"(?m)^#+ (.*)$", markdown)}
+
+
+def test_links_within_a_document_lead_somewhere():
+    for path in (ROOT / "README.md", ROOT / "conf.d/reference.md"):
+        links = re.findall(r"\]\(#([^)]*)\)", text(path))
+        assert not set(links) - anchors(text(path)), path.name
+    assert len(links) > 60
+
+
+def test_the_index_of_the_reference_has_every_directive():
+    index = re.search(r"(?s)\| for \| directives \|\n(.*?)\n\n", text(ROOT / "conf.d/reference.md")).group(1)
+    assert set(re.findall(r"`<?(OktaSSO\w+)>?`", index)) == set(name.strip("<>") for name in directives())
+
+
 def test_every_test_is_run(tmp_path):
     """What lies in t is run by a part of ./t/run, and by the default ones: files of pytest by their directory, C by what CMake registers."""
     script = text(ROOT / "t/run")

@@ -29,6 +29,10 @@ BREAKS = {
         ("include/oktasso/reasons.def", NEW_REASON % "flow.tripwire.new", "lacks | `flow.tripwire.new` | 403 | warn | visitor |")],
     "test_every_directive_is_documented_and_tested": [("src/httpd/directives.c", 'AP_INIT_FLAG("OktaSSOTripwire", f, NULL, ORG, "-"),\n', text)
                                                       for text in ("OktaSSOTripwire: no documentation", "OktaSSOTripwire: no test")],
+    "test_links_within_a_document_lead_somewhere": [
+        (file, "[nowhere](#nowhere)\n", file.rpartition("/")[2]) for file in ("README.md", "conf.d/reference.md")],
+    "test_the_index_of_the_reference_has_every_directive": [
+        ("src/httpd/directives.c", 'AP_INIT_FLAG("OktaSSOTripwire", f, NULL, ORG, "-"),\n', "OktaSSOTripwire")],
     "test_every_test_is_run": [
         ("t/other/test_other.py", "", "no default part of t/run runs ['t/other']"),
         ("t/fuzz/corpus/fuzz_gone/seed", "", "a corpus of no target: ['fuzz_gone']"),
