@@ -178,6 +178,8 @@ const char *oks_name_sanitize(const char *text, apr_pool_t *pool);
 /* Any other header value: UTF-8 as it is, less control and format characters (categories Cc, Cf, Cs, Co, Cn, Zl, Zp);
  * ends trimmed. May return "". */
 const char *oks_value_sanitize(const char *text, apr_pool_t *pool);
+/* The same of a group's name; but U+FFFD stands where something was taken away, so that no name becomes another group's. */
+const char *oks_group_sanitize(const char *text, apr_pool_t *pool);
 /* UTF-8 without any of these, and no blank (Zs) but ' ': who is named by it would be another one without. */
 bool oks_value_ok(oks_span_t text);
 

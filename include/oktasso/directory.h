@@ -139,6 +139,7 @@ typedef struct oks_user_row_t {
     const char *external_id;     /* or NULL */
     const char *resource;        /* canonical JSON without id, meta and groups; "{}": who only signed in */
     const char *email, *first_name, *last_name, *name; /* as headers show them; "" when unknown */
+    const char *subject, *subject_key; /* of the last login; the key is "" when the subject counts no more */
     int64_t version;
     apr_time_t created, updated;
 } oks_user_row_t;
@@ -159,7 +160,7 @@ typedef struct oks_group_row_t {
     apr_array_header_t *members; /* oks_member_change_t: what an edit wants */
 } oks_group_row_t;
 
-/* Changes the row in its transaction: anything but id, version, created and updated. An error leaves everything as it was. */
+/* Changes the row in its transaction: anything but id, subjects, version, created and updated. An error leaves all as it was. */
 typedef oks_err_t *oks_user_edit_fn(oks_user_row_t *row, void *baton, apr_pool_t *pool);
 typedef oks_err_t *oks_group_edit_fn(oks_group_row_t *row, void *baton, apr_pool_t *pool);
 
@@ -170,7 +171,9 @@ oks_err_t *oks_directory_user(oks_user_row_t **row, oks_directory_t *directory, 
 /* oks_user_row_t *, in the order in which they were made; `start` counts from 0. total NULL: they are not counted. */
 oks_err_t *oks_directory_users(apr_array_header_t **rows, int64_t *total, oks_directory_t *directory, const char *org,
                                int64_t start, int count, apr_pool_t *pool) OKS_MUST_USE;
-/* Makes a user (id NULL) or changes one; nothing is written where nothing has changed. directory.user.unknown;
+/* Makes a user (id NULL) or changes one; nothing is written where nothing has changed. Who only signed in, by what is the
+ * userName or externalId now, is this user; and whose name it is no longer, or never was, does not get in by it again.
+ * directory.user.unknown;
  * directory.user.conflict: the userName or the address is another one's. Who is switched off loses the sessions, whatever else is
  * wrong: then a name or address that is another one's stays as it was. */
 oks_err_t *oks_directory_user_edit(oks_user_row_t **row, oks_directory_t *directory, const char *org, const char *id,

@@ -120,21 +120,29 @@ bool oks_value_ok(oks_span_t text)
     return true;
 }
 
-const char *oks_value_sanitize(const char *text, apr_pool_t *pool)
+/* `instead` of each character that is none for a header, and of each byte that is no UTF-8. */
+static const char *sanitize(const char *text, oks_span_t instead, apr_pool_t *pool)
 {
     const utf8proc_uint8_t *in = (const utf8proc_uint8_t *)text;
-    char *out = apr_palloc(pool, strlen(text) + 1), *p = out;
+    char *out = apr_palloc(pool, strlen(text) * (instead.len ? instead.len : 1) + 1), *p = out;
     while (*in) {
         utf8proc_int32_t c;
         utf8proc_ssize_t n = utf8proc_iterate(in, -1, &c);
-        if (n < 1) { /* not UTF-8: the byte is dropped */
-            in++;
-            continue;
-        }
-        if (!value_drops(c)) memcpy(p, in, (size_t)n), p += n;
-        in += n;
+        oks_span_t put = n < 1 || value_drops(c) ? instead : oks_span((const char *)in, (apr_size_t)n);
+        if (put.len) memcpy(p, put.ptr, put.len), p += put.len;
+        in += n < 1 ? 1 : n;
     }
     return oks_span_dup(oks_span_trim(oks_span(out, (apr_size_t)(p - out))), pool);
+}
+
+const char *oks_value_sanitize(const char *text, apr_pool_t *pool)
+{
+    return sanitize(text, oks_span(NULL, 0), pool);
+}
+
+const char *oks_group_sanitize(const char *text, apr_pool_t *pool)
+{
+    return sanitize(text, oks_span_z("\xEF\xBF\xBD"), pool);
 }
 
 const char *oks_loose_key(const char *text, apr_pool_t *pool)

@@ -84,6 +84,7 @@ typedef struct found_t {
     bool renamed;               /* its userName, which was its address, is not any longer */
     bool relinked;              /* it would get another subject, or its first one */
     bool stranger;              /* and has one that the identity provider calls somebody: perhaps another person */
+    bool other_address;         /* SCIM has pushed it with an address, and who comes is named by another one */
     const char *okta_id;        /* of another person, as SCIM says; or NULL */
     const char *external_key;   /* "" when SCIM gave no externalId; what was deleted keeps it */
     oks_id_t id;
@@ -123,6 +124,8 @@ static void compare_subjects(found_t *found, const login_work_t *work, oks_conn_
     const bool asserted = !strcmp(key, oks_directory_hash(OKS_SUBJECT, subject, pool)) && !work->login->account_kind;
     found->relinked = !work->subject_key || strcmp(key, work->subject_key) != 0;
     found->stranger = asserted && found->relinked && !same_address(subject, now, pool);
+    found->other_address = found->pushed && found->relinked && !work->login->account_kind && oks_email_ok(oks_span_z(now)) &&
+                           !same_address(now, oks_conn_text(conn, row, OKS_C_EMAIL), pool);
     if (!work->login->account_kind && is_okta_id(now) && is_okta_id(external) && strcmp(now, external) != 0)
         found->okta_id = apr_pstrdup(pool, external);
 }
@@ -138,8 +141,8 @@ static oks_err_t *find(found_t *found, const login_work_t *work, oks_conn_t *con
     if (!row) return NULL;
     found->present = true;
     found->active = oks_conn_number(conn, row, OKS_C_USER_ACTIVE) != 0;
-    compare_subjects(found, work, conn, row, pool);
     found->pushed = oks_conn_number(conn, row, OKS_C_USER_PUSHED) != 0;
+    compare_subjects(found, work, conn, row, pool);
     const char *name_key = oks_conn_text_or_null(conn, row, OKS_C_USER_NAME_KEY);
     found->renamed = !found->pushed && name_key && work->user_name_key && strcmp(name_key, work->user_name_key) != 0;
     found->same = !found->relinked && !found->renamed && same_profile(work, conn, row);
@@ -211,7 +214,7 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
     const char *subject = local ? "" : work->login->profile->subject;
     const struct { oks_statement_t by; const char *key; bool of_subject, of_deleted; } ways[] = {
         { OKS_S_USER_BY_SUBJECT, work->subject_key, false, !local },
-        { OKS_S_USER_BY_USER_NAME, *subject ? oks_user_name_key(subject, pool) : NULL, true, false },
+        { OKS_S_USER_BY_USER_NAME, *subject ? oks_user_name_key(subject, pool) : NULL, true, true },
         { OKS_S_USER_BY_EXTERNAL_ID, *subject ? oks_directory_hash("external", subject, pool) : NULL, true, true },
         { OKS_S_USER_BY_USER_NAME, work->email_key, false, false },
         { OKS_S_USER_BY_EMAIL, work->email_key, false, false },
@@ -233,6 +236,7 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
         vouched = vouched || (ways[i].of_subject && next.pushed);
     }
     found->stranger = found->stranger && !vouched;
+    found->other_address = found->other_address && !vouched;
     work->met_deleted = gone.present;
     if (!found->present || (self.present && !vouched && !is_made_anew(found, &self, work->login->profile, pool)))
         *found = gone;
@@ -245,6 +249,9 @@ static oks_err_t *refuse_stranger(const found_t *found, const login_work_t *work
     if (found->okta_id)
         return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\", and SCIM says externalId \"%s\": if it is one"
                        " person, Okta must push the user again", who(work, pool), now, found->okta_id);
+    if (found->other_address)
+        return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\", which SCIM has not pushed: if it is one person, Okta"
+                       " must push the user with this userName", who(work, pool), now);
     return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\": if it is one person, oktassoctl user relink %s %s",
                    who(work, pool), now, work->login->org, who(work, pool));
 }
@@ -256,7 +263,7 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     if (!found.present) return create_user(work, conn, pool);
     if (!found.active) /* nothing resurrects (SECURITY.md 33) */
         return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, "%s", who(work, pool));
-    if (found.okta_id || found.stranger) return refuse_stranger(&found, work, pool);
+    if (found.okta_id || found.stranger || found.other_address) return refuse_stranger(&found, work, pool);
     work->user = found.id;
     work->user_renamed = found.renamed;
     if (found.same || work->login->keep_profile) return NULL;

@@ -49,6 +49,8 @@ static void *user_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
     made->version = oks_conn_number(conn, row, OKS_C_RESOURCE_VERSION);
     made->created = oks_conn_number(conn, row, OKS_C_RESOURCE_CREATED);
     made->updated = oks_conn_number(conn, row, OKS_C_RESOURCE_UPDATED);
+    made->subject = copy(conn, row, OKS_C_RESOURCE_SUBJECT, pool);
+    made->subject_key = copy(conn, row, OKS_C_RESOURCE_SUBJECT_KEY, pool);
     return made;
 }
 
@@ -104,6 +106,7 @@ typedef struct user_work_t {
     void *baton;
     apr_time_t now;
     bool changed;
+    apr_array_header_t *absorbed; /* ids: records that were the same user's */
 } user_work_t;
 
 static oks_err_t *read_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
@@ -231,6 +234,58 @@ static bool same_row(const oks_user_row_t *a, const oks_user_row_t *b)
            !strcmp(a->last_name, b->last_name) && !strcmp(a->name, b->name);
 }
 
+static bool same_name(const char *one, const char *other, apr_pool_t *pool)
+{
+    return !strcmp(oks_lower_key(one, pool), oks_lower_key(other, pool));
+}
+
+/* Does SCIM call the user so? */
+static bool is_called(const oks_user_row_t *row, const char *name, apr_pool_t *pool)
+{
+    return same_name(row->user_name, name, pool) || same_name(row->email, name, pool) ||
+           (row->external_id && !strcmp(row->external_id, name));
+}
+
+/* A subject is not for ever. It was a name of the user's, and isn't any longer: somebody else may have it now. Or it is of who came
+ * before SCIM, by an address of another one's: then the sessions are of somebody else as well. A subject of a form that SCIM does
+ * not know stays. */
+static oks_err_t *forget_subject(oks_conn_t *conn, const oks_user_row_t *before, const oks_user_row_t *row, apr_pool_t *pool)
+{
+    const bool pushed = strcmp(before->resource, "{}") != 0;
+    const bool asserted = !strcmp(before->subject_key, oks_directory_hash(OKS_SUBJECT, before->subject, pool));
+    if (!asserted || is_called(row, before->subject, pool)) return NULL; /* a local account's name is nothing of SCIM's */
+    if (pushed && !is_called(before, before->subject, pool)) return NULL;
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_FORGET, OKS_ARGS(row->id), pool));
+    return pushed ? NULL : oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(row->id), pool);
+}
+
+/* Who signed in before SCIM said the name: a record whose subject is this user's userName or externalId is this user's. Left to
+ * itself, it would go on when the user is deactivated. A new user takes such a record over. */
+static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, bool *made, apr_pool_t *pool)
+{
+    oks_user_row_t *row = work->row;
+    const char *names[] = { row->external_id ? row->external_id : "", row->user_name };
+    work->absorbed = apr_array_make(pool, 2, sizeof(const char *));
+    for (int i = 0; i < 2; i++) {
+        oks_rows_t *results;
+        const oks_user_row_t *other = NULL;
+        OKS_TRY(oks_conn_select(&results, conn, OKS_S_RESOURCE_BY_SUBJECT,
+                                OKS_ARGS(work->org, oks_directory_hash(OKS_SUBJECT, names[i], pool)), pool));
+        for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;) other = user_row(conn, found, pool);
+        if (!other || !strcmp(other->id, row->id)) continue;
+        if (*made) {
+            row->id = other->id, row->created = other->created, row->version = other->version;
+            *made = false;
+            continue;
+        }
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_TOKENS_MOVE, OKS_ARGS(row->id, other->id), pool));
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_DELETE, OKS_ARGS(other->id), pool)); /* and its sessions */
+        OKS_TRY(oks_change_log(conn, OKS_CHANGE_USER, other->id, pool));
+        APR_ARRAY_PUSH(work->absorbed, const char *) = other->id;
+    }
+    return NULL;
+}
+
 static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     user_work_t *work = baton;
@@ -240,15 +295,19 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     if (made) {
         work->row = apr_pcalloc(pool, sizeof *work->row);
         *work->row = (oks_user_row_t){ .active = true, .user_name = "", .resource = "{}", .email = "", .first_name = "",
-                                       .last_name = "", .name = "", .created = work->now };
+                                       .last_name = "", .name = "", .subject = "", .subject_key = "", .created = work->now };
         OKS_TRY(new_id(&work->row->id, pool));
     }
     const oks_user_row_t before = *work->row;
     OKS_TRY(work->edit(work->row, work->baton, pool));
     work->changed = made || !same_row(&before, work->row);
     if (!work->changed) return NULL;
+    /* Whom SCIM sees is changed, not made again (RFC 7644 3.3). */
+    if (made) OKS_TRY(check_free(conn, work, OKS_USER_NAME, work->row->user_name, "", pool));
+    OKS_TRY(absorb(conn, work, &made, pool));
     OKS_TRY(settle_key(conn, work, OKS_USER_NAME, &work->row->user_name, before.user_name, pool));
     OKS_TRY(settle_key(conn, work, OKS_USER_EMAIL, &work->row->email, before.email, pool));
+    OKS_TRY(forget_subject(conn, &before, work->row, pool));
     OKS_TRY(write_user(conn, work, made, pool));
     work->row->version++;
     work->row->updated = work->now;
@@ -262,6 +321,7 @@ oks_err_t *oks_directory_user_edit(oks_user_row_t **row, oks_directory_t *direct
     user_work_t work = { .org = org, .key = id, .edit = edit, .baton = baton, .now = now };
     OKS_TRY(oks_directory_write(directory, edit_user, &work, pool));
     if (work.changed) touch(directory, work.row->id);
+    for (int i = 0; work.absorbed && i < work.absorbed->nelts; i++) touch(directory, APR_ARRAY_IDX(work.absorbed, i, const char *));
     *row = work.row;
     return NULL;
 }
@@ -564,7 +624,7 @@ oks_err_t *oks_profile_add_pushed(oks_profile_t *profile, oks_conn_t *conn, cons
     oks_rows_t *results;
     OKS_TRY(oks_conn_select(&results, conn, OKS_S_GROUPS_OF_USER, OKS_ARGS(user), pool));
     for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;) {
-        const char *name = oks_value_sanitize(oks_conn_text(conn, row, 1), pool), *role = oks_conn_text(conn, row, 2);
+        const char *name = oks_group_sanitize(oks_conn_text(conn, row, 1), pool), *role = oks_conn_text(conn, row, 2);
         bool known = false;
         for (int i = 0; i < profile->groups->nelts && !known; i++)
             known = strcmp(APR_ARRAY_IDX(profile->groups, i, const char *), name) == 0;

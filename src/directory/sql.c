@@ -14,7 +14,7 @@
 
 #define RESOURCE_COLUMNS \
     "u.id, u.active, u.user_name, u.external_id, u.resource, u.email, u.first_name, u.last_name, u.name, u.version, u.created," \
-    " u.updated, u.deleted"
+    " u.updated, u.deleted, u.subject, u.subject_key"
 /* A record without the key of a userName is a local account's, which no identity provider knows: SCIM does not see it. */
 #define SCIM_SEES "user_name_key IS NOT NULL"
 #define GROUP_COLUMNS "g.id, g.display_name, g.resource, g.role, g.version, g.created, g.updated"
@@ -75,6 +75,9 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_RESOURCE_BY_EXTERNAL_ID] =
         "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.external_key = %s ORDER BY u.deleted",
     [OKS_S_RESOURCE_BY_EMAIL] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.email_key = %s",
+    /* Of logins alone. */
+    [OKS_S_RESOURCE_BY_SUBJECT] =
+        "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.subject_key = %s AND u.deleted = 0 AND u.resource = '{}'",
     [OKS_S_RESOURCE_COUNT] = /* created: so that SQLite takes the index that has just these rows */
         "SELECT COUNT(*) FROM users WHERE org = %s AND deleted = 0 AND created >= 0 AND " SCIM_SEES,
     [OKS_S_RESOURCE_PAGE] =
@@ -92,6 +95,9 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_RESOURCE_DELETE] =
         "UPDATE users SET deleted = 1, active = 0, resource = '{}', external_id = NULL, first_name = '', last_name = '', name = '',"
         " asserted_groups = '[]', extra = '[]', updated = %lld, version = version + 1 WHERE id = %s",
+    [OKS_S_SUBJECT_FORGET] = "UPDATE users SET subject_key = NULL WHERE id = %s",
+    [OKS_S_TOKENS_MOVE] = "UPDATE scim_tokens SET owner = %s WHERE owner = %s",
+    [OKS_S_USER_DELETE] = "DELETE FROM users WHERE id = %s",
     /* A key that somebody else has from now on; the others stand. */
     [OKS_S_DELETED_FREE_SUBJECT] = "UPDATE users SET subject_key = NULL WHERE org = %s AND subject_key = %s AND deleted = 1",
     [OKS_S_DELETED_FREE_EMAIL] = "UPDATE users SET email_key = NULL WHERE org = %s AND email_key = %s AND deleted = 1",

@@ -198,6 +198,8 @@ oks_err_t *oks_local_check_session(const oks_org_t *org, const oks_record_t *rec
     OKS_MUST_USE;
 /* Of the local account that made the session; NULL: none did. */
 const char *oks_local_account(const oks_session_t *session);
+/* Is it the group of break-glass accounts, and the session of somebody else? Okta may have a group of that name. */
+bool oks_local_withholds(const oks_org_t *org, const oks_session_t *session, const char *group);
 
 /* ---- check.c ---- */
 

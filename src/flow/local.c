@@ -40,6 +40,11 @@ const char *oks_local_account(const oks_session_t *session)
     return *session->profile->email ? session->profile->email : session->profile->subject;
 }
 
+bool oks_local_withholds(const oks_org_t *org, const oks_session_t *session, const char *group)
+{
+    return org->break_glass && !strcmp(group, BREAK_GLASS_GROUP) && strcmp(session->protocol, PROTOCOL_BREAK_GLASS) != 0;
+}
+
 /* ---- Passwords ---- */
 
 typedef struct attempt_t {
@@ -288,6 +293,20 @@ static void session_of(oks_id_t *session, const attempt_t *attempt)
     memcpy(session->bytes, digest, OKS_ID_LEN);
 }
 
+/* *theirs: the account still leads to that record. An address may be another person's since. */
+static oks_err_t *check_owner(bool *theirs, const oks_session_t *session, const attempt_t *attempt)
+{
+    const char *account = attempt->user;
+    apr_pool_t *pool = attempt->pool;
+    oks_user_row_t *row;
+    *theirs = !oks_email_ok(oks_span_z(account)) ||
+              !strcmp(oks_lower_key(account, pool), oks_lower_key(session->profile->email, pool));
+    if (*theirs) return NULL;
+    OKS_TRY(oks_directory_user(&row, attempt->flow->directory, attempt->org->name, OKS_USER_NAME, account, pool));
+    *theirs = row && !strcmp(row->id, oks_hex_encode(oks_span((const char *)session->user.bytes, OKS_ID_LEN), pool));
+    return NULL;
+}
+
 /* The user of that session; makes it where there is none. Of two requests that try, one may find it made. */
 static oks_err_t *find_user(oks_id_t *user, bool *made, const attempt_t *attempt, const oks_id_t *id)
 {
@@ -296,8 +315,10 @@ static oks_err_t *find_user(oks_id_t *user, bool *made, const attempt_t *attempt
     oks_session_t *session;
     oks_login_t login;
     oks_err_t *err = oks_directory_session(&session, flow->directory, id, attempt->request->now, pool);
-    if (err && err->reason == OKS_R_DIRECTORY_SESSION_ABSENT) {
-        OKS_TRY(oks_directory_session_end(flow->directory, id, pool)); /* one that has expired */
+    bool theirs = true;
+    if (!err) OKS_TRY(check_owner(&theirs, session, attempt));
+    if (err ? err->reason == OKS_R_DIRECTORY_SESSION_ABSENT : !theirs) {
+        OKS_TRY(oks_directory_session_end(flow->directory, id, pool)); /* one that has expired, or is another's */
         OKS_TRY(prepare(&login, attempt));
         login.session = *id;
         err = oks_login_write(user, flow, attempt->org, &login, pool);

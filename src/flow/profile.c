@@ -94,7 +94,7 @@ static oks_err_t *read_groups(apr_array_header_t **groups, const oks_org_t *org,
     const apr_array_header_t *values = rule ? find_values(rule, identity, pool) : NULL;
     *groups = apr_array_make(pool, 8, sizeof(const char *));
     for (int i = 0; values && i < values->nelts; i++) {
-        const char *group = oks_value_sanitize(APR_ARRAY_IDX(values, i, const char *), pool);
+        const char *group = oks_group_sanitize(APR_ARRAY_IDX(values, i, const char *), pool);
         if (!*group) continue;
         if ((*groups)->nelts == OKS_PROFILE_GROUPS_MAX)
             return oks_err(pool, OKS_R_FLOW_PROFILE_TOO_LARGE, "more than %d groups", OKS_PROFILE_GROUPS_MAX);
@@ -307,9 +307,21 @@ static oks_err_t *check_sizes(const apr_array_header_t *fields, apr_pool_t *pool
     return NULL;
 }
 
+static apr_array_header_t *shown_groups(const oks_org_t *org, const oks_session_t *session, apr_pool_t *pool)
+{
+    const apr_array_header_t *groups = session->profile->groups;
+    apr_array_header_t *shown = apr_array_make(pool, groups->nelts, sizeof(const char *));
+    for (int i = 0; i < groups->nelts; i++) {
+        const char *group = APR_ARRAY_IDX(groups, i, const char *);
+        if (!oks_local_withholds(org, session, group)) APR_ARRAY_PUSH(shown, const char *) = group;
+    }
+    return shown;
+}
+
 oks_err_t *oks_flow_render(oks_record_t **draft, const oks_org_t *org, const oks_session_t *session, apr_pool_t *pool)
 {
-    const oks_profile_t *profile = session->profile;
+    oks_profile_t *profile = apr_pmemdup(pool, session->profile, sizeof *profile);
+    profile->groups = shown_groups(org, session, pool);
     apr_array_header_t *fields = apr_array_make(pool, 12, sizeof(oks_record_field_t));
     const char *account = oks_local_account(session);
     add_field(fields, "email", *profile->email || !account || !oks_email_ok(oks_span_z(account)) ? profile->email : account);

@@ -221,18 +221,34 @@ static oks_err_t *fill_user(oks_user_row_t *row, const oks_scim_call_t *call, js
     return text_of(&row->resource, resource, pool);
 }
 
-static oks_err_t *edit_user(oks_user_row_t *row, void *baton, apr_pool_t *pool)
+static oks_err_t *change_user(oks_user_row_t *row, const edit_t *edit, apr_pool_t *pool)
 {
-    const edit_t *edit = baton;
     json_t *resource, *wanted = edit->body;
-    OKS_TRY(check_version(edit->call, row->version));
     if (edit->patch) {
         OKS_TRY(own_part(&wanted, row, pool));
         OKS_TRY(oks_scim_patch(wanted, &oks_scim_user, edit->body, pool));
     }
     OKS_TRY(oks_scim_read(&resource, &oks_scim_user, wanted, pool)); /* after a PATCH: still a user? */
+    return fill_user(row, edit->call, resource);
+}
+
+/* A PUT, as Okta's custom apps send it, of somebody's whole profile, which that person may have edited. */
+static bool switches_off(const edit_t *edit)
+{
+    const json_t *active = edit->patch ? NULL : oks_scim_member(edit->body, "active");
+    return json_is_false(active) || oks_span_case_eq_z(oks_span_z(json_string_value(active)), "false");
+}
+
+static oks_err_t *edit_user(oks_user_row_t *row, void *baton, apr_pool_t *pool)
+{
+    const edit_t *edit = baton;
+    const oks_user_row_t before = *row;
     const bool was_active = row->active;
-    OKS_TRY(fill_user(row, edit->call, resource));
+    OKS_TRY(check_version(edit->call, row->version));
+    oks_err_t *err = change_user(row, edit, pool);
+    /* Whoever is switched off is, whatever is wrong with what came along (SECURITY.md 33): that stays as it was. */
+    if (err && (!row->version || oks_reason_info(err->reason)->http_status != 400 || !switches_off(edit))) return err;
+    if (err) *row = before, row->active = false;
     edit->call->user = row->user_name;
     edit->call->event = was_active == row->active ? NULL : row->active ? "scim.activate" : "scim.deactivate";
     return NULL;

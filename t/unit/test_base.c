@@ -173,6 +173,7 @@ static void sanitizer(void **state)
     assert_string_equal(oks_name_sanitize("a\xe2\x80\xae" "b", pool), "ab"); /* right-to-left override */
     assert_string_equal(oks_name_sanitize("\xff\xfe", pool), "");
     assert_string_equal(oks_value_sanitize(" a\r\nb\x7f#` ", pool), "ab#`");
+    assert_string_equal(oks_group_sanitize(" a\rb\xff\xe2\x80\x8b ", pool), "a\xef\xbf\xbd" "b\xef\xbf\xbd\xef\xbf\xbd");
     assert_string_equal(oks_html_escape("<a href=\"x\">'&", pool), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
     assert_string_equal(oks_log_escape(oks_span_z("a\nb\xff\\"), 99, pool), "a\\x0ab\\xff\\x5c");
     assert_string_equal(oks_log_escape(oks_span_z("abcdef"), 3, pool), "abc...");

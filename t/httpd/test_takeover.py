@@ -1,0 +1,196 @@
+"""Nobody gets into another person's record, and nobody stays who was switched off: where logins come before SCIM, or between its pushes."""
+
+import hashlib
+
+import openid
+import pytest
+import test_local
+import test_scim
+from harness import wait_until
+from test_identity import SCIM, seen, sign_in
+
+TOKEN = f"    OktaSSOSCIMToken sha256:{hashlib.sha256(test_scim.TOKEN.encode()).hexdigest()}\n"
+MALLORY, VICTIM = "mallory@acme.example", "victim@acme.example"
+MALLORY_ID, VICTIM_ID = "00uMallory0000000001", "00uVictim00000000001"
+ADMINS = "Okta-Admins"
+
+
+@pytest.fixture
+def server(httpd):
+    server = httpd(SCIM)
+    server.expect(r"directory\.")
+    return server
+
+
+@pytest.fixture
+def scim(server):
+    return test_scim.Scim(server)
+
+
+def say(scim, user, name, external_id, email=None, **more):
+    """A PUT of the whole user, as Okta sends it."""
+    body = {"schemas": [test_scim.USER], "userName": name, "externalId": external_id, "emails": [{"value": email or name, "primary": True}], "active": True}
+    return scim.call("PUT", f"/Users/{user['id']}", {**body, **more})
+
+
+def names(scim):
+    return sorted(each["userName"] for each in scim.get("/Users").json()["Resources"])
+
+
+# ---- Who came before SCIM, with another's address ----
+
+def test_a_record_that_scim_says_is_the_victims(server, scim):
+    mallory, _ = sign_in(server, MALLORY, VICTIM)
+    assert seen(mallory) == (VICTIM, "member")
+    [found] = scim.find(f'userName eq "{VICTIM}"')
+    assert say(scim, found, VICTIM, VICTIM_ID).status == 200
+    scim.make_group(ADMINS, [found["id"]])
+    assert seen(mallory) == 303, "the session was not the victim's"
+    assert seen(sign_in(server, MALLORY, MALLORY)[0]) == (MALLORY, "member")
+    assert sign_in(server, "second@acme.example", VICTIM)[1].reason == "directory.subject.changed", "nor by the address, in which nobody has come yet"
+    assert seen(sign_in(server, VICTIM, VICTIM)[0]) == (VICTIM, "admin")
+
+
+def test_nor_by_openid_connect(httpd, provider):
+    server = openid.configured(httpd("", start=False), provider, conf=openid.CONF.replace("</OktaSSOOrg>", TOKEN + "</OktaSSOOrg>"))
+    server.expect(r"directory\.", r"flow\.idp\.unavailable")
+    server.start()
+    wait_until(lambda: server.browser().get("/headers.json").status == 303, "the provider's documents")
+    scim = test_scim.Scim(server, "globex")
+    mallory, answer = openid.log_in(server, provider, sub=MALLORY_ID, email="victim@globex.example", groups=[])
+    assert answer.status == 303
+    [found] = scim.find('userName eq "victim@globex.example"')
+    assert say(scim, found, "victim@globex.example", VICTIM_ID).status == 200
+    assert mallory.get("/headers.json").status == 303
+    assert openid.log_in(server, provider, sub=MALLORY_ID, email="victim@globex.example", groups=[])[1].reason == "directory.subject.changed"
+
+
+@pytest.mark.parametrize("name_id", [VICTIM, VICTIM.upper(), VICTIM_ID])
+def test_who_is_the_same_stays_signed_in(server, scim, name_id):
+    browser, _ = sign_in(server, name_id, VICTIM)
+    [found] = scim.find(f'userName eq "{VICTIM}"')
+    assert say(scim, found, VICTIM, VICTIM_ID).status == 200
+    assert seen(browser) == (VICTIM, "member")
+
+
+# ---- A name that somebody gave up ----
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_a_name_given_up_leads_to_who_has_it_now(server, scim, pushed):
+    victim = scim.make(userName="alice@acme.example", externalId=VICTIM_ID)
+    scim.make_group(ADMINS, [victim["id"]])
+    if pushed:
+        other = scim.make(userName=MALLORY, externalId=MALLORY_ID)
+    browser, _ = sign_in(server, "alice@acme.example", "alice@acme.example", [])
+    assert say(scim, victim, "alice.smith@acme.example", VICTIM_ID).status == 200
+    mallory, answer = sign_in(server, "alice@acme.example", "alice@acme.example", [])
+    assert answer.status == 303 and seen(mallory) == ("alice@acme.example", "member")
+    assert seen(browser) == ("alice.smith@acme.example", "admin")
+    assert seen(sign_in(server, "alice.smith@acme.example", "alice.smith@acme.example", [])[0]) == ("alice.smith@acme.example", "admin")
+    if pushed: # and her own push finds whom she has become meanwhile
+        assert say(scim, other, "alice@acme.example", MALLORY_ID, active=False).json()["active"] is False
+        assert seen(mallory) == 303
+
+
+def test_who_was_deleted_does_not_come_back_as_a_colleague(server, scim):
+    scim.make(userName=VICTIM, externalId=VICTIM_ID)
+    mallory = scim.make(userName=MALLORY, externalId=MALLORY_ID)
+    assert sign_in(server, MALLORY, VICTIM)[1].reason == "directory.user.conflict"
+    scim.call("DELETE", f"/Users/{mallory['id']}")
+    assert sign_in(server, MALLORY, MALLORY)[1].reason == "directory.user.inactive"
+    assert sign_in(server, MALLORY, VICTIM)[1].reason == "directory.user.inactive"
+
+
+# ---- Deactivation ends the sessions of the person, not of one record ----
+
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize("subject", ["m1@acme.example", MALLORY_ID], ids=["userName", "externalId"])
+def test_a_login_before_the_push_with_another_address(server, scim, subject, delete):
+    browser, _ = sign_in(server, subject, "m2@acme.example", [ADMINS])
+    assert seen(browser) == ("m2@acme.example", "admin")
+    made = scim.make(userName="m1@acme.example", externalId=MALLORY_ID)
+    assert names(scim) == ["m1@acme.example"] and seen(browser)[1] == "admin", "one person, still signed in"
+    if delete:
+        assert scim.call("DELETE", f"/Users/{made['id']}").status == 204
+    else:
+        assert scim.patch(f"/Users/{made['id']}", {"op": "replace", "value": {"active": False}}).json()["active"] is False
+    assert seen(browser) == 303
+    for email in ("m1@acme.example", "m2@acme.example"):
+        assert sign_in(server, subject, email)[1].reason == "directory.user.inactive"
+
+
+def test_a_login_by_a_new_name_before_the_push_of_it(server, scim):
+    made = scim.make(userName="m1@acme.example", externalId=MALLORY_ID)
+    browser, _ = sign_in(server, "m2@acme.example", "m2@acme.example", [ADMINS])
+    assert seen(browser) == ("m2@acme.example", "admin") and len(names(scim)) == 2
+    assert say(scim, made, "m2@acme.example", MALLORY_ID).status == 200
+    assert names(scim) == ["m2@acme.example"] and seen(browser) == 303
+    assert say(scim, made, "m2@acme.example", MALLORY_ID, active=False).json()["active"] is False
+    assert sign_in(server, "m2@acme.example", "m2@acme.example")[1].reason == "directory.user.inactive"
+
+
+def test_two_records_of_logins_become_the_pushed_one(server, scim):
+    first, _ = sign_in(server, "m1@acme.example", "one@acme.example")
+    second, _ = sign_in(server, MALLORY_ID, "two@acme.example")
+    scim.make(userName="m1@acme.example", externalId=MALLORY_ID)
+    assert names(scim) == ["m1@acme.example"]
+    assert [seen(first), seen(second)] == [303, ("m1@acme.example", "member")]
+
+
+def test_a_user_whom_scim_sees_is_not_made_again(server, scim):
+    browser, _ = sign_in(server, VICTIM, VICTIM)
+    answer = scim.call("POST", "/Users", {"schemas": [test_scim.USER], "userName": VICTIM})
+    assert (answer.status, answer.json()["scimType"]) == (409, "uniqueness") and seen(browser) == (VICTIM, "member")
+
+
+@pytest.mark.parametrize("field, value", [("title", "x" * 9000), ("locale", 7), ("emails", [{"value": f"a{i}@acme.example"} for i in range(1001)]),
+                                          ("addresses", [{"formatted": "y" * 8000, "streetAddress": str(i)} for i in range(40)])])
+@pytest.mark.parametrize("inactive", [False, "False"])
+def test_nobodys_profile_keeps_a_deactivation_from_being_done(server, scim, field, value, inactive):
+    """By PUT, with a profile that the person may edit."""
+    server.expect(r"scim\.value\.invalid")
+    made = scim.make(userName=MALLORY, externalId=MALLORY_ID, title="Pilot")
+    browser, _ = sign_in(server, MALLORY, MALLORY)
+    assert say(scim, made, MALLORY, MALLORY_ID, **{field: value}).status == 400 and seen(browser) == (MALLORY, "member")
+    answer = say(scim, made, MALLORY, MALLORY_ID, **{"active": inactive, field: value})
+    assert (answer.status, answer.json()["active"], answer.json()["title"]) == (200, False, "Pilot")
+    assert seen(browser) == 303
+    assert scim.call("POST", "/Users", {"schemas": [test_scim.USER], "userName": "new@acme.example", "active": False, field: value}).status == 400
+
+
+# ---- Groups and accounts that only look like it ----
+
+@pytest.mark.parametrize("group", ["Okta-Adm\u200bins", "Okta-Admins\u00ad", "Okta-\u007fAdmins"])
+def test_a_group_that_looks_like_another_gives_no_role(server, scim, group):
+    browser, _ = sign_in(server, MALLORY, MALLORY, [group])
+    assert seen(browser) == (MALLORY, "member")
+    made = scim.make(userName=VICTIM)
+    pushed, _ = sign_in(server, VICTIM, VICTIM, [])
+    scim.make_group(ADMINS, [])
+    scim.make_group(group, [made["id"]])
+    assert seen(pushed) == (VICTIM, "member")
+
+
+def test_a_group_of_the_emergency_accounts_name_is_not_theirs(httpd):
+    server = test_local.started(httpd, "OktaSSOBreakGlass ops\n    OktaSSORole admin break-glass")
+    browser, answer = server.login(path="/sso/okta/login/acme?sso=1&return=/headers.json", name_id=MALLORY,
+                                   attributes={"email": [MALLORY], "groups": ["break-glass", "Sales"]})
+    got = dict(browser.get("/headers.json").json())
+    assert (answer.status, got["X-Remote-Groups"], got["X-Remote-Role"]) == (303, "Sales", "member")
+
+
+def test_http_basic_goes_on_as_who_has_the_address_now(httpd):
+    server = test_local.started(httpd, TOKEN.strip())
+    server.expect(r"directory\.user\.inactive")
+    scim = test_scim.Scim(server)
+    first = scim.make(userName=test_local.AMELIA, externalId=VICTIM_ID, title="boss")
+
+    def asked():
+        answer = server.browser().get("/headers.json", headers=test_local.basic(test_local.AMELIA, "local-1"), navigate=False)
+        return dict(answer.json())["X-Remote-User"] if answer.status == 200 else answer.reason
+    assert asked() == test_local.AMELIA
+    assert say(scim, first, "boss@acme.example", VICTIM_ID).status == 200
+    second = scim.make(userName=test_local.AMELIA, externalId=MALLORY_ID)
+    assert asked() == test_local.AMELIA
+    assert say(scim, first, "boss@acme.example", VICTIM_ID, active=False).status == 200 and asked() == test_local.AMELIA
+    assert say(scim, second, test_local.AMELIA, MALLORY_ID, active=False).status == 200 and asked() == "directory.user.inactive"
