@@ -143,6 +143,8 @@ bool oks_hex_decode_into(unsigned char *out, apr_size_t size, oks_span_t text); 
 oks_err_t *oks_time_parse(apr_time_t *when, oks_span_t text, apr_pool_t *pool) OKS_MUST_USE;
 /* "2024-04-25T20:31:55Z" (whole seconds). */
 const char *oks_time_format(apr_time_t when, apr_pool_t *pool);
+/* What a time was measured by, for details: "here it is 2024-04-25T20:31:55Z, OktaSSOClockSkew 2m". */
+const char *oks_time_here(apr_time_t now, apr_interval_time_t skew, apr_pool_t *pool);
 
 /* A human interval: a whole number and one of ms, s, m (or min), h, d, w; the unit may not be missing.
  * Else OKS_R_BASE_INTERVAL_MALFORMED, whose detail says what to write. More than ten years is refused. */

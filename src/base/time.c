@@ -68,6 +68,11 @@ const char *oks_time_format(apr_time_t when, apr_pool_t *pool)
                         t.tm_min, t.tm_sec);
 }
 
+const char *oks_time_here(apr_time_t now, apr_interval_time_t skew, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "here it is %s, OktaSSOClockSkew %s", oks_time_format(now, pool), oks_interval_format(skew, pool));
+}
+
 /* From the smallest; of two names the one that is written comes last. */
 static const struct { const char *unit; apr_interval_time_t size; } units[] = {
     { "ms", 1000 }, { "s", APR_USEC_PER_SEC }, { "min", 60 * APR_USEC_PER_SEC }, { "m", 60 * APR_USEC_PER_SEC },

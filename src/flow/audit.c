@@ -13,6 +13,12 @@ static void add(json_t *object, const char *name, const char *value, apr_pool_t 
     json_object_set_new(object, name, text ? text : json_string(oks_log_escape(oks_span_z(value), VALUE_MAX, pool)));
 }
 
+/* Of a login that failed twice, say, the reason it failed for. */
+static const char *detail_of(const oks_err_t *err, apr_pool_t *pool)
+{
+    return err->detail || !err->cause ? err->detail : oks_err_text(err->cause, pool);
+}
+
 const char *oks_flow_audit_line(const oks_answer_t *answer, const oks_audit_t *facts, apr_pool_t *pool)
 {
     json_t *line = json_object();
@@ -25,7 +31,7 @@ const char *oks_flow_audit_line(const oks_answer_t *answer, const oks_audit_t *f
     add(line, "token", answer->token, pool);
     if (answer->err) {
         add(line, "reason", oks_reason_info(answer->err->reason)->code, pool);
-        add(line, "detail", answer->err->detail, pool);
+        add(line, "detail", detail_of(answer->err, pool), pool);
     }
     add(line, "client", facts->client, pool);
     add(line, "server", facts->server, pool);

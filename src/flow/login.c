@@ -208,7 +208,8 @@ static oks_err_t *check_loop(const oks_request_t *request, oks_span_t again, apr
     if (!oks_span_eq_z(again, "cookie") || oks_cookie_get(&guard, request->cookies, oks_flow_cookie_name(request->tls, "restart",
                                                                                                          pool)))
         return NULL;
-    return oks_err(pool, OKS_R_FLOW_LOGIN_LOOP, "the browser keeps no cookie of ours");
+    const oks_err_t *why = oks_err(pool, OKS_R_FLOW_STATE_FOREIGN, "the browser keeps no cookie of ours");
+    return oks_err_from(pool, OKS_R_FLOW_LOGIN_LOOP, APR_SUCCESS, why, NULL);
 }
 
 /* /login/{org}?return=/path[&demand=SEALED][&again=N][&sso=1]: `again` says that a callback failed and sent the browser here,

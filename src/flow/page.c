@@ -151,6 +151,13 @@ static const char *other_account(oks_reason_t reason)
     return refused ? "<p>To use another account, sign out at your identity provider first.</p>\n" : "";
 }
 
+/* Whatever else fails twice, cookies do not mend it. */
+static const char *cookie_advice(const oks_err_t *err)
+{
+    const bool foreign = err->reason == OKS_R_FLOW_LOGIN_LOOP && err->cause && err->cause->reason == OKS_R_FLOW_STATE_FOREIGN;
+    return foreign ? " Please check that cookies are allowed, then try again." : "";
+}
+
 static const char *title_of(int status)
 {
     return status == 401 ? "Please sign in" : status == 404 ? "Not found" : status == 405 ? "Not this way"
@@ -163,8 +170,9 @@ const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t 
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     const char *title = err->reason == OKS_R_HTTPD_REQUEST_DENIED ? "You may not see this page" : title_of(info->http_status);
     const char *content = apr_pstrcat(
-        pool, "<p>", oks_html_escape(info->visitor, pool), "</p>\n<p class=\"who\">", who_text(info->who, info->http_status),
-        "</p>\n", again_url ? other_account(err->reason) : "", link_button(again_url, again_label(err->reason), pool), "<dl>",
+        pool, "<p>", oks_html_escape(info->visitor, pool), cookie_advice(err), "</p>\n<p class=\"who\">",
+        who_text(info->who, info->http_status), "</p>\n", again_url ? other_account(err->reason) : "",
+        link_button(again_url, again_label(err->reason), pool), "<dl>",
         err->reason == OKS_R_FLOW_ATTRIBUTE_MISSING ? apr_pstrcat(pool, "<dt>Missing</dt><dd>", oks_html_escape(err->detail, pool),
                                                                   "</dd>", NULL) : "", "<dt>Reason</dt><dd>", info->code,
         "</dd><dt>Request</dt><dd>", oks_html_escape(request->id, pool), "</dd><dt>Time</dt><dd>",

@@ -46,15 +46,21 @@ static oks_err_t *check_audience(const json_t *claims, const char *client_id, ap
                                  oks_log_escape(oks_span_z(json_string_value(aud)), 120, pool), client_id);
 }
 
+static oks_err_t *wrong_time(const oks_oidc_expect_t *expect, oks_reason_t reason, const char *claim, apr_time_t said,
+                             apr_pool_t *pool)
+{
+    return oks_err(pool, reason, "%s %s; %s", claim, oks_time_format(said, pool), oks_time_here(expect->now, expect->skew, pool));
+}
+
 static oks_err_t *check_times(apr_time_t *end, const json_t *claims, const oks_oidc_expect_t *expect, apr_pool_t *pool)
 {
     apr_time_t issued, before;
     OKS_TRY(read_time(end, claims, "exp", true, pool));
     OKS_TRY(read_time(&issued, claims, "iat", true, pool));
     OKS_TRY(read_time(&before, claims, "nbf", false, pool));
-    if (*end + expect->skew <= expect->now) return oks_err(pool, OKS_R_OIDC_TOKEN_EXPIRED, "exp %s", oks_time_format(*end, pool));
-    if (issued > expect->now + expect->skew || before > expect->now + expect->skew)
-        return oks_err(pool, OKS_R_OIDC_TOKEN_EARLY, "iat %s", oks_time_format(issued, pool));
+    if (*end + expect->skew <= expect->now) return wrong_time(expect, OKS_R_OIDC_TOKEN_EXPIRED, "exp", *end, pool);
+    if (issued > expect->now + expect->skew) return wrong_time(expect, OKS_R_OIDC_TOKEN_EARLY, "iat", issued, pool);
+    if (before > expect->now + expect->skew) return wrong_time(expect, OKS_R_OIDC_TOKEN_EARLY, "nbf", before, pool);
     return NULL;
 }
 

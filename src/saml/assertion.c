@@ -20,6 +20,15 @@ static const char *shown(const reader_t *reader, const char *text)
     return text ? oks_log_escape(oks_span_z(text), 200, reader->pool) : "none";
 }
 
+/* An attribute of a node, and what it was measured by. */
+static oks_err_t *wrong_time(const reader_t *reader, oks_reason_t reason, const xmlNode *node, const char *name, apr_time_t said)
+{
+    const oks_saml_expect_t *expect = reader->expect;
+    apr_pool_t *pool = reader->pool;
+    return oks_err(pool, reason, "%s %s %s; %s", node->name, name, oks_time_format(said, pool),
+                   oks_time_here(expect->now, expect->skew, pool));
+}
+
 /* An optional time attribute: 0 when absent, and never 0 when it is there. */
 static oks_err_t *read_time(apr_time_t *when, const reader_t *reader, const xmlNode *node, const char *name)
 {
@@ -39,11 +48,10 @@ static oks_err_t *check_window(apr_time_t *until, const reader_t *reader, const 
     OKS_TRY(read_time(&from, reader, node, "NotBefore"));
     OKS_TRY(read_time(until, reader, node, "NotOnOrAfter"));
     if (from && expect->now + expect->skew < from)
-        return oks_err(reader->pool, OKS_R_SAML_TIME_EARLY, "%s NotBefore %s", node->name, oks_time_format(from, reader->pool));
+        return wrong_time(reader, OKS_R_SAML_TIME_EARLY, node, "NotBefore", from);
     if (!*until && end_required) return oks_err(reader->pool, OKS_R_SAML_TIME_EXPIRED, "%s has no NotOnOrAfter", node->name);
     if (*until && expect->now - expect->skew >= *until)
-        return oks_err(reader->pool, OKS_R_SAML_TIME_EXPIRED, "%s NotOnOrAfter %s", node->name,
-                       oks_time_format(*until, reader->pool));
+        return wrong_time(reader, OKS_R_SAML_TIME_EXPIRED, node, "NotOnOrAfter", *until);
     return NULL;
 }
 
@@ -63,7 +71,7 @@ static oks_err_t *read_head(const reader_t *reader, const xmlNode *assertion)
     OKS_TRY(read_time(&issued, reader, assertion, "IssueInstant"));
     if (!issued) return oks_err(pool, OKS_R_SAML_ASSERTION_MALFORMED, "no IssueInstant");
     if (issued > reader->expect->now + reader->expect->skew)
-        return oks_err(pool, OKS_R_SAML_TIME_EARLY, "IssueInstant %s", oks_time_format(issued, pool));
+        return wrong_time(reader, OKS_R_SAML_TIME_EARLY, assertion, "IssueInstant", issued);
     reader->identity->assertion_id = id;
     reader->identity->issuer = name;
     return NULL;
@@ -196,7 +204,7 @@ static oks_err_t *read_authn_statement(const reader_t *reader, const xmlNode *as
     OKS_TRY(read_time(&identity->authn_instant, reader, statement, "AuthnInstant"));
     OKS_TRY(read_time(&identity->session_not_on_or_after, reader, statement, "SessionNotOnOrAfter"));
     if (identity->session_not_on_or_after && identity->session_not_on_or_after <= reader->expect->now - reader->expect->skew)
-        return oks_err(pool, OKS_R_SAML_TIME_EXPIRED, "SessionNotOnOrAfter has passed");
+        return wrong_time(reader, OKS_R_SAML_TIME_EXPIRED, statement, "SessionNotOnOrAfter", identity->session_not_on_or_after);
     identity->session_index = oks_xml_attribute(statement, "SessionIndex", pool);
     if (oks_xml_children(&context, statement, OKS_NS_ASSERTION, "AuthnContext") == 1 &&
         oks_xml_children(&class_ref, context, OKS_NS_ASSERTION, "AuthnContextClassRef") == 1) {

@@ -264,10 +264,16 @@ def test_an_unsolicited_response_to_a_browser_without_cookies_ends_on_a_page(sit
     assert answer.status == 303
     answer = browser.get(answer["Location"].partition(str(site.port))[2], cookies=False)
     assert (answer.status, answer.reason) == (403, "flow.login.loop")
+    assert "flow.login.loop: flow.state.foreign: the browser keeps no cookie of ours" in site.verdicts()[-1]
+    assert "Please check that cookies are allowed" in answer.text
 
 
-@pytest.mark.parametrize("preset", ["expired", "no-in-response-to"])
-def test_what_a_second_try_may_mend_is_tried_once(site, preset):
+HERE = r"here it is \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, OktaSSOClockSkew 2m"
+
+
+@pytest.mark.parametrize("preset, why", [
+    ("expired", r"saml\.time\.expired: SubjectConfirmationData NotOnOrAfter \S+Z; " + HERE), ("no-in-response-to", r"saml\.response\.unsolicited")])
+def test_what_a_second_try_may_mend_is_tried_once(site, preset, why):
     site.expect(r"OKS0001: .*(saml\.|flow\.login\.loop)")
     browser = site.browser()
     location = site.start_login(browser, "/first")
@@ -276,6 +282,8 @@ def test_what_a_second_try_may_mend_is_tried_once(site, preset):
     location = browser.get(answer["Location"].partition(str(site.port))[2])["Location"]
     answer = browser.post("/sso/okta/acs/acme", post_fields(site.okta.answer(location, user=AMELIA, preset=preset)))
     assert (answer.status, answer.reason) == (403, "flow.login.loop")
+    assert re.search(r"reason=flow\.login\.loop: " + why + "$", site.verdicts()[-1]), "the page has the loop, the log why"
+    assert "twice in a row" in answer.text and "cookies" not in answer.text and "administrator of this server can help" in answer.text
 
 
 # ---- Restarts ----

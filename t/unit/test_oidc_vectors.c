@@ -348,6 +348,18 @@ static void a_subject_is_what_a_header_can_show(void **state)
     apr_pool_destroy(pool);
 }
 
+/* Of a wrong clock the log has both sides. */
+static void a_wrong_time_says_what_it_is_here(void **state)
+{
+    oks_identity_t *identity;
+    oks_err_t *err;
+    apr_pool_create(&pool, global);
+    read_claims(&identity, &err, "\"sub\":\"a\",\"nbf\":1800000300");
+    REASON(err, OKS_R_OIDC_TOKEN_EARLY);
+    assert_string_equal(err->detail, "nbf 2027-01-15T08:05:00Z; here it is 2027-01-15T08:00:00Z, OktaSSOClockSkew 2m");
+    apr_pool_destroy(pool);
+}
+
 static void where_discovery_is(void **state)
 {
     static const struct { const char *written, *url; } cases[] = {
@@ -399,7 +411,8 @@ int main(void)
         cmocka_unit_test(all_cases), cmocka_unit_test(a_changed_character_is_refused),
         cmocka_unit_test(our_tokens_verify_with_our_jwk), cmocka_unit_test(an_authorization_request_says_all),
         cmocka_unit_test(a_client_says_who_it_is), cmocka_unit_test(a_pushed_request), cmocka_unit_test(claims_have_a_number),
-        cmocka_unit_test(a_subject_is_what_a_header_can_show), cmocka_unit_test(where_discovery_is),
+        cmocka_unit_test(a_subject_is_what_a_header_can_show), cmocka_unit_test(a_wrong_time_says_what_it_is_here),
+        cmocka_unit_test(where_discovery_is),
         cmocka_unit_test(only_a_local_provider_has_endpoints_on_loopback),
     };
     return cmocka_run_group_tests_name("oidc vectors", tests, set_up, tear_down);
