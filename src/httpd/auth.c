@@ -10,6 +10,8 @@ APLOG_USE_MODULE(oktasso);
 
 #define AUTH_TYPE_NAME "OktaSSO"
 static char auth_type[] = AUTH_TYPE_NAME; /* httpd's field is not const */
+#define TOLD_GROUPS_MAX 400 /* bytes of a refused visitor's groups in the log, */
+#define TOLD_ROLE_MAX 100   /* and of the role */
 
 /* Found out once: AuthType may be an expression, and every phase is to go by the same answer. */
 static bool is_ours(request_rec *r)
@@ -194,6 +196,17 @@ int oks_httpd_check_access_ex(request_rec *r)
     return admits_nobody(r) ? OK : DECLINED;
 }
 
+/* What the Require lines had to judge by, for the log: has groups "Everyone", "Sales"; role member. */
+static const char *had(const oks_record_t *record, apr_pool_t *pool)
+{
+    const char *role = oks_record_field(record, "role"), *groups = "";
+    for (int i = 0; i < record->ngroups && strlen(groups) <= TOLD_GROUPS_MAX; i++)
+        groups = apr_pstrcat(pool, groups, i ? ", \"" : "\"", record->groups[i], "\"", NULL);
+    return apr_psprintf(pool, "has %s%s; role %s", *groups ? "groups " : "no groups",
+                        oks_log_escape(oks_span_z(groups), TOLD_GROUPS_MAX, pool),
+                        oks_log_escape(oks_span_z(role ? role : "none"), TOLD_ROLE_MAX, pool));
+}
+
 /* httpd answers 401 to a user whom no Require line admits; for a signed-in one that's a 403, never a login loop. */
 int oks_httpd_check_authz(request_rec *r)
 {
@@ -203,5 +216,6 @@ int oks_httpd_check_authz(request_rec *r)
     int status = ap_run_auth_checker(r);
     note->judging = false;
     if (status != HTTP_UNAUTHORIZED && status != HTTP_FORBIDDEN) return status;
-    return oks_httpd_refuse(r, note->org ? note->org->name : NULL, oks_err(r->pool, OKS_R_HTTPD_REQUEST_DENIED, NULL));
+    return oks_httpd_refuse(r, note->org ? note->org->name : NULL,
+                            oks_err(r->pool, OKS_R_HTTPD_REQUEST_DENIED, "%s", had(note->pass->record, r->pool)));
 }

@@ -82,7 +82,20 @@ def test_the_refusal_is_a_page_or_json(site, browsers):
     answer = browsers[JOHN].get("/role/", navigate=False, headers={"Accept": "*/*"})
     assert answer.status == 403 and answer.json()["error"] == "httpd.request.denied"
     assert f"user={JOHN}" in site.verdicts()[-1] and "status=403" in site.verdicts()[-1]
+    assert site.verdicts()[-1].endswith('reason=httpd.request.denied: has groups "Everyone", "Sales"; role member'), "what it was judged by"
+    assert "Sales" not in page.text + answer.text, "for the log alone"
     assert browsers[JOHN].get("/valid/").status == 200, "the session goes on"
+
+
+def test_of_many_groups_the_log_has_the_first(site):
+    site.expect("AH01631")
+    browser = site.browser()
+    groups = [f"Team {number:03}" for number in range(400)]
+    minted = site.okta.answer(site.start_login(browser, "/valid/"), user=JOHN, attributes_merge={"groups": groups})
+    assert browser.post("/sso/okta/acs/acme", harness.post_fields(minted)).status == 303
+    assert browser.get("/role/", navigate=False).reason == "httpd.request.denied"
+    said = site.verdicts()[-1].partition("has groups ")[2]
+    assert said.startswith('"Team 000", "Team 001", ') and said.endswith("...; role member") and len(said) < 450, said
 
 
 @pytest.mark.parametrize("line", ["denied", "ip-and-user"])
