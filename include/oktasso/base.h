@@ -170,6 +170,7 @@ const char *oks_lower_key(const char *text, apr_pool_t *pool);
 
 /* ---- Text that goes out ----------------------------------------------------------------------------------- */
 
+bool oks_is_html(oks_span_t document); /* by how it begins, a BOM and blanks left aside */
 bool oks_utf8_ok(oks_span_t text); /* well-formed UTF-8 (no surrogates, no overlong forms) without NUL */
 
 /* A person's name as a header value: NFC, and only letters, marks, digits, blanks and . _ - @ + ' ’ · & , ( ) /

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <apr_cstr.h>
 #include <apr_strings.h>
 #include <utf8proc.h>
 
@@ -27,6 +28,16 @@ bool oks_utf8_ok(oks_span_t text)
         p += n, left -= n;
     }
     return true;
+}
+
+bool oks_is_html(oks_span_t document)
+{
+    static const char *const starts[] = { "<!doctype html", "<html" };
+    if (document.len >= 3 && memcmp(document.ptr, "\xef\xbb\xbf", 3) == 0) document.ptr += 3, document.len -= 3;
+    document = oks_span_trim(document);
+    for (apr_size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+        if (document.len >= strlen(starts[i]) && apr_cstr_casecmpn(document.ptr, starts[i], strlen(starts[i])) == 0) return true;
+    return false;
 }
 
 /* utf8proc allocates with malloc: into the pool, or `fallback` when the text is not UTF-8. */

@@ -89,6 +89,9 @@ static oks_err_t *fetch_provider(int *max_age, oks_directory_t *directory, oks_n
         *max_age = response->max_age;
         discovery = response->body;
     }
+    if (oks_is_html(discovery))
+        return oks_err(pool, OKS_R_BASE_JSON_MALFORMED, "an HTML page and no discovery document: write Okta's own domain, such as "
+                       "acme.okta.com");
     if (!oks_oidc_is_discovery(discovery))
         return oks_err(pool, OKS_R_BASE_JSON_MALFORMED,
                        "no discovery document of OpenID Connect; for SAML metadata, take OktaSSOClientID away");

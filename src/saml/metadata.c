@@ -111,6 +111,9 @@ oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_poo
 {
     xmlDocPtr doc;
     const xmlNode *role;
+    if (oks_is_html(xml)) /* the metadata's address asks for no sign-in: this is another one */
+        return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "an HTML page and no metadata: copy the Metadata URL from the Sign On "
+                       "tab of the app in Okta");
     OKS_TRY(oks_xml_parse(&doc, xml, OKS_SAML_METADATA_MAX, pool));
     OKS_TRY(find_role(&role, xmlDocGetRootElement(doc), pool));
     oks_saml_idp_t *made = apr_pcalloc(pool, sizeof *made);

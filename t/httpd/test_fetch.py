@@ -74,6 +74,26 @@ def test_a_silent_peer_is_given_up(httpd):
         assert seen and server.browser().get("/").reason == "flow.idp.unavailable"  # and nobody waits for it
 
 
+def answering(status, body):
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+
+    def talk(connection, seen):
+        connection.recv(4096)
+        connection.sendall((head + body).encode())
+        connection.close()
+    return talk
+
+
+@pytest.mark.parametrize("settings, told", [
+    ("", "saml.metadata.malformed: an HTML page and no metadata: copy the Metadata URL from the Sign On tab of the app in Okta"),
+    ("OktaSSOClientID x\nOktaSSOClientSecret y", "base.json.malformed: an HTML page and no discovery document: write Okta's own domain")])
+def test_a_sign_on_page_is_no_metadata(httpd, settings, told):
+    with listener(answering(200, "\n<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>")) as (port, _):
+        server = serve(httpd, f"http://127.0.0.1:{port}/app/exk1/sso/saml", settings)
+        wait_until(lambda: "OKS0030" in server.log_since(0), "the failure")
+        assert told in server.log_since(0)
+
+
 def test_through_a_proxy(httpd, okta):
     asked = []
 

@@ -114,6 +114,8 @@ static void metadata_that_cannot_be_used(void **state)
     assert_string_equal(metadata_outcome(&idp, "<a/>"), "saml.metadata.malformed");
     assert_string_equal(metadata_outcome(&idp, "{\"issuer\":\"x\"}"), "xml.document.malformed");
     assert_string_equal(metadata_outcome(&idp, "<!DOCTYPE a><a/>"), "xml.dtd.refused");
+    assert_string_equal(metadata_outcome(&idp, "\xef\xbb\xbf\n<!doctype HTML>\n<html><head>"), "saml.metadata.malformed");
+    assert_string_equal(metadata_outcome(&idp, "<HTML lang=\"en\">"), "saml.metadata.malformed");
     assert_string_equal(metadata_outcome(&idp, with(text, " use=\"signing\"", " use=\"encryption\"")),
                         "saml.metadata.no_key");
     assert_string_equal(metadata_outcome(&idp, with(text, between(text, "<md:KeyDescriptor", "</md:KeyDescriptor>"), "")),
