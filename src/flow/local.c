@@ -139,13 +139,21 @@ static oks_password_t ask(const attempt_t *attempt)
     return verdict == OKS_PASSWORD_GOOD && !listed ? OKS_PASSWORD_WRONG : verdict;
 }
 
-/* All that is wrong with an account reads alike: no such account, not of this list, another password. */
+/* For the log, which may know whose name is on no list; no dearer for the one than for the other. */
+static const char *told_of(const attempt_t *attempt)
+{
+    const bool listed = !attempt->break_glass || is_break_glass(attempt->org, attempt->user);
+    return apr_psprintf(attempt->pool, "account \"%s\" from %s%s%s", oks_log_escape(oks_span_z(attempt->user), 100, attempt->pool),
+                        attempt->request->client, listed ? "" : " is no OktaSSOBreakGlass account of ",
+                        listed ? "" : attempt->org->name);
+}
+
+/* All that is wrong with an account reads alike to the visitor: no such account, not of this list, another password. */
 static oks_err_t *check_password(const attempt_t *attempt)
 {
     apr_pool_t *pool = attempt->pool;
     const apr_array_header_t *counts = counts_of(attempt);
-    const char *told = apr_psprintf(pool, "account \"%s\" from %s", oks_log_escape(oks_span_z(attempt->user), 100, pool),
-                                    attempt->request->client);
+    const char *told = told_of(attempt);
     OKS_TRY(take(attempt, counts, told));
     oks_password_t verdict = ask(attempt);
     settle(attempt, counts, counts->nelts, verdict == OKS_PASSWORD_WRONG);
