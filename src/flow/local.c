@@ -148,6 +148,14 @@ static const char *told_of(const attempt_t *attempt)
                         listed ? "" : attempt->org->name);
 }
 
+/* httpd's own line says what failed, and not that our URL is another place than the application's. */
+static oks_err_t *unavailable(const attempt_t *attempt)
+{
+    if (!*attempt->request->local_path) return oks_err(attempt->pool, OKS_R_FLOW_LOCAL_UNAVAILABLE, NULL);
+    return oks_err(attempt->pool, OKS_R_FLOW_LOCAL_UNAVAILABLE, "what the provider needs (AuthUserFile) must hold for %s, too: put "
+                   "it into <Location \"/\">", attempt->flow->path);
+}
+
 /* All that is wrong with an account reads alike to the visitor: no such account, not of this list, another password. */
 static oks_err_t *check_password(const attempt_t *attempt)
 {
@@ -158,7 +166,7 @@ static oks_err_t *check_password(const attempt_t *attempt)
     oks_password_t verdict = ask(attempt);
     settle(attempt, counts, counts->nelts, verdict == OKS_PASSWORD_WRONG);
     if (verdict == OKS_PASSWORD_GOOD) return NULL;
-    if (verdict == OKS_PASSWORD_UNAVAILABLE) return oks_err(pool, OKS_R_FLOW_LOCAL_UNAVAILABLE, NULL);
+    if (verdict == OKS_PASSWORD_UNAVAILABLE) return unavailable(attempt);
     return oks_err(pool, OKS_R_FLOW_LOCAL_WRONG, "%s", told);
 }
 

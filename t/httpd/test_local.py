@@ -495,6 +495,13 @@ def test_a_provider_that_fails(httpd):
     assert server.browser().get("/", headers=basic(AMELIA, "local-1"), navigate=False).reason == "flow.local.unavailable"
 
 
+def test_a_password_file_that_only_the_application_has(httpd):
+    server = glass(httpd, conf=CONF.replace('<Location "/">', '<Location "/app">'))
+    server.expect("AH01619", r"flow\.local\.unavailable: what the provider needs \(AuthUserFile\) must hold for /sso/okta, too: "
+                  'put it into <Location "/">$')
+    assert submit(server.browser(), "ops", USERS["ops"], path=GLASS, navigate=False).reason == "flow.local.unavailable"
+
+
 def test_an_alias_and_the_cache_of_httpd(httpd):
     conf = CONF.replace('    AuthUserFile "{dir}/users"\n', "").replace("Provider file", "Provider socache staff") % ""
     server = started(httpd, conf="AuthnCacheSOCache shmcb\n<AuthnProviderAlias file staff>\n    AuthUserFile \"{dir}/users\"\n"

@@ -115,7 +115,7 @@ static void no_failure_is_lost_between_threads(void **state)
 
 static oks_org_t org = { .name = "acme" };
 static oks_flow_t flow = { .path = "/sso/okta", .vhost = "app:443" };
-static oks_request_t request = { .now = NOW, .client = "192.0.2.1" };
+static oks_request_t request = { .local_path = "", .now = NOW, .client = "192.0.2.1" };
 
 static oks_reason_t reason_of(const char *user, apr_pool_t *pool)
 {
