@@ -45,6 +45,15 @@ static oks_err_t *is_known(bool *known, const char **id, const oks_flow_t *flow,
     return NULL;
 }
 
+/* Nothing of the header is shown: it may be the token. */
+static oks_err_t *missing(const oks_org_t *org, const char *header, apr_pool_t *pool)
+{
+    if (*header && !strchr(header, ' ') && !org->scim_bare_token)
+        return oks_err(pool, OKS_R_SCIM_TOKEN_MISSING, "Authorization has no \"Bearer \": for the token alone write "
+                       "OktaSSOSCIM On bare-token");
+    return oks_err(pool, OKS_R_SCIM_TOKEN_MISSING, *header ? "Authorization is of another kind than Bearer" : "no Authorization");
+}
+
 /* RFC 6750 2.1; or, where the organization says so, the bare token. NULL when there is none. */
 static const char *token_of(const oks_org_t *org, const char *header)
 {
@@ -62,7 +71,7 @@ oks_err_t *oks_flow_scim_authorize(const char **id, const oks_flow_t *flow, cons
     if (known) return NULL; /* whatever others have guessed */
     if (!oks_limiter_allows(flow->limiter, limit, OKS_FLOW_FAILURES_MAX, OKS_FLOW_FAILURES_WINDOW, request->now))
         return oks_err(pool, OKS_R_SCIM_TOKEN_LIMITED, NULL);
-    if (!token) return oks_err(pool, OKS_R_SCIM_TOKEN_MISSING, NULL);
+    if (!token) return missing(org, request->authorization, pool);
     oks_limiter_fail(flow->limiter, limit, OKS_FLOW_FAILURES_WINDOW, request->now);
     return oks_err(pool, OKS_R_SCIM_TOKEN_WRONG, NULL);
 }

@@ -434,12 +434,14 @@ def test_a_patch_has_a_limit_of_work(site, scim):
 
 # ---- Who may ask ----
 
-@pytest.mark.parametrize("header, reason", [(None, "scim.token.missing"), ("Basic x", "scim.token.missing"), 
-                                            ("Bearer wrong", "scim.token.wrong"), (f"Bearer {OTHER_TOKEN}", "scim.token.wrong"),
-                                            (f"Bearer {TOKEN}x", "scim.token.wrong"), ("non-token", "scim.token.missing")])
-def test_wrong_tokens(site, scim, header, reason):
+@pytest.mark.parametrize("header, reason, told", [
+    (None, "scim.token.missing", ": no Authorization"), ("Basic x", "scim.token.missing", ": Authorization is of another kind than Bearer"),
+    ("Bearer wrong", "scim.token.wrong", ""), (f"Bearer {OTHER_TOKEN}", "scim.token.wrong", ""), (f"Bearer {TOKEN}x", "scim.token.wrong", ""),
+    (TOKEN, "scim.token.missing", ': Authorization has no "Bearer ": for the token alone write OktaSSOSCIM On bare-token')])
+def test_wrong_tokens(site, scim, header, reason, told):
     answer = scim.get("/Users", headers={"Authorization": header})
     refused(site, answer, 401, reason)
+    assert site.verdicts()[-1].endswith(f"reason={reason}{told}") and "bare-token" not in answer.text
     assert answer["WWW-Authenticate"].startswith("Bearer") and TOKEN not in site.log.read_text()
 
 
