@@ -147,7 +147,7 @@ static const char *other_account(oks_reason_t reason)
 {
     const bool refused = reason == OKS_R_DIRECTORY_USER_INACTIVE || reason == OKS_R_DIRECTORY_USER_UNKNOWN ||
                          reason == OKS_R_DIRECTORY_SUBJECT_CHANGED || reason == OKS_R_FLOW_EMAIL_DOMAIN ||
-                         reason == OKS_R_FLOW_EMAIL_FOREIGN;
+                         reason == OKS_R_FLOW_EMAIL_FOREIGN || reason == OKS_R_OIDC_ERROR_NOT_ASSIGNED;
     return refused ? "<p>To use another account, sign out at your identity provider first.</p>\n" : "";
 }
 

@@ -424,6 +424,8 @@ def test_an_error_is_a_page_that_helps(kept, error, description, reason, status,
     assert (answer.status, answer.reason) == (status, reason)
     assert said.lower() in answer.text.lower(), answer.text
     assert "<script>alert" not in answer.text and len(answer.text) < 20_000 and not browser.session_cookie("globex")
+    other = "To use another account, sign out at your identity provider first." in answer.text
+    assert other == (reason == "oidc.error.not_assigned"), "Okta's session goes on, and brings the same one again"
 
 
 ERRORS = pathlib.Path(__file__).resolve().parents[3] / "shared/fixtures/okta/oauth2-error-codes.json"
