@@ -60,7 +60,7 @@ oks_err_t *oks_flow_find_session(oks_pass_t *pass, const oks_flow_t *flow, const
     pass->record = record;
     pass->user = oks_record_field(record, "user");
     if (!pass->user || !*pass->user) /* SECURITY.md 1: an identity with an empty user is no identity */
-        return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", org->user_field);
+        return oks_flow_no_user(org, pool);
     return oks_local_check_session(org, record, pass->user, pool);
 }
 

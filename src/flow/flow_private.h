@@ -158,6 +158,8 @@ const oks_org_t *oks_flow_other_owner(const oks_flow_t *flow, const oks_org_t *o
  * and strips no blanks that make another user of it: flow.user.malformed. */
 oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org, const oks_record_t *draft,
                                     apr_pool_t *pool) OKS_MUST_USE;
+/* flow.user.empty, with what to map in Okta. */
+oks_err_t *oks_flow_no_user(const oks_org_t *org, apr_pool_t *pool) OKS_MUST_USE;
 /* "First Last", or the one that is there. */
 const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool);
 /* Does the identity lack a value for a field that is mapped? `name` can be made of the other two. */

@@ -9,6 +9,7 @@
 #define CLAIMS "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 #define ADDRESS_ENDS ",;:<>()[]\"'/\\ @" /* what no domain holds: another address may follow */
 #define SOURCE_NAME_ID "NameID" /* a source that means the subject itself */
+#define TOLD_DOMAINS_MAX 200 /* bytes of OktaSSOEmailDomain in the log */
 
 static const struct { const char *field; const char *sources[5]; } default_rules[] = {
     { "email", { "email", CLAIMS "emailaddress", SOURCE_NAME_ID } },
@@ -139,6 +140,13 @@ static const char *okta_expression(const oks_attribute_rule_t *rule, apr_pool_t 
     return apr_pstrcat(pool, rule->sources[0], " = user.", rule->sources[0], NULL);
 }
 
+oks_err_t *oks_flow_no_user(const oks_org_t *org, apr_pool_t *pool)
+{
+    const oks_attribute_rule_t *rule = find_rule(org, org->user_field);
+    return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s%s%s", org->user_field, rule ? "; map it in Okta: " : "",
+                   rule ? okta_expression(rule, pool) : "");
+}
+
 static oks_err_t *check_required(const oks_org_t *org, const oks_identity_t *identity, apr_pool_t *pool)
 {
     for (int i = 0; i < org->attributes->nelts; i++) {
@@ -209,6 +217,15 @@ const char *oks_flow_full_name(const char *first_name, const char *last_name, ap
     return oks_span_dup(oks_span_trim(oks_span_z(apr_pstrcat(pool, first_name, " ", last_name, NULL))), pool);
 }
 
+/* The domains that would do, for the log. */
+static const char *wanted_domains(const oks_org_t *org, apr_pool_t *pool)
+{
+    const char *all = "";
+    for (const char *const *domain = org->email_domains; *domain && strlen(all) <= TOLD_DOMAINS_MAX; domain++)
+        all = apr_pstrcat(pool, all, *all ? ", " : "", *domain, NULL);
+    return oks_log_escape(oks_span_z(all), TOLD_DOMAINS_MAX, pool);
+}
+
 static oks_err_t *check_email(const oks_profile_t *profile, const oks_org_t *org, apr_pool_t *pool)
 {
     oks_span_t email = oks_span_z(profile->email);
@@ -219,7 +236,7 @@ static oks_err_t *check_email(const oks_profile_t *profile, const oks_org_t *org
     }
     if (!oks_email_ok(email)) return oks_err(pool, OKS_R_FLOW_EMAIL_MALFORMED, NULL);
     if (oks_flow_domain_allowed(org, email)) return NULL;
-    return oks_err(pool, OKS_R_FLOW_EMAIL_DOMAIN, "\"%s\"", oks_span_dup(email, pool));
+    return oks_err(pool, OKS_R_FLOW_EMAIL_DOMAIN, "\"%s\", wanted %s", oks_span_dup(email, pool), wanted_domains(org, pool));
 }
 
 oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const oks_identity_t *identity,

@@ -27,7 +27,7 @@ static oks_err_t *check_rendering(const oks_flow_t *flow, const oks_org_t *org, 
     OKS_TRY(oks_flow_render(&draft, org, &session, pool));
     OKS_TRY(oks_flow_check_addresses(flow, org, draft, pool));
     if (oks_record_field(draft, "user")) return NULL;
-    return oks_err(pool, OKS_R_FLOW_USER_EMPTY, "field %s", org->user_field);
+    return oks_flow_no_user(org, pool);
 }
 
 oks_err_t *oks_login_write(oks_id_t *user, const oks_flow_t *flow, const oks_org_t *org, const oks_login_t *login,

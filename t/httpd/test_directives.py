@@ -176,17 +176,19 @@ def test_disabled_is_unknown(httpd):
 
 
 def test_email_domains(httpd):
-    server = httpd(ORG.replace("</", "OktaSSOEmailDomain ACME.example\n</") + LOCATION)
+    server = httpd(ORG.replace("</", "OktaSSOEmailDomain ACME.example acme.test\n</") + LOCATION)
     assert server.login()[1].status == 303
     server.expect("flow.email.domain")
     answer = server.login(user="eve@evil.example")[1]
     assert (answer.status, answer.reason) == (403, "flow.email.domain")
+    assert server.verdicts()[-1].endswith('flow.email.domain: "eve@evil.example", wanted acme.example, acme.test')
 
 
 def test_a_user_field_that_is_empty_is_no_user(httpd):
     server = httpd("OktaSSOAttribute employee employeeNumber\nOktaSSOUserField employee\n" + ORG + LOCATION)
     server.expect("flow.user.empty")
     assert server.login()[1].reason == "flow.user.empty"
+    assert server.verdicts()[-1].endswith("flow.user.empty: field employee; map it in Okta: employeeNumber = user.employeeNumber")
 
 
 def test_clock_skew(httpd):
