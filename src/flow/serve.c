@@ -41,11 +41,13 @@ static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, co
     const char *return_path, *page;
     oks_span_t asked;
     oks_ticket_t ticket;
+    oks_pass_t pass;
     OKS_TRY(oks_flow_form(&params, request, pool));
     OKS_TRY(oks_flow_return(&return_path, params, pool));
     OKS_TRY(oks_form_get(&asked, params, "return", pool));
     bool present = oks_flow_ticket_read(&ticket, flow, org, request);
     const bool foreign = strcmp(request->sec_fetch_site, "cross-site") == 0;
+    const oks_err_t *nobody = oks_flow_check(&pass, flow, org, request, pool); /* for the log, who it is */
     if (present && foreign) {
         *answer = oks_flow_answer(200, "logout.ask", pool);
         page = oks_flow_notice_page(request, "Sign out?", "Another site asks to sign you out here.",
@@ -61,7 +63,7 @@ static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, co
             "Your session on this site has ended. You may still be signed in at your identity provider.",
             oks_flow_url(flow, request, "login", org, pool), "Sign in again", pool);
     }
-    (*answer)->org = org->name;
+    (*answer)->user = nobody ? NULL : pass.user;
     if (page) oks_flow_show(*answer, request, OKS_PAGE_PLAIN, page, pool);
     return NULL;
 }
@@ -189,7 +191,10 @@ oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *reques
     const route_t *route = NULL;
     const oks_org_t *org = NULL;
     oks_err_t *err = dispatch(&answer, &route, &org, flow, request, pool);
-    if (!err) return answer;
+    if (!err) {
+        if (org) answer->org = org->name;
+        return answer;
+    }
     bool sign_in = org && (route->serve == oks_flow_serve_acs || route->serve == oks_flow_serve_callback ||
                            route->serve == oks_flow_serve_login) && oks_reason_info(err->reason)->http_status != 503;
     const bool choose = err->reason == OKS_R_FLOW_ORG_UNKNOWN || err->reason == OKS_R_FLOW_SESSION_NONE;

@@ -114,6 +114,13 @@ def test_functions_lines_and_files_are_short():
     assert functions > 200 and not wrong, wrong
 
 
+def test_every_event_of_the_log_is_documented():
+    made = r"(?s)(?:oks_flow_answer|oks_flow_see_other)\(.*?;|\bevent = .*?;"
+    events = {event for path in sources() for call in re.findall(made, text(path)) for event in re.findall(r'"([a-z_]+(?:\.[a-z_]+)?)"', call)}
+    listed = re.search(r"(?m)^Events: .*", text(ROOT / "conf.d/reference.md")).group()
+    assert len(events) > 25 and not (missing := sorted(event for event in events if f"`{event}`" not in listed)), missing
+
+
 def test_reason_codes_are_unique_and_well_formed():
     codes = [code for _, code in reasons()]
     assert len(set(codes)) == len(codes)

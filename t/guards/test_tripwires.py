@@ -21,6 +21,9 @@ BREAKS = {
         ("src/net/net.c", "\nvoid f(void)\n{\n" + "    f();\n" * 71 + "}\n", "a function of 71 lines"),
         ("src/net/net.c", f"/* {'x' * 130} */\n", "136 columns"),
         ("src/net/net.c", "\n" * 900, "net.c: 1")],
+    "test_every_event_of_the_log_is_documented": [
+        ("src/flow/acs.c", 'x = oks_flow_answer(200, "tripwire.answer", pool);\n', "tripwire.answer"),
+        ("src/flow/acs.c", 'answer->event = "tripwire.event";\n', "tripwire.event")],
     "test_reason_codes_are_unique_and_well_formed": [("include/oktasso/reasons.def", NEW_REASON % code, "assert")
                                                      for code in ("flow.org.unknown", "flow", "Flow.org.new")],
     "test_every_reason_is_asserted_by_a_test": [("include/oktasso/reasons.def", NEW_REASON % "flow.tripwire.new", "no test names flow.tripwire.new")],

@@ -48,6 +48,19 @@ def test_every_decision_is_a_line(httpd):
     assert log.stat().st_mode & 0o007 == 0, "it names people: not for everybody"
 
 
+def test_who_signed_out_and_of_which_organization(httpd):
+    server = httpd('OktaSSOAuditLog "{dir}/audit.log"\n' + CONF, start=False)
+    server.expect("OKS0030", r"flow\.idp\.unavailable")
+    server.start()
+    server.wait_for_metadata()
+    browser, _ = server.login(user=AMELIA)
+    for path, event, user in (("logout/acme", "logout", AMELIA), ("logout/acme", "logout", None), ("pem/acme", "pem", None), ("metadata?connection=acme", "metadata", None)):
+        assert browser.get(f"/sso/okta/{path}").status == 200
+        line = lines(server.dir / "audit.log")[-1]
+        assert (line["event"], line["org"], line.get("user")) == (event, "acme", user)
+        assert f"OKS0001: {event} status=200 org=acme {f'user={user} ' if user else ''}request=" in server.verdicts()[-1]
+
+
 def test_a_virtual_host_has_its_own_and_a_program_may_read(httpd):
     other = harness.free_port()
     server = httpd(f"OktaSSOAuditLog audit.log\nListen 127.0.0.1:{other}\n<VirtualHost 127.0.0.1:{other}>\nServerName http://127.0.0.1:{other}\n"
