@@ -104,8 +104,30 @@ static oks_err_t *fetch_provider(int *max_age, oks_directory_t *directory, oks_n
     return oks_directory_document_put(directory, org->metadata_key, &next, pool);
 }
 
+const char *oks_flow_failure_key(const char *metadata_key, apr_pool_t *pool)
+{
+    return apr_pstrcat(pool, "failure:", metadata_key, NULL);
+}
+
+/* Where nothing good was ever fetched, for those who ask for it (idp.c), on all servers. Written when it is a new one. */
+static oks_err_t *note_failure(oks_directory_t *directory, const char *metadata_key, const oks_err_t *failure, apr_time_t now,
+                               apr_pool_t *pool)
+{
+    oks_document_t *good, *before;
+    const char *key = oks_flow_failure_key(metadata_key, pool);
+    const oks_document_t next = { .content = oks_span_z(oks_err_text(failure, pool)), .fetched = now };
+    if (failure->reason == OKS_R_NET_STOPPED) return NULL; /* it says nothing of the other side */
+    OKS_TRY(oks_directory_document(&good, directory, metadata_key, pool));
+    OKS_TRY(oks_directory_document(&before, directory, key, pool));
+    if (good || (before && oks_span_eq(before->content, next.content))) return NULL;
+    return oks_directory_document_put(directory, key, &next, pool);
+}
+
 oks_err_t *oks_flow_fetch(int *max_age, oks_directory_t *directory, oks_net_t *net, const oks_fetch_t *fetch, apr_time_t now,
                           apr_pool_t *pool)
 {
-    return (fetch->org->oidc ? fetch_provider : fetch_metadata)(max_age, directory, net, fetch, now, pool);
+    oks_err_t *err = (fetch->org->oidc ? fetch_provider : fetch_metadata)(max_age, directory, net, fetch, now, pool);
+    const oks_err_t *unnoted = err ? note_failure(directory, fetch->org->metadata_key, err, now, pool) : NULL;
+    (void)unnoted; /* the failure itself is what counts */
+    return err;
 }

@@ -158,6 +158,8 @@ const oks_org_t *oks_flow_other_owner(const oks_flow_t *flow, const oks_org_t *o
  * and strips no blanks that make another user of it: flow.user.malformed. */
 oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org, const oks_record_t *draft,
                                     apr_pool_t *pool) OKS_MUST_USE;
+/* Under which key of the directory the last failure to fetch a document stands, while there is no good copy of it. */
+const char *oks_flow_failure_key(const char *metadata_key, apr_pool_t *pool);
 /* flow.user.empty, with what to map in Okta. */
 oks_err_t *oks_flow_no_user(const oks_org_t *org, apr_pool_t *pool) OKS_MUST_USE;
 /* "First Last", or the one that is there. */

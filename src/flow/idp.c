@@ -132,6 +132,14 @@ static oks_err_t *refresh(slot_t *slot, const oks_idp_store_t *store, const oks_
     return NULL;
 }
 
+static oks_err_t *not_there(const oks_flow_t *flow, const char *key, apr_pool_t *pool)
+{
+    oks_document_t *failure;
+    OKS_TRY(oks_directory_document(&failure, flow->directory, oks_flow_failure_key(key, pool), pool));
+    return oks_err(pool, OKS_R_FLOW_IDP_UNAVAILABLE, "%s was not fetched yet%s%s", key, failure ? "; last try: " : "",
+                   failure ? oks_span_dup(failure->content, pool) : "");
+}
+
 /* The organization's documents, held until `pool` is cleared. */
 static oks_err_t *hold(const loaded_t **held, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now, apr_pool_t *pool)
 {
@@ -144,7 +152,7 @@ static oks_err_t *hold(const loaded_t **held, const oks_flow_t *flow, const oks_
     if (loaded) atomic_fetch_add(&loaded->refs, 1);
     apr_thread_mutex_unlock(slot->lock);
     if (err) return err;
-    if (!loaded) return oks_err(pool, OKS_R_FLOW_IDP_UNAVAILABLE, "%s was not fetched yet", org->metadata_key);
+    if (!loaded) return not_there(flow, org->metadata_key, pool);
     apr_pool_cleanup_register(pool, loaded, release, apr_pool_cleanup_null);
     *held = loaded;
     return NULL;
