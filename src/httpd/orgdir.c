@@ -19,7 +19,7 @@ APLOG_USE_MODULE(oktasso);
 #define SETTLE apr_time_from_sec(1)     /* a file that changed less than this ago may be half written */
 #define LOOK_EVERY apr_time_from_sec(5) /* at each file; at the directory's own time each second */
 
-#define WANTED (APR_FINFO_MTIME | APR_FINFO_SIZE | APR_FINFO_INODE | APR_FINFO_TYPE)
+#define WANTED (APR_FINFO_MTIME | APR_FINFO_CTIME | APR_FINFO_SIZE | APR_FINFO_INODE | APR_FINFO_TYPE)
 
 typedef struct batch_t {
     apr_pool_t *pool;
@@ -29,7 +29,8 @@ typedef struct batch_t {
 typedef struct file_t {
     const char *name;        /* the organization's */
     oks_org_entry_t *entry;  /* in force; NULL: none */
-    apr_time_t mtime;        /* of the newest text, good or bad */
+    apr_time_t mtime;        /* of the newest text, good or bad; */
+    apr_time_t ctime;        /* also of a chmod, after which it may be readable */
     apr_off_t size;
     apr_ino_t inode;
     char *error;             /* what is wrong with it: malloc */
@@ -256,6 +257,7 @@ static void read_file(oks_orgdir_t *dir, file_t *file, const apr_finfo_t *info, 
     file->waits = file->elsewhere = false;
     const char *error = read_org(&entry, dir, file, batch, scratch);
     file->mtime = info->mtime;
+    file->ctime = info->ctime;
     file->size = info->size;
     file->inode = info->inode;
     file->news = true;
@@ -288,7 +290,7 @@ static bool is_news(const oks_orgdir_t *dir, const seen_t *seen, apr_pool_t *poo
 {
     const file_t *file = seen->file;
     const apr_finfo_t *info = &seen->info;
-    return file->mtime != info->mtime || file->size != info->size || file->inode != info->inode ||
+    return file->mtime != info->mtime || file->ctime != info->ctime || file->size != info->size || file->inode != info->inode ||
            (file->elsewhere && !check_elsewhere(dir, file->name, pool));
 }
 

@@ -131,6 +131,19 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     assert site.server.log.read_text().count("OKS0037") == 1, "told once"
 
 
+def test_a_file_that_becomes_readable_is_read(httpd, okta):
+    """Its text and time are the same as before."""
+    site = Site(httpd, okta, {"acme.conf": ACME}, start=False)
+    site.server.expect("OKS0037")
+    acme = site.server.dir / "orgs/acme.conf"
+    acme.chmod(0)
+    site.start()
+    site.told(f"OKS0037: {acme}: the file {acme} cannot be read: Permission denied; the organization is unknown")
+    acme.chmod(0o644)
+    site.becomes("/acme", 303)
+    site.told("OKS0038: the organization acme is in force as its file says")
+
+
 @pytest.mark.parametrize("text, said", [
     ("LoadModule x modules/x.so", "line 1: only OktaSSO... settings"),
     ("Include /etc/passwd", "line 1: only OktaSSO... settings"),
