@@ -148,6 +148,10 @@ def test_a_file_that_becomes_readable_is_read(httpd, okta):
     ("LoadModule x modules/x.so", "line 1: only OktaSSO... settings"),
     ("Include /etc/passwd", "line 1: only OktaSSO... settings"),
     ("Define X y", "line 1: only OktaSSO... settings"),
+    ("\ufeffOktaSSOEnabled On", "line 1: the file begins with a byte order mark: save it as UTF-8 without one"),
+    (f"<OktaSSOOrg acme>\n{ACME}</OktaSSOOrg>", "line 1: leave <OktaSSOOrg ...> and </OktaSSOOrg> out: the file's name says whose settings these are"),
+    (f"{ACME}</oktassoorg>", "line 3: leave <OktaSSOOrg ...> and </OktaSSOOrg> out"),
+    ("<OktaSSOOrgs>", "line 1: only OktaSSO... settings"),
     ("<IfModule !x>\nOktaSSOEnabled On\n</IfModule>", "line 1: only OktaSSO... settings"),
     ("# fine\n\nOktaSSOPath /other", "OktaSSOPath"),
     ("OktaSSOOrgDir /tmp", "OktaSSOOrgDir"),
@@ -177,7 +181,7 @@ def test_a_file_that_becomes_readable_is_read(httpd, okta):
     (PASTED + "</OktaSSOIdPMetadataXML>junk\n</OktaSSOIdPMetadataXML>\nInclude {dir}/absent", "only OktaSSO... settings"),
     (ACME + "OktaSSOScope a \\ \nInclude {dir}/absent", "line 3: no backslash can stand at the end"),
     (ACME + "OktaSSOScope a \\\r\n  Include\r\n\tInclude {dir}/absent", "line 5: only OktaSSO... settings"),
-], ids=range(31))
+], ids=range(35))
 def test_what_a_file_may_not_say(httpd, okta, text, said):
     site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
     good, told = site.server.configtest()
