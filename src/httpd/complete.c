@@ -259,6 +259,7 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
     for (int k = 0; k < OKS_SET_COUNT_; k++)
         if (!conf->set[k].text) conf->set[k] = sc->defaults->set[k];
     org->name = conf->name;
+    entry->where = apr_pstrdup(pool, conf->where); /* a file's is of its reading alone */
     org->enabled = *(const int *)VALUE(conf, ENABLED, &on);
     const char *error = oks_httpd_provider(org, conf, pool);
     if (!error) error = oks_httpd_sp_keys(org, conf, pool);
@@ -298,9 +299,9 @@ static const char *check_name(const oks_server_conf_t *conf, const oks_org_entry
         const oks_server_conf_t *other = oks_httpd_server_conf(s);
         const oks_org_entry_t *same = other->orgs ? apr_hash_get(other->orgs, entry->org.name, APR_HASH_KEY_STRING) : NULL;
         if (other == conf || !same || !same->host || !entry->host || strcmp(same->host, entry->host) == 0) continue;
-        return apr_psprintf(pool, "the organization %s is at %s here and at %s in the virtual host %s: they share one "
-                            "directory of users, in which a name is one organization's: take two names", entry->org.name,
-                            entry->host, same->host, other->vhost);
+        return apr_psprintf(pool, "%s: the organization %s is at %s here and at %s in the virtual host %s (%s): they share one "
+                            "directory of users, in which a name is one organization's: take two names", entry->where,
+                            entry->org.name, entry->host, same->host, other->vhost, same->where);
     }
     return NULL;
 }

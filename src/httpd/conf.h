@@ -93,7 +93,8 @@ typedef struct oks_org_entry_t {
     oks_org_t org; /* first: flow knows this alone */
     const apr_array_header_t *headers; /* oks_header_t, the defaults included */
     bool signs;                        /* one of them is the signed identity */
-    const char *domains_where;         /* "file:line" of OktaSSOEmailDomain, */
+    const char *where;                 /* "file:line" of its section or Location, or its file; */
+    const char *domains_where;         /* of OktaSSOEmailDomain, */
     const char *require_where;         /* and of OktaSSORequireSSO */
     const char *host;                  /* of the identity provider's URLs; NULL: its SAML metadata is a file */
     void *batch;                       /* of orgdir.c: what keeps it; NULL: it stays */

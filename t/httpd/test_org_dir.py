@@ -95,7 +95,9 @@ class Site:
 
 
 def test_organizations_of_files(httpd, okta):
-    site = Site(httpd, okta, {"acme.conf": ACME, "README": "not read", "Bad_Name.conf": "nor this", "x.conf.bak": "nor this"})
+    site = Site(httpd, okta, {"acme.conf": ACME, "README": "not read", "Bad_Name.conf": "nor this", "x.conf.bak": "nor this",
+                              ".#acme.conf": "nor this, an editor's"})
+    site.server.expect("OKS0055")
     browser = site.login()
     assert site.header(browser, "X-Remote-Org") == "acme"
     assert dict(browser.get("/headers.json").json())["X-Remote-Org"] == "acme", "a Location of all organizations"
@@ -129,6 +131,16 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     site.write("acme.conf", ACME + "OktaSSORole boss Everyone\n")
     wait_until(lambda: site.header(browser, "X-Remote-Role") == "boss", "the mended file")
     assert site.server.log.read_text().count("OKS0037") == 1, "told once"
+
+
+def test_a_file_of_no_organizations_name_is_told_once(httpd, okta):
+    site = Site(httpd, okta, {"BAD.conf": ACME})
+    site.server.expect("OKS0055")
+    for name in ("BAD", "Acme_Corp"):
+        site.put(f"{name}.conf", ACME)
+        site.told(f"OKS0055: {site.server.dir}/orgs/{name}.conf is of no organization: names have a-z, 0-9 and - alone: rename it")
+    site.write("acme.conf", ACME)
+    assert site.server.log.read_text().count("OKS0055") == 2
 
 
 def test_a_file_that_becomes_readable_is_read(httpd, okta):
@@ -383,6 +395,7 @@ def test_slips_in_names_are_told(httpd, okta):
     site = Site(httpd, okta, {"acme.conf": ACME}, CONF + '<Location "/slip">\nOktaSSOOrg acmee\n</Location>\n')
     site.told("OKS0042: OktaSSOOrg acmee: there is no such organization yet")
     assert "OktaSSOOrg acme:" not in site.server.log.read_text()
+    site.server.expect("OKS0055")
     (site.server.dir / "orgs/Acme_Two.conf").write_text(ACME)
     good, said = site.server.configtest()
     assert not good and "Acme_Two.conf is of no organization: names have a-z, 0-9 and - alone: rename it" in said
@@ -393,7 +406,7 @@ def test_a_directory_that_is_gone_takes_nobody_with_it(httpd, okta):
     site.server.expect("OKS0039")
     browser = site.login()
     (site.server.dir / "orgs").rename(site.server.dir / "away")
-    site.told("OKS0039")
+    site.told(f"OKS0039: OktaSSOOrgDir {site.server.dir}/orgs cannot be read: No such file or directory; what was in force stays")
     assert site.header(browser, "X-Remote-Org") == "acme"
     (site.server.dir / "away").rename(site.server.dir / "orgs")
     site.put("acme.conf", ACME + "OktaSSORole boss Everyone\n")
@@ -402,7 +415,7 @@ def test_a_directory_that_is_gone_takes_nobody_with_it(httpd, okta):
 
 def test_configtest_wants_the_directory(httpd):
     good, told = httpd('OktaSSOOrgDir "{dir}/nowhere"\n', start=False).configtest()
-    assert not good and "OktaSSOOrgDir: the directory" in told
+    assert not good and "OktaSSOOrgDir: the directory" in told and "/nowhere cannot be read: No such file or directory" in told
 
 
 PRIVATE = CONF.replace('/orgs"', '/orgs" private')
