@@ -436,12 +436,22 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     return error ? error : check_location_headers(sc, sc->locations, pool);
 }
 
-/* The organizations of files: told and left out at start, an error at configtest. httpd reads its configuration twice: once is
- * enough. */
+static bool is_configtest(void)
+{
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
+}
+
+/* At a start httpd reads its configuration twice: once is enough for warnings, and for files. */
+static bool will_be_read_again(void)
+{
+    return !is_configtest() && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+}
+
+/* The organizations of files: told and left out at start, an error at configtest. */
 static const char *start_dir(oks_server_conf_t *sc, apr_pool_t *pool, apr_pool_t *ptemp)
 {
-    bool strict = ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
-    if (!sc->org_dir || (!strict && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)) return NULL;
+    const bool strict = is_configtest();
+    if (!sc->org_dir || will_be_read_again()) return NULL;
     const char *error = oks_orgdir_create(&sc->dir, sc, pool);
     return error ? error : oks_orgdir_start(sc->dir, strict, ptemp);
 }
@@ -480,6 +490,7 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0011: %s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    if (!will_be_read_again()) oks_httpd_tell_of_open(main_server, ptemp);
     return OK;
 }
 

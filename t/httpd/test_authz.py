@@ -121,7 +121,7 @@ def test_own_urls_need_no_user(httpd, line):
                                   "<RequireAll>\nRequire valid-user\nRequire ip 10.9.8.7\n</RequireAll>"])
 def test_own_urls_honour_require_ip(httpd, line):
     server = httpd(OWN_URLS % line, metadata=False)
-    server.expect(r"AH01630: client denied by server configuration")
+    server.expect(r"AH01630: client denied by server configuration", "OKS0056: .* the whole configuration has no Require valid-user")
     for path in ("/sso/okta/metadata/acme", "/sso/okta/session", "/sso/okta/login/acme"):
         assert server.browser().get(path).status == 403
     assert server.browser().post("/sso/okta/acs/acme", {"SAMLResponse": "x"}).status == 403
