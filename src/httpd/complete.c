@@ -468,6 +468,26 @@ static void tell_of_absent(const oks_server_conf_t *sc)
     }
 }
 
+static bool has_orgs(const oks_server_conf_t *sc)
+{
+    return sc->org_dir || apr_hash_count(sc->orgs) > 0;
+}
+
+/* OktaSSOOrg * where there is none to choose. What the main server's Locations say holds in all virtual hosts. */
+static const char *check_any_org(const oks_server_conf_t *sc, const server_rec *main_server, apr_pool_t *pool)
+{
+    if (has_orgs(sc)) return NULL;
+    for (const server_rec *s = main_server; s && sc->server == main_server; s = s->next)
+        if (has_orgs(oks_httpd_server_conf(s))) return NULL;
+    for (int i = 0; i < sc->locations->nelts; i++) {
+        const oks_dir_conf_t *dir = APR_ARRAY_IDX(sc->locations, i, const oks_dir_conf_t *);
+        if (dir->org && oks_httpd_is_any_org(dir->org))
+            return apr_psprintf(pool, "%s: OktaSSOOrg *: there is no organization here: define one by <OktaSSOOrg NAME>, or name "
+                                "their files by OktaSSOOrgDir", dir->own->where);
+    }
+    return NULL;
+}
+
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
 {
     oks_server_conf_t *main_conf = oks_httpd_server_conf(main_server);
@@ -482,6 +502,8 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     const char *error = NULL;
     for (server_rec *s = main_server; s && !error; s = s->next)
         error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
+    for (server_rec *s = main_server; s && !error; s = s->next)
+        error = check_any_org(oks_httpd_server_conf(s), main_server, pconf);
     our_headers.closed = true; /* a file may use the names that there are: what is scrubbed, all requests lose */
     for (server_rec *s = main_server; s && !error; s = s->next) /* files come after all that configuration says */
         if (!(error = start_dir(oks_httpd_server_conf(s), pconf, ptemp))) tell_of_absent(oks_httpd_server_conf(s));
@@ -490,7 +512,9 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0011: %s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (!will_be_read_again()) oks_httpd_tell_of_open(main_server, ptemp);
+    if (will_be_read_again()) return OK;
+    oks_httpd_tell_of_open(main_server, ptemp);
+    oks_httpd_tell_of_roles(main_server, pconf);
     return OK;
 }
 

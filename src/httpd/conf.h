@@ -209,6 +209,7 @@ void oks_httpd_tell_of_open(const server_rec *main_server, apr_pool_t *ptemp);
 
 /* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */
 const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf);
+void oks_httpd_tell_of_roles(const server_rec *main_server, apr_pool_t *pconf);
 
 /* domains.c: makes conf->domains of conf->orgs; what is wrong, or NULL. */
 const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool);

@@ -33,6 +33,10 @@ WRONG = {
     "org nowhere defined": (LOCATION, "organization acme has no OktaSSOIdPMetadata"),
     "bad org name": ("<OktaSSOOrg Acme_Corp>\n</OktaSSOOrg>\n", 'write 1 to 63 of a-z, 0-9 and -'),
     "bad org name in a Location": ('<Location "/">\nOktaSSOOrg Acme_Corp\n</Location>\n', "is no organization name"),
+    "any organization of none": ('<Location "/">\nOktaSSOOrg *\n</Location>\n', "OktaSSOOrg *: there is no organization here: define one by <OktaSSOOrg NAME>"),
+    "any organization of none in the virtual host": (
+        '<VirtualHost 127.0.0.1:1>\n<Location "/">\nOktaSSOOrg *\n</Location>\n</VirtualHost>\n'
+        f"<VirtualHost 127.0.0.1:2>\n{ORG}</VirtualHost>\n", "OktaSSOOrg *: there is no organization here"),
     "two sections": (ORG + ORG, "merge the two sections"),
     "two Locations that disagree": (
         f'<Location "/a">\nOktaSSOOrg acme\n{METADATA}OktaSSOUserField email\n</Location>\n'
@@ -90,6 +94,11 @@ def test_configtest_tells_file_line_and_mend(httpd, case):
     ok, said = server.configtest()
     assert not ok and wanted in said, said
     assert f"{server.file}:" in said or f"of {server.file}" in said, said
+
+
+def test_organizations_of_virtual_hosts_are_among_any(httpd):
+    ok, said = httpd(f'<Location "/">\nOktaSSOOrg *\n</Location>\n<VirtualHost 127.0.0.1:1>\n{ORG}</VirtualHost>\n', start=False).configtest()
+    assert ok, said
 
 
 OPEN = '<Location "/">\nOktaSSOOrg acme\n%s</Location>\n'
