@@ -514,6 +514,7 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     }
     if (will_be_read_again()) return OK;
     oks_httpd_tell_of_open(main_server, ptemp);
+    oks_httpd_tell_of_passwords(main_server, ptemp);
     oks_httpd_tell_of_roles(main_server, pconf);
     return OK;
 }

@@ -204,8 +204,9 @@ const char *oks_httpd_other_field(const oks_server_conf_t *conf, const oks_heade
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch);
 
-/* advice.c: an OktaSSOOrg that guards nothing. */
+/* advice.c: an OktaSSOOrg that guards nothing; local accounts whose passwords are nowhere to be found. */
 void oks_httpd_tell_of_open(const server_rec *main_server, apr_pool_t *ptemp);
+void oks_httpd_tell_of_passwords(const server_rec *main_server, apr_pool_t *ptemp);
 
 /* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */
 const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf);
