@@ -259,6 +259,7 @@ const char *oks_httpd_complete_org(oks_org_entry_t **made, const oks_server_conf
     for (int k = 0; k < OKS_SET_COUNT_; k++)
         if (!conf->set[k].text) conf->set[k] = sc->defaults->set[k];
     org->name = conf->name;
+    entry->where = apr_pstrdup(pool, conf->where); /* a file's is of its reading alone */
     org->enabled = *(const int *)VALUE(conf, ENABLED, &on);
     const char *error = oks_httpd_provider(org, conf, pool);
     if (!error) error = oks_httpd_sp_keys(org, conf, pool);
@@ -298,9 +299,9 @@ static const char *check_name(const oks_server_conf_t *conf, const oks_org_entry
         const oks_server_conf_t *other = oks_httpd_server_conf(s);
         const oks_org_entry_t *same = other->orgs ? apr_hash_get(other->orgs, entry->org.name, APR_HASH_KEY_STRING) : NULL;
         if (other == conf || !same || !same->host || !entry->host || strcmp(same->host, entry->host) == 0) continue;
-        return apr_psprintf(pool, "the organization %s is at %s here and at %s in the virtual host %s: they share one "
-                            "directory of users, in which a name is one organization's: take two names", entry->org.name,
-                            entry->host, same->host, other->vhost);
+        return apr_psprintf(pool, "%s: the organization %s is at %s here and at %s in the virtual host %s (%s): they share one "
+                            "directory of users, in which a name is one organization's: take two names", entry->where,
+                            entry->org.name, entry->host, same->host, other->vhost, same->where);
     }
     return NULL;
 }
@@ -435,12 +436,22 @@ static const char *complete_server(oks_server_conf_t *sc, const oks_server_conf_
     return error ? error : check_location_headers(sc, sc->locations, pool);
 }
 
-/* The organizations of files: told and left out at start, an error at configtest. httpd reads its configuration twice: once is
- * enough. */
+static bool is_configtest(void)
+{
+    return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
+}
+
+/* At a start httpd reads its configuration twice: once is enough for warnings, and for files. */
+static bool will_be_read_again(void)
+{
+    return !is_configtest() && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+}
+
+/* The organizations of files: told and left out at start, an error at configtest. */
 static const char *start_dir(oks_server_conf_t *sc, apr_pool_t *pool, apr_pool_t *ptemp)
 {
-    bool strict = ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST;
-    if (!sc->org_dir || (!strict && ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)) return NULL;
+    const bool strict = is_configtest();
+    if (!sc->org_dir || will_be_read_again()) return NULL;
     const char *error = oks_orgdir_create(&sc->dir, sc, pool);
     return error ? error : oks_orgdir_start(sc->dir, strict, ptemp);
 }
@@ -457,6 +468,26 @@ static void tell_of_absent(const oks_server_conf_t *sc)
     }
 }
 
+static bool has_orgs(const oks_server_conf_t *sc)
+{
+    return sc->org_dir || apr_hash_count(sc->orgs) > 0;
+}
+
+/* OktaSSOOrg * where there is none to choose. What the main server's Locations say holds in all virtual hosts. */
+static const char *check_any_org(const oks_server_conf_t *sc, const server_rec *main_server, apr_pool_t *pool)
+{
+    if (has_orgs(sc)) return NULL;
+    for (const server_rec *s = main_server; s && sc->server == main_server; s = s->next)
+        if (has_orgs(oks_httpd_server_conf(s))) return NULL;
+    for (int i = 0; i < sc->locations->nelts; i++) {
+        const oks_dir_conf_t *dir = APR_ARRAY_IDX(sc->locations, i, const oks_dir_conf_t *);
+        if (dir->org && oks_httpd_is_any_org(dir->org))
+            return apr_psprintf(pool, "%s: OktaSSOOrg *: there is no organization here: define one by <OktaSSOOrg NAME>, or name "
+                                "their files by OktaSSOOrgDir", dir->own->where);
+    }
+    return NULL;
+}
+
 int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *main_server)
 {
     oks_server_conf_t *main_conf = oks_httpd_server_conf(main_server);
@@ -471,6 +502,8 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     const char *error = NULL;
     for (server_rec *s = main_server; s && !error; s = s->next)
         error = complete_server(oks_httpd_server_conf(s), main_conf, pconf);
+    for (server_rec *s = main_server; s && !error; s = s->next)
+        error = check_any_org(oks_httpd_server_conf(s), main_server, pconf);
     our_headers.closed = true; /* a file may use the names that there are: what is scrubbed, all requests lose */
     for (server_rec *s = main_server; s && !error; s = s->next) /* files come after all that configuration says */
         if (!(error = start_dir(oks_httpd_server_conf(s), pconf, ptemp))) tell_of_absent(oks_httpd_server_conf(s));
@@ -479,6 +512,10 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0011: %s", error);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    if (will_be_read_again()) return OK;
+    oks_httpd_tell_of_open(main_server, ptemp);
+    oks_httpd_tell_of_passwords(main_server, ptemp);
+    oks_httpd_tell_of_roles(main_server, pconf);
     return OK;
 }
 

@@ -93,7 +93,8 @@ typedef struct oks_org_entry_t {
     oks_org_t org; /* first: flow knows this alone */
     const apr_array_header_t *headers; /* oks_header_t, the defaults included */
     bool signs;                        /* one of them is the signed identity */
-    const char *domains_where;         /* "file:line" of OktaSSOEmailDomain, */
+    const char *where;                 /* "file:line" of its section or Location, or its file; */
+    const char *domains_where;         /* of OktaSSOEmailDomain, */
     const char *require_where;         /* and of OktaSSORequireSSO */
     const char *host;                  /* of the identity provider's URLs; NULL: its SAML metadata is a file */
     void *batch;                       /* of orgdir.c: what keeps it; NULL: it stays */
@@ -203,8 +204,13 @@ const char *oks_httpd_other_field(const oks_server_conf_t *conf, const oks_heade
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch);
 
+/* advice.c: an OktaSSOOrg that guards nothing; local accounts whose passwords are nowhere to be found. */
+void oks_httpd_tell_of_open(const server_rec *main_server, apr_pool_t *ptemp);
+void oks_httpd_tell_of_passwords(const server_rec *main_server, apr_pool_t *ptemp);
+
 /* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */
 const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf);
+void oks_httpd_tell_of_roles(const server_rec *main_server, apr_pool_t *pconf);
 
 /* domains.c: makes conf->domains of conf->orgs; what is wrong, or NULL. */
 const char *oks_httpd_index_domains(oks_server_conf_t *conf, apr_pool_t *pool);

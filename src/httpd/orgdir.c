@@ -16,10 +16,13 @@
 APLOG_USE_MODULE(oktasso);
 
 #define SUFFIX ".conf"
+#define MISNAMED "%s/%s is of no organization: names have a-z, 0-9 and - alone: rename it"
 #define SETTLE apr_time_from_sec(1)     /* a file that changed less than this ago may be half written */
 #define LOOK_EVERY apr_time_from_sec(5) /* at each file; at the directory's own time each second */
 
-#define WANTED (APR_FINFO_MTIME | APR_FINFO_SIZE | APR_FINFO_INODE | APR_FINFO_TYPE)
+#define REASON_SIZE 120 /* of the system's words for an error */
+
+#define WANTED (APR_FINFO_MTIME | APR_FINFO_CTIME | APR_FINFO_SIZE | APR_FINFO_INODE | APR_FINFO_TYPE)
 
 typedef struct batch_t {
     apr_pool_t *pool;
@@ -29,7 +32,8 @@ typedef struct batch_t {
 typedef struct file_t {
     const char *name;        /* the organization's */
     oks_org_entry_t *entry;  /* in force; NULL: none */
-    apr_time_t mtime;        /* of the newest text, good or bad */
+    apr_time_t mtime;        /* of the newest text, good or bad; */
+    apr_time_t ctime;        /* also of a chmod, after which it may be readable */
     apr_off_t size;
     apr_ino_t inode;
     char *error;             /* what is wrong with it: malloc */
@@ -59,8 +63,9 @@ struct oks_orgdir_t {
     bool freed;               /* a domain: one that waits for it may have it */
     int requiring;            /* organizations that require SSO */
     bool unread;              /* never read in this process, or something was too fresh */
-    bool gone, gone_told;     /* the directory cannot be read */
-    const char *misnamed;     /* "Acme.conf" of the last look, in its pool */
+    apr_status_t gone;        /* why the directory cannot be read; APR_SUCCESS: it can be */
+    bool gone_told;
+    apr_hash_t *misnamed;     /* "Acme.conf" -> bool: not logged yet */
     apr_time_t mtime, look_due;
 };
 
@@ -119,6 +124,7 @@ const char *oks_orgdir_create(oks_orgdir_t **dir, oks_server_conf_t *conf, apr_p
     made->conf = conf;
     made->path = conf->org_dir;
     made->files = apr_hash_make(made->pool);
+    made->misnamed = apr_hash_make(made->pool);
     made->domains = apr_hash_copy(made->pool, conf->domains);
     made->unread = true;
     apr_pool_cleanup_register(pool, made, destroy, apr_pool_cleanup_null);
@@ -158,15 +164,16 @@ static const char *check_elsewhere(const oks_orgdir_t *dir, const char *name, ap
     for (const server_rec *s = dir->conf->main_server; s; s = s->next) {
         const oks_server_conf_t *other = oks_httpd_server_conf(s);
         if (other == dir->conf) continue;
-        bool taken = apr_hash_get(other->orgs, name, APR_HASH_KEY_STRING) != NULL;
+        const oks_org_entry_t *same = apr_hash_get(other->orgs, name, APR_HASH_KEY_STRING);
+        const char *taken = same ? same->where : NULL;
         if (!taken && other->org_dir && !is_same_dir(other->org_dir, dir->path, pool)) {
             const file_t *file = other->dir ? apr_hash_get(other->dir->files, name, APR_HASH_KEY_STRING) : NULL;
-            taken = (file && file->entry) || apr_stat(&info, apr_pstrcat(pool, other->org_dir, "/", name, SUFFIX, NULL),
-                                                      APR_FINFO_TYPE, pool) == APR_SUCCESS;
+            const char *path = apr_pstrcat(pool, other->org_dir, "/", name, SUFFIX, NULL);
+            if ((file && file->entry) || apr_stat(&info, path, APR_FINFO_TYPE, pool) == APR_SUCCESS) taken = path;
         }
         if (taken)
-            return apr_psprintf(pool, "the virtual host %s has an organization %s, too: they share one directory of users, in "
-                                "which a name is one organization's: take two names", other->vhost, name);
+            return apr_psprintf(pool, "the virtual host %s has an organization %s, too (%s): they share one directory of users, in "
+                                "which a name is one organization's: take two names", other->vhost, name, taken);
     }
     return NULL;
 }
@@ -256,6 +263,7 @@ static void read_file(oks_orgdir_t *dir, file_t *file, const apr_finfo_t *info, 
     file->waits = file->elsewhere = false;
     const char *error = read_org(&entry, dir, file, batch, scratch);
     file->mtime = info->mtime;
+    file->ctime = info->ctime;
     file->size = info->size;
     file->inode = info->inode;
     file->news = true;
@@ -288,7 +296,7 @@ static bool is_news(const oks_orgdir_t *dir, const seen_t *seen, apr_pool_t *poo
 {
     const file_t *file = seen->file;
     const apr_finfo_t *info = &seen->info;
-    return file->mtime != info->mtime || file->size != info->size || file->inode != info->inode ||
+    return file->mtime != info->mtime || file->ctime != info->ctime || file->size != info->size || file->inode != info->inode ||
            (file->elsewhere && !check_elsewhere(dir, file->name, pool));
 }
 
@@ -304,6 +312,15 @@ static const char *stem_of(const char *file_name, apr_pool_t *pool)
     apr_size_t len = strlen(file_name), suffix = sizeof SUFFIX - 1;
     if (!has_suffix(file_name)) return NULL;
     return oks_org_name_ok(oks_span(file_name, len - suffix)) ? apr_pstrmemdup(pool, file_name, len - suffix) : NULL;
+}
+
+/* What lies hidden is an editor's own. */
+static void note_misnamed(oks_orgdir_t *dir, const char *file_name)
+{
+    if (*file_name == '.' || apr_hash_get(dir->misnamed, file_name, APR_HASH_KEY_STRING)) return;
+    bool *news = apr_palloc(dir->pool, sizeof *news);
+    *news = true;
+    apr_hash_set(dir->misnamed, apr_pstrdup(dir->pool, file_name), APR_HASH_KEY_STRING, news);
 }
 
 static batch_t *new_batch(void)
@@ -324,19 +341,19 @@ static int by_age(const void *one_, const void *other_)
     return strcmp(one->file->name, other->file->name);
 }
 
-/* seen_t of all files; NULL when the directory cannot be read, or not to its end. */
+/* seen_t of all files; NULL with `gone` when the directory cannot be read, or not to its end. */
 static apr_array_header_t *look(oks_orgdir_t *dir, apr_pool_t *pool)
 {
     apr_dir_t *handle;
     apr_finfo_t info;
     apr_status_t read;
-    if (apr_dir_open(&handle, dir->path, pool) != APR_SUCCESS) return NULL;
+    if ((dir->gone = apr_dir_open(&handle, dir->path, pool)) != APR_SUCCESS) return NULL;
     for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i))
         ((file_t *)apr_hash_this_val(i))->there = false;
     apr_array_header_t *all = apr_array_make(pool, 64, sizeof(seen_t));
     while ((read = apr_dir_read(&info, APR_FINFO_NAME, handle)) == APR_SUCCESS) {
         const char *stem = stem_of(info.name, pool);
-        if (!stem && has_suffix(info.name)) dir->misnamed = apr_pstrdup(pool, info.name);
+        if (!stem && has_suffix(info.name)) note_misnamed(dir, info.name);
         if (!stem) continue;
         file_t *file = file_of(dir, stem);
         apr_status_t status = apr_stat(&info, apr_pstrcat(pool, dir->path, "/", stem, SUFFIX, NULL), WANTED, pool);
@@ -344,7 +361,10 @@ static apr_array_header_t *look(oks_orgdir_t *dir, apr_pool_t *pool)
         if (status == APR_SUCCESS && info.filetype == APR_REG) APR_ARRAY_PUSH(all, seen_t) = (seen_t){ file, info };
     }
     apr_dir_close(handle);
-    if (!APR_STATUS_IS_ENOENT(read)) return NULL;
+    if (!APR_STATUS_IS_ENOENT(read)) {
+        dir->gone = read;
+        return NULL;
+    }
     qsort(all->elts, (size_t)all->nelts, sizeof(seen_t), by_age);
     return all;
 }
@@ -414,7 +434,6 @@ static void scan(oks_orgdir_t *dir, bool settled, apr_pool_t *pool)
     const uint32_t version = dir->version;
     const apr_array_header_t *all = look(dir, pool);
     batch_t *batch = all ? new_batch() : NULL;
-    dir->gone = !all;
     dir->unread = !batch; /* a child looks again: nobody tells it a second time */
     if (!batch) return;
     drop_gone(dir);
@@ -458,10 +477,17 @@ static void refresh(oks_orgdir_t *dir, apr_pool_t *pool)
 static void tell(oks_orgdir_t *dir)
 {
     const server_rec *s = dir->conf->server;
+    char reason[REASON_SIZE];
     if (dir->gone && !dir->gone_told)
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "OKS0039: OktaSSOOrgDir %s cannot be read; what was in force stays",
-                     dir->path);
-    dir->gone_told = dir->gone;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "OKS0039: OktaSSOOrgDir %s cannot be read: %s; what was in force stays",
+                     dir->path, apr_strerror(dir->gone, reason, sizeof reason));
+    dir->gone_told = dir->gone != APR_SUCCESS;
+    for (apr_hash_index_t *i = apr_hash_first(NULL, dir->misnamed); i; i = apr_hash_next(i)) {
+        bool *news = apr_hash_this_val(i);
+        if (*news)
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "OKS0055: " MISNAMED, dir->path, (const char *)apr_hash_this_key(i));
+        *news = false;
+    }
     for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i)) {
         file_t *file = apr_hash_this_val(i);
         if (file->news && file->error)
@@ -477,14 +503,15 @@ static void tell(oks_orgdir_t *dir)
 
 const char *oks_orgdir_start(oks_orgdir_t *dir, bool strict, apr_pool_t *pool)
 {
+    char reason[REASON_SIZE];
     const bool lowered = oks_httpd_as_user(); /* as children will read them, and no more */
     scan(dir, false, pool);
     oks_httpd_as_root(lowered);
-    if (strict && dir->gone) return apr_psprintf(pool, "OktaSSOOrgDir: the directory %s cannot be read", dir->path);
-    if (strict && dir->misnamed)
-        return apr_psprintf(pool, "%s/%s is of no organization: names have a-z, 0-9 and - alone: rename it", dir->path,
-                            dir->misnamed);
-    dir->misnamed = NULL;
+    if (strict && dir->gone)
+        return apr_psprintf(pool, "OktaSSOOrgDir: the directory %s cannot be read: %s", dir->path,
+                            apr_strerror(dir->gone, reason, sizeof reason));
+    apr_hash_index_t *misnamed = strict ? apr_hash_first(pool, dir->misnamed) : NULL;
+    if (misnamed) return apr_psprintf(pool, MISNAMED, dir->path, (const char *)apr_hash_this_key(misnamed));
     for (apr_hash_index_t *i = apr_hash_first(pool, dir->files); i; i = apr_hash_next(i)) {
         file_t *file = apr_hash_this_val(i);
         file->news = file->error != NULL; /* for the error log, which is not open yet */

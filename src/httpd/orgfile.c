@@ -8,6 +8,8 @@
 
 #include <util_varbuf.h>
 
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF" /* of UTF-8 */
+
 static apr_status_t next_char(char *c, void *text_)
 {
     oks_span_t *text = text_;
@@ -34,6 +36,17 @@ static bool line_ok(const char *line)
            apr_cstr_casecmp(line, "<" OKS_XML_SECTION ">") == 0;
 }
 
+/* Of the section that the file itself is. */
+static bool is_org_tag(const char *line)
+{
+    static const char *const tags[] = { "<OktaSSOOrg", "</OktaSSOOrg" };
+    for (apr_size_t i = 0; i < sizeof tags / sizeof tags[0]; i++) {
+        const apr_size_t len = strlen(tags[i]);
+        if (apr_cstr_casecmpn(line, tags[i], len) == 0 && strchr(" \t>", line[len])) return true;
+    }
+    return false;
+}
+
 /* Before httpd acts on them: some of its directives do so while they are read. httpd's own reader says what a line is; `joined` has
  * each on a line of its own, under its number, so that nothing is left to be read in another way. */
 static const char *check_lines(struct ap_varbuf *joined, ap_configfile_t *file, apr_pool_t *pool)
@@ -49,6 +62,9 @@ static const char *check_lines(struct ap_varbuf *joined, ap_configfile_t *file, 
             return apr_psprintf(pool, "line %u: ${...} cannot stand here", file->line_number);
         if ((in_xml && continued) || (line.strlen && line.buf[line.strlen - 1] == '\\'))
             return apr_psprintf(pool, "line %u: no backslash can stand at the end of such a line", number);
+        if (!in_xml && is_org_tag(line.buf))
+            return apr_psprintf(pool, "line %u: leave <OktaSSOOrg ...> and </OktaSSOOrg> out: the file's name says whose settings "
+                                "these are", number);
         if (!in_xml && !line_ok(line.buf))
             return apr_psprintf(pool, "line %u: only OktaSSO... settings of the organization can stand here", number);
         if (apr_cstr_casecmp(line.buf, in_xml ? "</" OKS_XML_SECTION ">" : "<" OKS_XML_SECTION ">") == 0) in_xml = !in_xml;
@@ -65,6 +81,8 @@ const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf
     ap_directive_t *tree = NULL;
     struct ap_varbuf joined;
     if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
+    if (text.len >= sizeof BYTE_ORDER_MARK - 1 && memcmp(text.ptr, BYTE_ORDER_MARK, sizeof BYTE_ORDER_MARK - 1) == 0)
+        return "line 1: the file begins with a byte order mark: save it as UTF-8 without one";
     text = oks_span_z(apr_pstrcat(scratch, oks_span_dup(text, scratch), "\n", NULL)); /* else httpd may lose the last line */
     ap_varbuf_init(scratch, &joined, text.len);
     const char *error = check_lines(&joined, ap_pcfg_open_custom(scratch, path, &text, next_char, next_line, NULL), scratch);

@@ -9,6 +9,7 @@
 APLOG_USE_MODULE(oktasso);
 
 #define REQUEST_ID_BYTES 9
+#define HTTP_TOLD_EVERY apr_time_from_sec(86400)
 
 static const char *header(const request_rec *r, const char *name)
 {
@@ -98,6 +99,20 @@ void oks_httpd_log(request_rec *r, const oks_answer_t *answer, const char *id)
     oks_httpd_audit(r, answer, id);
 }
 
+/* A login that has to come back to a URL without TLS; mostly a proxy ends TLS, and nobody has said so. */
+static void tell_of_http(request_rec *r, const oks_answer_t *answer)
+{
+    const oks_server_conf_t *conf = oks_httpd_server_conf(r->server);
+    oks_url_t url;
+    if (strncmp(answer->event, "login.", 6) != 0 || is_https(conf, r)) return;
+    const char *base = oks_httpd_base_url(r), *key = apr_pstrcat(r->pool, "http:", conf->vhost, NULL);
+    if (oks_url_parse(&url, oks_span_z(base), r->pool) != NULL || oks_url_is_loopback(&url)) return;
+    if (!oks_limiter_take(oks_httpd_runtime.limiter, key, 1, HTTP_TOLD_EVERY, r->request_time)) return;
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "OKS0057: visitors sign in at %s, and the identity provider is told to answer "
+                  "there: without TLS a login may fail on its way back. Does a proxy end TLS? Then write "
+                  "OktaSSOBaseURL \"https://%s\"", base, r->server->server_hostname);
+}
+
 static int copy_header(void *r_, const char *name, const char *value)
 {
     request_rec *r = r_;
@@ -108,6 +123,7 @@ static int copy_header(void *r_, const char *name, const char *value)
 int oks_httpd_send(request_rec *r, const oks_answer_t *answer, const char *id)
 {
     oks_httpd_log(r, answer, id);
+    tell_of_http(r, answer);
     if (r->main) return answer->status >= 400 ? answer->status : HTTP_UNAUTHORIZED; /* it only asks whether, and this says no */
     apr_table_do(copy_header, r, answer->headers, NULL);
     r->status = answer->status;

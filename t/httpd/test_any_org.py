@@ -123,8 +123,8 @@ def test_another_auth_type_is_no_way_around(httpd):
         'AuthType None\n    Require all granted', 'AuthType Basic\n    AuthName x\n    AuthUserFile "{dir}/users"\n    AuthBasicProvider file'),
         start=False)
     (server.dir / "users").write_text("ann:{SHA}dEy5qfs9VYN0TqPs6bTYGdkL3uI=\n")
+    server.expect(r"flow\.sso\.required", "OKS0059")
     server.start()
-    server.expect(r"flow\.sso\.required")
     answer = server.browser().get("/closed/x", headers={"Authorization": "Basic YW5uOmFubg=="})
     assert (answer.status, answer.reason) == (403, "flow.sso.required")
 

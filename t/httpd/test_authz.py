@@ -1,5 +1,7 @@
 """Require lines: who may, who may not, and that a refusal is a 403 page and no loop. Issue 2, point 6."""
 
+import re
+
 import pytest
 
 import harness
@@ -31,6 +33,7 @@ CONF = """
 OktaSSOIdPMetadata "{okta}"
 <OktaSSOOrg acme>
     OktaSSORole admin Okta-Admins
+    OktaSSORole owner Nobody
     OktaSSOAttribute department department dept
     OktaSSOAttribute nothing nothing
 </OktaSSOOrg>
@@ -134,7 +137,7 @@ def test_own_urls_need_no_user(httpd, line):
                                   "<RequireAll>\nRequire valid-user\nRequire ip 10.9.8.7\n</RequireAll>"])
 def test_own_urls_honour_require_ip(httpd, line):
     server = httpd(OWN_URLS % line, metadata=False)
-    server.expect(r"AH01630: client denied by server configuration")
+    server.expect(r"AH01630: client denied by server configuration", "OKS0056: .* the whole configuration has no Require valid-user")
     for path in ("/sso/okta/metadata/acme", "/sso/okta/session", "/sso/okta/login/acme"):
         assert server.browser().get(path).status == 403
     assert server.browser().post("/sso/okta/acs/acme", {"SAMLResponse": "x"}).status == 403
@@ -157,6 +160,28 @@ def test_names_that_nobody_has_are_told_at_configtest(httpd, line, mend):
     server = httpd(OWN_URLS % line, start=False, metadata=False)
     ok, said = server.configtest()
     assert not ok and "OKS0011" in said and mend in said and f"{server.file}:" in said
+
+
+ROLES = "OktaSSOGroupDefaultRole editor\n<OktaSSOOrg acme>\nOktaSSORole admin Okta-Admins\n</OktaSSOOrg>\n"
+
+
+def test_roles_that_nobody_gives_are_told_as_a_warning(httpd):
+    server = httpd(ROLES + OWN_URLS % "Require okta-role admin Admn", start=False, metadata=False)
+    ok, said = server.configtest()
+    assert ok and said.count("OKS0058") == 1, said
+    assert re.search(r"OKS0058: \S+/httpd\.conf:\d+: Require okta-role Admn: no organization gives such a role: is it misspelled, or OktaSSORole Admn GROUP missing\?", said)
+    server.expect("OKS0058")
+    server.start()
+    harness.wait_until(lambda: "resuming normal operations" in server.log_since(0), "the start")
+    assert server.log.read_text().count("OKS0058") == 1
+
+
+@pytest.mark.parametrize("roles, line", [
+    (ROLES, "Require okta-role admin editor member"), ("OktaSSODefaultRole guest\n", "Require not okta-role guest\nRequire okta-org acme"),
+    ('OktaSSOOrgDir "{dir}/htdocs"\n', "Require okta-role tomorrow")])
+def test_roles_that_somebody_gives_are_not(httpd, roles, line):
+    ok, said = httpd(roles + OWN_URLS % f"<RequireAll>\n{line}\n</RequireAll>", start=False, metadata=False).configtest()
+    assert ok and "OKS0058" not in said, said
 
 
 @pytest.mark.parametrize("line", ["Require okta-org acme", "Require okta-attribute email x@acme.example", "Require okta-attribute team blue"])

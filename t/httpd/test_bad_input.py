@@ -421,6 +421,7 @@ SILENT_HOSTS = GUARDED + """
 @pytest.mark.parametrize("conf", [TWO_HOSTS, SILENT_HOSTS], ids=["their own", "silent"])
 def test_the_cookie_of_another_virtual_host(httpd, conf):
     server = httpd(conf)
+    server.expect(r"OKS0057: visitors sign in at http://other\.example")
     browser, _ = server.login()
     assert browser.get("/").status == 200
     assert browser.get("/", headers={"Host": f"other.example:{server.port}"}).status == 303

@@ -157,6 +157,7 @@ OktaSSOLogo "/logo.svg"
     OktaSSOPageTemplate frame.html
 </VirtualHost>
 """, FRAME + "{{style}}").start()
+    server.expect(r"OKS0057: visitors sign in at http://other\.example")
     plain = server.browser().get(CHOOSER)
     assert 'src="/logo.svg"' in plain.text and "<style>" in plain.text and "img-src 'self'" in plain["Content-Security-Policy"]
     other = server.browser().get(f"http://other.example:{server.port}{CHOOSER}")

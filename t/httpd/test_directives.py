@@ -1,6 +1,7 @@
 """Each directive: what it does when it comes from another layer, and what configtest says when it is wrong."""
 
 import os
+import re
 import subprocess
 import urllib.request
 
@@ -32,6 +33,10 @@ WRONG = {
     "org nowhere defined": (LOCATION, "organization acme has no OktaSSOIdPMetadata"),
     "bad org name": ("<OktaSSOOrg Acme_Corp>\n</OktaSSOOrg>\n", 'write 1 to 63 of a-z, 0-9 and -'),
     "bad org name in a Location": ('<Location "/">\nOktaSSOOrg Acme_Corp\n</Location>\n', "is no organization name"),
+    "any organization of none": ('<Location "/">\nOktaSSOOrg *\n</Location>\n', "OktaSSOOrg *: there is no organization here: define one by <OktaSSOOrg NAME>"),
+    "any organization of none in the virtual host": (
+        '<VirtualHost 127.0.0.1:1>\n<Location "/">\nOktaSSOOrg *\n</Location>\n</VirtualHost>\n'
+        f"<VirtualHost 127.0.0.1:2>\n{ORG}</VirtualHost>\n", "OktaSSOOrg *: there is no organization here"),
     "two sections": (ORG + ORG, "merge the two sections"),
     "two Locations that disagree": (
         f'<Location "/a">\nOktaSSOOrg acme\n{METADATA}OktaSSOUserField email\n</Location>\n'
@@ -89,6 +94,53 @@ def test_configtest_tells_file_line_and_mend(httpd, case):
     ok, said = server.configtest()
     assert not ok and wanted in said, said
     assert f"{server.file}:" in said or f"of {server.file}" in said, said
+
+
+def test_organizations_of_virtual_hosts_are_among_any(httpd):
+    ok, said = httpd(f'<Location "/">\nOktaSSOOrg *\n</Location>\n<VirtualHost 127.0.0.1:1>\n{ORG}</VirtualHost>\n', start=False).configtest()
+    assert ok, said
+
+
+OPEN = '<Location "/">\nOktaSSOOrg acme\n%s</Location>\n'
+CLOSED = '<Location "/other">\nAuthType OktaSSO\nOktaSSOOrg acme\nRequire valid-user\n</Location>\n'
+ASKS_NOBODY = r"OKS0056: \S+/httpd\.conf:\d+: OktaSSOOrg acme asks nobody to sign in: the whole configuration has no %s: write it into this section"
+
+
+@pytest.mark.parametrize("conf, missing", [
+    (OPEN % "", "AuthType OktaSSO and no Require valid-user"),
+    (OPEN % "Require valid-user\n", "AuthType OktaSSO"),
+    (OPEN % "AuthType OktaSSO\n", "Require valid-user"),
+    (OPEN % "AuthType OktaSSO\nRequire all granted\n<RequireAll>\nRequire ip 127.0.0.1\nRequire not env internal\n</RequireAll>\n", "Require valid-user"),
+    ("<Directory \"/srv\">\nAllowOverride None\n</Directory>\n" + OPEN % "", "AuthType OktaSSO and no Require valid-user"),
+    ("<VirtualHost 127.0.0.1:1>\nInclude {dir}/httpd-open.conf\n</VirtualHost>\n", "AuthType OktaSSO and no Require valid-user")])
+def test_a_location_that_is_open_to_everybody_is_told(httpd, conf, missing):
+    server = httpd(ORG + conf, start=False)
+    (server.dir / "httpd-open.conf").write_text(OPEN % "")
+    ok, said = server.configtest()
+    assert ok and re.search(ASKS_NOBODY.replace("httpd", "httpd[a-z-]*") % missing, said), said
+
+
+def test_a_location_that_is_open_to_everybody_is_told_at_start(httpd):
+    server = httpd(ORG + OPEN % "", metadata=False, start=False)
+    server.expect(ASKS_NOBODY % "AuthType OktaSSO and no Require valid-user", r"flow\.idp\.unavailable")
+    server.start()
+    server.wait_for_metadata()
+    assert server.browser().get("/").status == 200
+    assert server.log.read_text().count("OKS0056") == 1
+
+
+@pytest.mark.parametrize("conf", [
+    CLOSED, CLOSED + OPEN % "", "", OPEN % "AuthType Basic\nAuthName x\nAuthUserFile x\nRequire user ann\n",
+    '<If "true">\nAuthType OktaSSO\n<RequireAll>\nRequire okta-role member\n</RequireAll>\n</If>\n' + OPEN % "",
+    '<Directory "/srv">\nAllowOverride AuthConfig\n</Directory>\n' + OPEN % "",
+    '<Directory "/srv">\nAllowOverrideList AuthType Require\n</Directory>\n' + OPEN % "",
+    "<Macro closed>\nAuthType OktaSSO\nRequire valid-user\n</Macro>\n" + OPEN % "Use closed\n",
+    "<Macro unused>\n" + OPEN % "" + "</Macro>\n", OPEN % "AuthType OktaSSO\nOktaSSOUnauthorized pass\n",
+    "<VirtualHost 127.0.0.1:1>\n" + CLOSED + "</VirtualHost>\n" + OPEN % ""])
+def test_no_alarm_where_somebody_may_be_asked(httpd, conf):
+    server = httpd(ORG + conf, start=False, modules=["macro"])
+    ok, said = server.configtest()
+    assert ok and "OKS0056" not in said, said
 
 
 # ---- Layers ----

@@ -66,6 +66,43 @@ def basic(user, password):
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
+# ---- Where the passwords are ----
+
+PASSWORDS = """
+<OktaSSOOrg acme>
+    OktaSSOIdPMetadata "{okta}"
+    OktaSSOLocalProvider %s
+    OktaSSOBreakGlass ops
+</OktaSSOOrg>
+<Location "/app">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    Require valid-user
+</Location>
+"""
+FILE = 'AuthUserFile "/etc/apache2/users"\n'
+
+
+@pytest.mark.parametrize("section", ["", f'<Location "/app">\n{FILE}</Location>\n', f"<Location /app>\n{FILE}</Location>\n",
+                                     f'<Directory "/">\n{FILE}</Directory>\n', f'<Files "x">\n{FILE}</Files>\n',
+                                     f'<VirtualHost 127.0.0.1:1>\n<Location "/sso/saml">\n{FILE}</Location>\n</VirtualHost>\n'])
+def test_a_password_file_that_the_sign_in_page_has_not_is_told(httpd, section):
+    ok, said = httpd(PASSWORDS % "file" + section, start=False).configtest()
+    assert ok and re.search(r"OKS0059: \S+/httpd\.conf:\d+: OktaSSOLocalProvider file: no AuthUserFile holds at /sso/okta, where local accounts "
+                            'sign in: write it into <Location "/"> or <Location "/sso/okta">', said), said
+
+
+@pytest.mark.parametrize("provider, section", [
+    ("file", f'<Location "/">\n{FILE}</Location>\n'), ("file", f"<Location />\n{FILE}</Location>\n"),
+    ("file", f'<Location "/sso/okta/break-glass">\n{FILE}</Location>\n'), ("file", f'<Location "/sso">\n<If "true">\n{FILE}</If>\n</Location>\n'),
+    ("file", f'<LocationMatch "^/s">\n{FILE}</LocationMatch>\n'), ("file", f'<Location ~ "^/s">\n{FILE}</Location>\n'),
+    ("file", f'<Location "/s*">\n{FILE}</Location>\n'), ("dbm", f'<Location "/app">\n{FILE}</Location>\n'),
+    ("file", f'<VirtualHost 127.0.0.1:1>\nOktaSSOPath /auth\n<Location "/auth">\n{FILE}</Location>\n</VirtualHost>\n')])
+def test_a_password_file_that_may_be_there_is_no_matter(httpd, provider, section):
+    ok, said = httpd(PASSWORDS % provider + section, start=False, modules=["authn_dbm"]).configtest()
+    assert ok and "OKS0059" not in said, said
+
+
 # ---- Both ways in ----
 
 def test_the_sign_in_page_has_both_ways(httpd):

@@ -9,6 +9,7 @@ import urllib.parse
 import pytest
 
 import harness
+from conftest import SMALLEST
 from harness import post_fields, wait_until
 
 AMELIA = "amelia.earhart@acme.example"
@@ -30,6 +31,40 @@ def query_of(url):
 
 
 # ---- The way there ----
+
+def outside(httpd):
+    """A server of a public name, seen without TLS, as behind a proxy that ends it."""
+    server = httpd(start=False)
+    server.head = server.head.replace("ServerName http://127.0.0.1:", "ServerName http://app.example.com:")
+    server.configure(SMALLEST)
+    return server
+
+
+def test_sign_in_without_tls_is_told_once(httpd):
+    server = outside(httpd)
+    server.expect(r"flow\.idp\.unavailable", "OKS0057")
+    server.start()
+    server.wait_for_metadata()
+    for path in ("/", "/page", "/sso/okta/login/acme", "/"):
+        assert server.browser().get(path).status == 303
+    told = re.findall("OKS0057: .*", server.log.read_text())
+    assert len(told) == 1
+    assert told[0].startswith(f"OKS0057: visitors sign in at http://app.example.com:{server.port}, and the identity provider is told to answer there")
+    assert 'Does a proxy end TLS? Then write OktaSSOBaseURL "https://app.example.com"' in told[0]
+
+
+def test_who_names_the_outside_url_is_told_nothing(httpd):
+    """Nor is who only asks for the metadata, or for a session."""
+    server = outside(httpd)
+    server.start()
+    assert server.browser().get("/sso/okta/metadata/acme").status == 200 and server.browser().get("/sso/okta/session").status == 401
+    server.stop()
+    server.configure('OktaSSOBaseURL "https://app.example.com"\n' + SMALLEST)
+    server.start()
+    server.expect(r"flow\.idp\.unavailable")
+    server.wait_for_metadata()
+    assert "OKS0057" not in server.log.read_text()
+
 
 def test_a_protected_page_leads_to_the_identity_provider(site):
     browser = site.browser()

@@ -95,7 +95,9 @@ class Site:
 
 
 def test_organizations_of_files(httpd, okta):
-    site = Site(httpd, okta, {"acme.conf": ACME, "README": "not read", "Bad_Name.conf": "nor this", "x.conf.bak": "nor this"})
+    site = Site(httpd, okta, {"acme.conf": ACME, "README": "not read", "Bad_Name.conf": "nor this", "x.conf.bak": "nor this",
+                              ".#acme.conf": "nor this, an editor's"})
+    site.server.expect("OKS0055")
     browser = site.login()
     assert site.header(browser, "X-Remote-Org") == "acme"
     assert dict(browser.get("/headers.json").json())["X-Remote-Org"] == "acme", "a Location of all organizations"
@@ -131,10 +133,37 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     assert site.server.log.read_text().count("OKS0037") == 1, "told once"
 
 
+def test_a_file_of_no_organizations_name_is_told_once(httpd, okta):
+    site = Site(httpd, okta, {"BAD.conf": ACME})
+    site.server.expect("OKS0055")
+    for name in ("BAD", "Acme_Corp"):
+        site.put(f"{name}.conf", ACME)
+        site.told(f"OKS0055: {site.server.dir}/orgs/{name}.conf is of no organization: names have a-z, 0-9 and - alone: rename it")
+    site.write("acme.conf", ACME)
+    assert site.server.log.read_text().count("OKS0055") == 2
+
+
+def test_a_file_that_becomes_readable_is_read(httpd, okta):
+    """Its text and time are the same as before."""
+    site = Site(httpd, okta, {"acme.conf": ACME}, start=False)
+    site.server.expect("OKS0037")
+    acme = site.server.dir / "orgs/acme.conf"
+    acme.chmod(0)
+    site.start()
+    site.told(f"OKS0037: {acme}: the file {acme} cannot be read: Permission denied; the organization is unknown")
+    acme.chmod(0o644)
+    site.becomes("/acme", 303)
+    site.told("OKS0038: the organization acme is in force as its file says")
+
+
 @pytest.mark.parametrize("text, said", [
     ("LoadModule x modules/x.so", "line 1: only OktaSSO... settings"),
     ("Include /etc/passwd", "line 1: only OktaSSO... settings"),
     ("Define X y", "line 1: only OktaSSO... settings"),
+    ("\ufeffOktaSSOEnabled On", "line 1: the file begins with a byte order mark: save it as UTF-8 without one"),
+    (f"<OktaSSOOrg acme>\n{ACME}</OktaSSOOrg>", "line 1: leave <OktaSSOOrg ...> and </OktaSSOOrg> out: the file's name says whose settings these are"),
+    (f"{ACME}</oktassoorg>", "line 3: leave <OktaSSOOrg ...> and </OktaSSOOrg> out"),
+    ("<OktaSSOOrgs>", "line 1: only OktaSSO... settings"),
     ("<IfModule !x>\nOktaSSOEnabled On\n</IfModule>", "line 1: only OktaSSO... settings"),
     ("# fine\n\nOktaSSOPath /other", "OktaSSOPath"),
     ("OktaSSOOrgDir /tmp", "OktaSSOOrgDir"),
@@ -164,7 +193,7 @@ def test_a_bad_file_leaves_what_was_in_force(httpd, okta):
     (PASTED + "</OktaSSOIdPMetadataXML>junk\n</OktaSSOIdPMetadataXML>\nInclude {dir}/absent", "only OktaSSO... settings"),
     (ACME + "OktaSSOScope a \\ \nInclude {dir}/absent", "line 3: no backslash can stand at the end"),
     (ACME + "OktaSSOScope a \\\r\n  Include\r\n\tInclude {dir}/absent", "line 5: only OktaSSO... settings"),
-], ids=range(31))
+], ids=range(35))
 def test_what_a_file_may_not_say(httpd, okta, text, said):
     site = Site(httpd, okta, {"other.conf": ACME, "acme.conf": text}, start=False)
     good, told = site.server.configtest()
@@ -366,6 +395,7 @@ def test_slips_in_names_are_told(httpd, okta):
     site = Site(httpd, okta, {"acme.conf": ACME}, CONF + '<Location "/slip">\nOktaSSOOrg acmee\n</Location>\n')
     site.told("OKS0042: OktaSSOOrg acmee: there is no such organization yet")
     assert "OktaSSOOrg acme:" not in site.server.log.read_text()
+    site.server.expect("OKS0055")
     (site.server.dir / "orgs/Acme_Two.conf").write_text(ACME)
     good, said = site.server.configtest()
     assert not good and "Acme_Two.conf is of no organization: names have a-z, 0-9 and - alone: rename it" in said
@@ -376,7 +406,7 @@ def test_a_directory_that_is_gone_takes_nobody_with_it(httpd, okta):
     site.server.expect("OKS0039")
     browser = site.login()
     (site.server.dir / "orgs").rename(site.server.dir / "away")
-    site.told("OKS0039")
+    site.told(f"OKS0039: OktaSSOOrgDir {site.server.dir}/orgs cannot be read: No such file or directory; what was in force stays")
     assert site.header(browser, "X-Remote-Org") == "acme"
     (site.server.dir / "away").rename(site.server.dir / "orgs")
     site.put("acme.conf", ACME + "OktaSSORole boss Everyone\n")
@@ -385,7 +415,7 @@ def test_a_directory_that_is_gone_takes_nobody_with_it(httpd, okta):
 
 def test_configtest_wants_the_directory(httpd):
     good, told = httpd('OktaSSOOrgDir "{dir}/nowhere"\n', start=False).configtest()
-    assert not good and "OktaSSOOrgDir: the directory" in told
+    assert not good and "OktaSSOOrgDir: the directory" in told and "/nowhere cannot be read: No such file or directory" in told
 
 
 PRIVATE = CONF.replace('/orgs"', '/orgs" private')
