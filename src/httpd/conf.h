@@ -203,6 +203,9 @@ const char *oks_httpd_other_field(const oks_server_conf_t *conf, const oks_heade
 const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf, const char *path, oks_span_t text,
                                 apr_pool_t *keep, apr_pool_t *scratch);
 
+/* runtime.c: at configtest by root: will start-up find its files usable? What is wrong, or NULL. */
+const char *oks_httpd_check_state(const server_rec *main_server, apr_pool_t *pool);
+
 /* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */
 const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf);
 

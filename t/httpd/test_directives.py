@@ -241,6 +241,34 @@ def test_a_state_directory_comes_with_its_parents(httpd):
     assert (server.dir / "some/where/state").stat().st_mode & 0o777 == 0o700 and (server.dir / "some").stat().st_mode & 0o777 == 0o755
 
 
+def run_once(server):
+    """Until it serves; what the log has got meanwhile."""
+    offset = server.log.stat().st_size if server.log.exists() else 0
+    server.start()
+    harness.wait_until(lambda: "resuming normal operations" in server.log_since(offset), "the start")
+    server.stop()
+    return server.log_since(offset)
+
+
+def test_a_slash_at_the_end_of_a_state_directory(httpd):
+    server = httpd("", start=False)
+    server.head = server.head.replace(f'"{server.state}"', f'"{server.state}/"')
+    server.configure("")
+    run_once(server)
+    assert server.state.stat().st_mode & 0o777 == 0o700 and (server.state / "session.keys").exists()
+
+
+def test_a_first_start_is_told_once(httpd):
+    """At a level that is always logged: a misspelled path begins with new keys and nobody in the database."""
+    server = httpd("", start=False, loglevel="warn")
+    said = run_once(server)
+    assert said.count("OKS0050") == 1 and "[oktasso:notice]" in said
+    assert f"made anew: {server.state}/session.keys, {server.state}/directory.db: users, sessions and SCIM tokens of other ones" in said
+    assert "OKS0050" not in run_once(server)
+    (server.state / "session.keys").unlink()
+    assert f"OKS0050: made anew: {server.state}/session.keys: users" in run_once(server)
+
+
 def test_what_keeps_httpd_from_starting_is_told_at_once(httpd):
     """Before it leaves the terminal, with an exit status."""
     server = httpd(ORG + LOCATION, start=False)
