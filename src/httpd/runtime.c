@@ -63,6 +63,7 @@ void oks_httpd_as_root(bool lowered)
 
 typedef struct state_t {
     const char *dir, *keys, *database; /* NULL: keys from elsewhere; no file */
+    const char *named;                 /* the file of OktaSSOKeys; or NULL */
     bool dry;                          /* configtest: only looks */
     apr_array_header_t *made;          /* const char *: files that were not there */
 } state_t;
@@ -157,6 +158,13 @@ static oks_err_t *make_database(const state_t *state, apr_pool_t *pool)
     return NULL;
 }
 
+static oks_err_t *check_mode(const char *path, mode_t refused, apr_pool_t *pool)
+{
+    if (!refused) return NULL;
+    return oks_err(pool, OKS_R_CRYPTO_KEYS_MALFORMED, "%s: others can read it, and with it be anybody: chmod 600, and make a "
+                   "new key if somebody may have", path);
+}
+
 /* Our own key file lies where httpd's User may have put another one in its place: a link, or something that never ends. */
 static oks_err_t *check_keys(const char *path, apr_pool_t *pool)
 {
@@ -165,10 +173,15 @@ static oks_err_t *check_keys(const char *path, apr_pool_t *pool)
     if (!S_ISREG(info.st_mode) || info.st_uid != geteuid())
         return oks_err(pool, OKS_R_CRYPTO_KEYS_MALFORMED, "%s: no file of the user that starts httpd: chown root, if it is yours",
                        path);
-    if (info.st_mode & (S_IRWXG | S_IRWXO))
-        return oks_err(pool, OKS_R_CRYPTO_KEYS_MALFORMED, "%s: others can read it, and with it be anybody: chmod 600, and make a "
-                       "new key if somebody may have", path);
-    return NULL;
+    return check_mode(path, info.st_mode & (S_IRWXG | S_IRWXO), pool);
+}
+
+/* Where it lies, who owns it and which group reads it is the administrator's choice. */
+static oks_err_t *check_named_keys(const char *path, apr_pool_t *pool)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) return unusable(pool, APR_FROM_OS_ERROR(errno), "the key file", path);
+    return check_mode(path, S_ISREG(info.st_mode) ? info.st_mode & (S_IWGRP | S_IRWXO) : 0, pool);
 }
 
 /* Made at the first start, 0600: exclusively, so that two servers starting at once end up with one file. Half of it would be in the
@@ -198,6 +211,7 @@ static oks_err_t *prepare_state(const state_t *state, apr_pool_t *pool)
     OKS_TRY(make_state_dir(state, pool));
     if (state->keys && !state->dry) OKS_TRY(make_keys(state, pool));
     if (state->keys && is_there(state->keys)) OKS_TRY(check_keys(state->keys, pool));
+    if (state->named) OKS_TRY(check_named_keys(state->named, pool));
     if (!state->database) return NULL;
     const bool lowered = oks_httpd_as_user();
     oks_err_t *err = make_database(state, pool);
@@ -221,8 +235,10 @@ static const char *directory_spec(const oks_server_conf_t *conf, apr_pool_t *poo
 static state_t state_of(const oks_server_conf_t *conf, apr_pool_t *pool)
 {
     const char *dir = state_dir(conf, pool), *spec = directory_spec(conf, pool);
+    const bool is_file = conf->keys && strncmp(conf->keys, "file:", 5) == 0;
     return (state_t){ .dir = dir, .keys = conf->keys ? NULL : apr_pstrcat(pool, dir, "/session.keys", NULL),
                       .database = strncmp(spec, SQLITE, sizeof SQLITE - 1) == 0 ? spec + sizeof SQLITE - 1 : NULL,
+                      .named = is_file ? ap_server_root_relative(pool, conf->keys + 5) : NULL,
                       .made = apr_array_make(pool, 2, sizeof(const char *)) };
 }
 

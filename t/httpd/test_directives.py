@@ -154,15 +154,33 @@ OktaSSOKeys file:own.keys
 def test_files_of_keys_and_secrets_lie_below_server_root(httpd):
     server = httpd(GLOBEX, start=False)
     (server.dir / "own.keys").write_text("ab" * 32 + "\n")
+    (server.dir / "own.keys").chmod(0o600)
     (server.dir / "globex.secret").write_text("secret\n")
     assert server.configtest()[0]
     server.start()
     assert not (server.state / "session.keys").exists()
 
 
+@pytest.mark.parametrize("mode, good", [(0o600, True), (0o640, True), (0o644, False), (0o660, False), (0o606, False)])
+def test_a_file_of_keys_that_others_can_read(httpd, mode, good):
+    server = httpd("OktaSSOKeys file:own.keys\n", start=False)
+    server.expect("OKS0011", "OKS0020", "AH00020", "AH00016")
+    (server.dir / "own.keys").write_text("ab" * 32 + "\n")
+    (server.dir / "own.keys").chmod(mode)
+    if good:
+        assert server.configtest()[0]
+        server.start()
+        return
+    wanted = f"crypto.keys.malformed: {server.dir}/own.keys: others can read it, and with it be anybody: chmod 600"
+    assert os.geteuid() != 0 or wanted in server.configtest()[1]
+    done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, timeout=60, env=harness.environment())
+    assert done.returncode != 0 and f"OKS0020: cannot start: {wanted}" in server.log.read_text()
+
+
 def test_a_file_of_keys_is_read_to_its_end_or_not_at_all(httpd):
     server = httpd(GLOBEX.replace("file:own.keys", 'file:{dir}/own.keys').replace("file:globex.secret", "s"), start=False)
     (server.dir / "own.keys").write_text("ab" * 32 + "\n# " + "x" * 5000 + "\n" + "cd" * 32 + "\n")
+    (server.dir / "own.keys").chmod(0o600)
     server.expect("OKS0020", "AH00020")
     done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-X"], env=server.environment, timeout=60, stderr=subprocess.DEVNULL)
     assert done.returncode != 0 and "own.keys is longer than 4096 bytes" in server.log.read_text()
@@ -274,6 +292,7 @@ def test_what_keeps_httpd_from_starting_is_told_at_once(httpd):
     server = httpd(ORG + LOCATION, start=False)
     server.expect("OKS0020", "AH00020", "AH00016")
     (server.dir / "broken.keys").write_text("no key\n")
+    (server.dir / "broken.keys").chmod(0o600)
     server.configure(f'OktaSSOKeys "file:{server.dir}/broken.keys"\n' + ORG + LOCATION)
     done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, timeout=60, env=harness.environment())
     assert done.returncode != 0 and not (server.dir / "pid").exists()
