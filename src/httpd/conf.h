@@ -170,6 +170,8 @@ apr_array_header_t *oks_httpd_overlay_headers(const apr_array_header_t *base, co
 /* provider.c: a whole regular file of at most `max` bytes, in `pool`; what is wrong, or NULL. For all files that configuration
  * names. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool);
+/* Does it hold a certificate in PEM? What is wrong, or NULL. */
+const char *oks_httpd_check_pem(const char *path, apr_pool_t *pool);
 /* Where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
 const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 /* The same of our own key. */
