@@ -228,6 +228,8 @@ oks_err_t *oks_directory_token_add(oks_directory_t *directory, const char *org, 
 /* oks_scim_token_t, the eldest first. */
 oks_err_t *oks_directory_tokens(apr_array_header_t **tokens, oks_directory_t *directory, const char *org,
                                 apr_pool_t *pool) OKS_MUST_USE;
+/* Has the directory users, groups or tokens of other organizations, and none of this one? */
+oks_err_t *oks_directory_org_is_new(bool *is_new, oks_directory_t *directory, const char *org, apr_pool_t *pool) OKS_MUST_USE;
 /* From the next request on it is wrong. */
 oks_err_t *oks_directory_token_remove(bool *removed, oks_directory_t *directory, const char *org, const char *id,
                                       apr_pool_t *pool) OKS_MUST_USE;

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <apr_file_info.h>
 #include <apr_general.h>
 #include <apr_getopt.h>
 #include <apr_strings.h>
@@ -65,7 +64,9 @@ static int new_token(const call_t *call)
 {
     unsigned char bytes[TOKEN_BYTES], digest[OKS_SHA256_LEN];
     const oks_scim_token_t wanted = { .label = call->label, .owner = call->owner };
-    oks_err_t *err = oks_random_bytes(bytes, sizeof bytes, call->pool);
+    bool is_new;
+    oks_err_t *err = oks_directory_org_is_new(&is_new, call->directory, call->org, call->pool);
+    if (!err) err = oks_random_bytes(bytes, sizeof bytes, call->pool);
     if (err) return fail(err, call->pool);
     const char *secret = oks_base64url_encode(oks_span((char *)bytes, sizeof bytes), call->pool);
     const char *token = apr_pstrcat(call->pool, OKS_TOKEN_PREFIX, secret, NULL);
@@ -83,6 +84,9 @@ static int new_token(const call_t *call)
     }
     fprintf(stderr, "This is the token; it is not shown again. In Okta, give it to the SCIM connection of %s (HTTP Header).\n",
             call->org);
+    if (is_new)
+        fprintf(stderr, "There was no user, group or token of %s in the directory yet, only of others: is the name right? (httpd's "
+                "configuration, which knows, is not read here.)\n", call->org);
     return DONE;
 }
 
@@ -155,15 +159,13 @@ static const command_t commands[] = {
 /* ---- The directory ---- */
 
 /* SQLite would make the file that is not there, for nobody's use. */
-static bool is_there(const char *spec, apr_pool_t *pool)
+static bool is_there(const char *spec)
 {
-    apr_finfo_t info;
-    if (strncmp(spec, SQLITE, sizeof SQLITE - 1) != 0) return true;
-    apr_status_t status = apr_stat(&info, spec + sizeof SQLITE - 1, APR_FINFO_TYPE, pool);
-    char text[120];
-    if (status == APR_SUCCESS) return true;
-    fprintf(stderr, "oktassoctl: %s: %s\nhttpd makes it at its first start; if OktaSSODirectory or OktaSSOStateDir says another "
-            "place, say --directory\n", spec + sizeof SQLITE - 1, apr_strerror(status, text, sizeof text));
+    if (strncmp(spec, SQLITE, sizeof SQLITE - 1) != 0 || access(spec + sizeof SQLITE - 1, R_OK) == 0) return true;
+    const int code = errno;
+    fprintf(stderr, "oktassoctl: %s: %s\n%s\n", spec + sizeof SQLITE - 1, strerror(code), code == EACCES
+            ? "it is for root and for httpd's User: run oktassoctl as one of them"
+            : "httpd makes it at its first start; if OktaSSODirectory or OktaSSOStateDir says another place, say --directory");
     return false;
 }
 
@@ -183,7 +185,7 @@ static bool become_owner(const char *spec, apr_pool_t *pool)
 static int run(const command_t *command, call_t *call, const char *spec)
 {
     oks_counters_t *counters = apr_pcalloc(call->pool, sizeof *counters); /* nobody looks at ours: servers read the change log */
-    if (!become_owner(spec, call->pool) || !is_there(spec, call->pool)) return FAILED;
+    if (!become_owner(spec, call->pool) || !is_there(spec)) return FAILED;
     oks_err_t *err = oks_directory_open(&call->directory, spec, 1, counters, call->pool);
     return err ? fail(err, call->pool) : command->run(call);
 }
@@ -211,6 +213,13 @@ static const command_t *find_command(int argc, const char *const *argv)
     return NULL;
 }
 
+static const char *joined(int argc, const char *const *argv, apr_pool_t *pool)
+{
+    const char *text = "";
+    for (int i = 0; i < argc; i++) text = apr_pstrcat(pool, text, " ", argv[i], NULL);
+    return text;
+}
+
 int main(int argc, const char *const *argv, const char *const *env)
 {
     apr_getopt_t *reader;
@@ -222,7 +231,6 @@ int main(int argc, const char *const *argv, const char *const *env)
     apr_pool_create(&call.pool, NULL);
     apr_getopt_init(&reader, call.pool, argc, argv);
     reader->interleave = true;
-    reader->errfn = NULL;
     while ((status = apr_getopt_long(reader, options, &option, &value)) == APR_SUCCESS) {
         switch (option) {
         case 'd': spec = value; break;
@@ -232,14 +240,19 @@ int main(int argc, const char *const *argv, const char *const *env)
         default: fputs(usage, stdout); return DONE;
         }
     }
-    if (status != APR_EOF) return misuse("an option that is not known, or that lacks its value", usage);
+    if (status != APR_EOF) { /* apr_getopt has named the option */
+        fputs(usage, stderr);
+        return MISUSED;
+    }
     const char *const *words = (const char *const *)reader->argv + reader->ind;
     const command_t *command = find_command(argc - reader->ind, words);
-    if (!command) return misuse("no such command, or not with so many words", usage);
+    if (!command) return misuse(apr_pstrcat(call.pool, "no such command, or not with so many words:",
+                                            joined(argc - reader->ind, words, call.pool), NULL), usage);
     if (spec && *spec == '/') spec = apr_pstrcat(call.pool, SQLITE, spec, NULL); /* a path alone can be nothing else */
     call.org = words[2];
     call.id = command->operands == 2 ? words[3] : NULL;
-    if (!oks_org_name_ok(oks_span_z(call.org))) return misuse("no organization name: 1 to 63 of a-z, 0-9 and -", "");
+    if (!oks_org_name_ok(oks_span_z(call.org)))
+        return misuse(apr_pstrcat(call.pool, call.org, " is no organization name: 1 to 63 of a-z, 0-9 and -", NULL), "");
     if (!label_ok(call.label)) return misuse("a label is text of at most 64 bytes", "");
     return run(command, &call, spec && *spec ? spec : SQLITE OKS_STATE_DIR "/directory.db");
 }

@@ -69,6 +69,7 @@ typedef enum oks_statement_t {
     OKS_S_TOKEN_OWNER,
     OKS_S_TOKEN_INSERT,
     OKS_S_TOKENS_OF_ORG,
+    OKS_S_TOKEN_ORG,
     OKS_S_TOKEN_DELETE,
     OKS_S_KEYS_PAGE,
     OKS_S_KEYS_WRITE,

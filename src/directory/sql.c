@@ -19,6 +19,9 @@
 #define SCIM_SEES "user_name_key IS NOT NULL"
 #define GROUP_COLUMNS "g.id, g.display_name, g.resource, g.role, g.version, g.created, g.updated"
 
+#define ANY_ROW(where) " EXISTS (SELECT 1 FROM users" where ") OR EXISTS (SELECT 1 FROM user_groups" where ") OR" \
+    " EXISTS (SELECT 1 FROM scim_tokens" where ") "
+
 const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_CLAIM_INSERT] = "INSERT INTO claims (hash, expires) VALUES (%s, %lld) ON CONFLICT (hash) DO NOTHING",
     [OKS_S_CLAIM_READ] = "SELECT expires FROM claims WHERE hash = %s",
@@ -145,6 +148,8 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_TOKENS_OF_ORG] =
         "SELECT t.hash, t.label, u.user_name, u.active, t.created, t.last_used"
         " FROM scim_tokens t LEFT JOIN users u ON u.id = t.owner WHERE t.org = %s ORDER BY t.created, t.hash",
+    [OKS_S_TOKEN_ORG] =
+        "SELECT CASE WHEN" ANY_ROW(" WHERE org = %s") "THEN 1 ELSE 0 END, CASE WHEN" ANY_ROW("") "THEN 1 ELSE 0 END",
     [OKS_S_TOKEN_DELETE] = "DELETE FROM scim_tokens WHERE org = %s AND substr(hash, 1, " APR_STRINGIFY(OKS_TOKEN_ID_LEN) ") = %s",
 
     [OKS_S_KEYS_PAGE] =

@@ -101,6 +101,24 @@ oks_err_t *oks_directory_tokens(apr_array_header_t **tokens, oks_directory_t *di
     return NULL;
 }
 
+static oks_err_t *look_for_org(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    token_work_t *work = baton;
+    oks_rows_t *results;
+    OKS_TRY(oks_conn_select(&results, conn, OKS_S_TOKEN_ORG, OKS_ARGS(work->org, work->org, work->org), pool));
+    for (apr_dbd_row_t *row; (row = oks_conn_row(conn, results, pool)) != NULL;)
+        work->found = oks_conn_number(conn, row, 0) == 0 && oks_conn_number(conn, row, 1) != 0;
+    return NULL;
+}
+
+oks_err_t *oks_directory_org_is_new(bool *is_new, oks_directory_t *directory, const char *org, apr_pool_t *pool)
+{
+    token_work_t work = { .org = org };
+    OKS_TRY(oks_directory_read(directory, look_for_org, &work, pool));
+    *is_new = work.found;
+    return NULL;
+}
+
 static oks_err_t *remove_token(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     token_work_t *work = baton;

@@ -171,6 +171,8 @@ apr_array_header_t *oks_httpd_overlay_headers(const apr_array_header_t *base, co
 /* provider.c: a whole regular file of at most `max` bytes, in `pool`; what is wrong, or NULL. For all files that configuration
  * names. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool);
+/* Does it hold a certificate in PEM? What is wrong, or NULL. */
+const char *oks_httpd_check_pem(const char *path, apr_pool_t *pool);
 /* Where the identity provider's endpoint and keys come from; what is wrong, or NULL. */
 const char *oks_httpd_provider(oks_org_t *org, const oks_org_conf_t *conf, apr_pool_t *pool);
 /* The same of our own key. */
@@ -207,6 +209,9 @@ const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf
 /* advice.c: an OktaSSOOrg that guards nothing; local accounts whose passwords are nowhere to be found. */
 void oks_httpd_tell_of_open(const server_rec *main_server, apr_pool_t *ptemp);
 void oks_httpd_tell_of_passwords(const server_rec *main_server, apr_pool_t *ptemp);
+
+/* runtime.c: at configtest by root: will start-up find its files usable? What is wrong, or NULL. */
+const char *oks_httpd_check_state(const server_rec *main_server, apr_pool_t *pool);
 
 /* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */
 const char *oks_httpd_check_required_names(const server_rec *main_server, apr_pool_t *pconf);

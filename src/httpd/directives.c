@@ -739,6 +739,8 @@ static const char *set_ca_file(cmd_parms *cmd, void *dir, const char *path)
     path = ap_server_root_relative(cmd->pool, path);
     if (apr_stat(&info, path, APR_FINFO_TYPE, cmd->temp_pool) != APR_SUCCESS || info.filetype != APR_REG)
         return apr_psprintf(cmd->pool, "OktaSSOCAFile: there is no file %s: name the CA certificates in PEM", path);
+    const char *error = oks_httpd_check_pem(path, cmd->pool);
+    if (error) return apr_psprintf(cmd->pool, "OktaSSOCAFile: %s", error);
     oks_httpd_server_conf(cmd->server)->http.ca_file = path;
     return only_main(cmd);
 }

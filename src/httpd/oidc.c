@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/wait.h>
+
+#include <apr_file_info.h>
 #include <apr_hash.h>
 #include <apr_strings.h>
 
@@ -14,13 +17,23 @@
 
 static const char *read_source_file(apr_size_t *len, char *buffer, apr_size_t size, const char *path, apr_pool_t *pool)
 {
+    static const char mark[] = "\xEF\xBB\xBF"; /* the byte order mark, which some editors put first */
     oks_span_t bytes;
     const char *error = oks_httpd_read_file(&bytes, path, size, pool);
     if (error) return error;
-    *len = bytes.len;
-    memcpy(buffer, bytes.ptr, bytes.len);
+    const apr_size_t skip = bytes.len >= sizeof mark - 1 && memcmp(bytes.ptr, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
+    *len = bytes.len - skip;
+    memcpy(buffer, bytes.ptr + skip, *len);
     explicit_bzero((char *)(uintptr_t)bytes.ptr, bytes.len);
     return NULL;
+}
+
+/* What is wrong with how a command ended, or NULL. */
+static const char *judge_status(int status, apr_pool_t *pool)
+{
+    if (status == 0) return NULL;
+    if (WIFSIGNALED(status)) return apr_psprintf(pool, "the command was ended by signal %d", WTERMSIG(status));
+    return apr_psprintf(pool, "the command ended with status %d", WIFEXITED(status) ? WEXITSTATUS(status) : status);
 }
 
 const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size, const char *source, apr_pool_t *pool)
@@ -42,12 +55,20 @@ const char *oks_httpd_read_source(apr_size_t *len, char *buffer, apr_size_t size
     int status = pclose(stream);
     if (broken) return "cannot be read to its end";
     if (longer) return apr_psprintf(pool, "longer than %" APR_SIZE_T_FMT " bytes", size);
-    return status != 0 ? apr_psprintf(pool, "the command ended with status %d", status) : NULL;
+    return judge_status(status, pool);
 }
 
 static bool is_source(const char *text)
 {
     return strncmp(text, "file:", 5) == 0 || strncmp(text, "exec:", 5) == 0 || strncmp(text, "env:", 4) == 0;
+}
+
+/* Okta's secrets have letters, digits, _ and - alone; what others have may hold a slash, but hardly begins with one. */
+static bool is_path(const char *text, apr_pool_t *pool)
+{
+    apr_finfo_t info;
+    if (*text == '/' || strstr(text, ":/")) return true;
+    return strchr(text, '/') && apr_stat(&info, ap_server_root_relative(pool, text), APR_FINFO_TYPE, pool) == APR_SUCCESS;
 }
 
 static const char *read_secret(oks_oidc_client_t *client, const oks_setting_t *setting, apr_pool_t *pool)
@@ -57,6 +78,9 @@ static const char *read_secret(oks_oidc_client_t *client, const oks_setting_t *s
     const oks_client_conf_t *conf = setting->value;
     client->auth = !conf->option ? 0 : strcmp(conf->option, "post") == 0 ? OKS_OIDC_AUTH_POST : OKS_OIDC_AUTH_BASIC;
     client->secret = conf->source;
+    if (!is_source(conf->source) && is_path(conf->source, pool)) /* which is not shown: it may be a secret after all */
+        return apr_psprintf(pool, "%s: OktaSSOClientSecret looks like a path, and would be sent as it is: write file:PATH",
+                            setting->where);
     if (!is_source(conf->source)) return NULL;
     const char *error = oks_httpd_read_source(&len, text, sizeof text, conf->source, pool);
     if (error) return apr_psprintf(pool, "%s: OktaSSOClientSecret %s: %s", setting->where, conf->source, error);

@@ -6,6 +6,8 @@
 
 #include "conf.h"
 
+#define CA_FILE_MAX (8 * 1024 * 1024) /* bytes: a system's whole bundle has a quarter of one */
+
 /* Not blocking: a FIFO or a device, which an organization's own file may name, would hold up whoever opens it. */
 const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t max, apr_pool_t *pool)
 {
@@ -32,6 +34,17 @@ const char *oks_httpd_read_file(oks_span_t *bytes, const char *path, apr_size_t 
     if (info.size > (apr_off_t)max) return apr_psprintf(pool, "the file %s is longer than %" APR_SIZE_T_FMT " bytes", path, max);
     *bytes = oks_span(buffer, len);
     return NULL;
+}
+
+const char *oks_httpd_check_pem(const char *path, apr_pool_t *pool)
+{
+    static const char begin[] = "-----BEGIN ", certificate[] = "CERTIFICATE-----"; /* of OpenSSL's own TRUSTED ones, too */
+    oks_span_t text;
+    const char *error = oks_httpd_read_file(&text, path, CA_FILE_MAX, pool);
+    if (error) return error;
+    if (memmem(text.ptr, text.len, begin, sizeof begin - 1) && memmem(text.ptr, text.len, certificate, sizeof certificate - 1))
+        return NULL;
+    return apr_psprintf(pool, "%s holds no certificate in PEM: if it is DER, make one by openssl x509 -inform DER", path);
 }
 
 static const char *read_file(oks_span_t *bytes, const oks_setting_t *setting, const char *directive, const char *path,

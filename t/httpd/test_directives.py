@@ -206,15 +206,33 @@ OktaSSOKeys file:own.keys
 def test_files_of_keys_and_secrets_lie_below_server_root(httpd):
     server = httpd(GLOBEX, start=False)
     (server.dir / "own.keys").write_text("ab" * 32 + "\n")
+    (server.dir / "own.keys").chmod(0o600)
     (server.dir / "globex.secret").write_text("secret\n")
     assert server.configtest()[0]
     server.start()
     assert not (server.state / "session.keys").exists()
 
 
+@pytest.mark.parametrize("mode, good", [(0o600, True), (0o640, True), (0o644, False), (0o660, False), (0o606, False)])
+def test_a_file_of_keys_that_others_can_read(httpd, mode, good):
+    server = httpd("OktaSSOKeys file:own.keys\n", start=False)
+    server.expect("OKS0011", "OKS0020", "AH00020", "AH00016")
+    (server.dir / "own.keys").write_text("ab" * 32 + "\n")
+    (server.dir / "own.keys").chmod(mode)
+    if good:
+        assert server.configtest()[0]
+        server.start()
+        return
+    wanted = f"crypto.keys.malformed: {server.dir}/own.keys: others can read it, and with it be anybody: chmod 600"
+    assert os.geteuid() != 0 or wanted in server.configtest()[1]
+    done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, timeout=60, env=harness.environment())
+    assert done.returncode != 0 and f"OKS0020: cannot start: {wanted}" in server.log.read_text()
+
+
 def test_a_file_of_keys_is_read_to_its_end_or_not_at_all(httpd):
     server = httpd(GLOBEX.replace("file:own.keys", 'file:{dir}/own.keys').replace("file:globex.secret", "s"), start=False)
     (server.dir / "own.keys").write_text("ab" * 32 + "\n# " + "x" * 5000 + "\n" + "cd" * 32 + "\n")
+    (server.dir / "own.keys").chmod(0o600)
     server.expect("OKS0020", "AH00020")
     done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-X"], env=server.environment, timeout=60, stderr=subprocess.DEVNULL)
     assert done.returncode != 0 and "own.keys is longer than 4096 bytes" in server.log.read_text()
@@ -293,11 +311,40 @@ def test_a_state_directory_comes_with_its_parents(httpd):
     assert (server.dir / "some/where/state").stat().st_mode & 0o777 == 0o700 and (server.dir / "some").stat().st_mode & 0o777 == 0o755
 
 
+def run_once(server):
+    """Until it serves; what the log has got meanwhile."""
+    offset = server.log.stat().st_size if server.log.exists() else 0
+    server.start()
+    harness.wait_until(lambda: "resuming normal operations" in server.log_since(offset), "the start")
+    server.stop()
+    return server.log_since(offset)
+
+
+def test_a_slash_at_the_end_of_a_state_directory(httpd):
+    server = httpd("", start=False)
+    server.head = server.head.replace(f'"{server.state}"', f'"{server.state}/"')
+    server.configure("")
+    run_once(server)
+    assert server.state.stat().st_mode & 0o777 == 0o700 and (server.state / "session.keys").exists()
+
+
+def test_a_first_start_is_told_once(httpd):
+    """At a level that is always logged: a misspelled path begins with new keys and nobody in the database."""
+    server = httpd("", start=False, loglevel="warn")
+    said = run_once(server)
+    assert said.count("OKS0050") == 1 and "[oktasso:notice]" in said
+    assert f"made anew: {server.state}/session.keys, {server.state}/directory.db: users, sessions and SCIM tokens of other ones" in said
+    assert "OKS0050" not in run_once(server)
+    (server.state / "session.keys").unlink()
+    assert f"OKS0050: made anew: {server.state}/session.keys: users" in run_once(server)
+
+
 def test_what_keeps_httpd_from_starting_is_told_at_once(httpd):
     """Before it leaves the terminal, with an exit status."""
     server = httpd(ORG + LOCATION, start=False)
     server.expect("OKS0020", "AH00020", "AH00016")
     (server.dir / "broken.keys").write_text("no key\n")
+    (server.dir / "broken.keys").chmod(0o600)
     server.configure(f'OktaSSOKeys "file:{server.dir}/broken.keys"\n' + ORG + LOCATION)
     done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-k", "start"], capture_output=True, timeout=60, env=harness.environment())
     assert done.returncode != 0 and not (server.dir / "pid").exists()

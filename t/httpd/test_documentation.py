@@ -37,6 +37,7 @@ def files():
     (place / "acme.secret").write_text("secret\n")
     (place / "users").write_text("")
     (place / "session.keys").write_text("ab" * 32 + "\n")
+    (place / "session.keys").chmod(0o600)
     (place / "page.html").write_text("<!DOCTYPE html>\n<body>{{content}}")
     (place / "orgs").mkdir()
     (place / "orgs/acme.conf").write_text(METADATA)

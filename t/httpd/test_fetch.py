@@ -111,6 +111,7 @@ def test_through_a_proxy(httpd, okta):
 @pytest.mark.parametrize("line,wanted", [
     ("OktaSSOHTTPTimeout 5", "write a whole number and a unit"), ("OktaSSOHTTPTimeout 2h", "from 100ms to 60s"),
     ("OktaSSOHTTPProxy proxy:3128", "write http://HOST:PORT"), ("OktaSSOCAFile /nowhere.pem", "there is no file /nowhere.pem"),
+    ("OktaSSOCAFile htdocs/index.html", "index.html holds no certificate in PEM: if it is DER, make one by openssl x509 -inform DER"),
     ("<VirtualHost 127.0.0.1:1>\nOktaSSOHTTPTimeout 5s\n</VirtualHost>", "belongs into the server config")])
 def test_configtest(httpd, line, wanted):
     server = httpd(line + "\n", start=False)

@@ -51,11 +51,12 @@ def test_form_post(globex, provider):
     assert browser.post(CALLBACK, provider.approve(location)).status == 303
 
 
-@pytest.mark.parametrize("source", ["file:{dir}/secret", "exec:cat {dir}/secret", "env:OKS_TEST_SECRET"])
+@pytest.mark.parametrize("source", ["file:{dir}/secret", "file:{dir}/marked", "exec:cat {dir}/secret", "env:OKS_TEST_SECRET"])
 def test_secret_sources(httpd, provider, monkeypatch, source):
     monkeypatch.setenv("OKS_TEST_SECRET", oidc.SECRET)
     server = httpd("", start=False)
     (server.dir / "secret").write_text(oidc.SECRET + "\n")
+    (server.dir / "marked").write_text("\ufeff" + oidc.SECRET + "\r\n")
     configured(server, provider, f'OktaSSOClientSecret "{source}"').start()
     server.wait_for_metadata("globex")
     assert log_in(server, provider)[1].status == 303
@@ -160,6 +161,11 @@ WRONG = [
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "file:/nonexistent"', "OktaSSOClientSecret file:/nonexistent"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "file:/dev/zero"', "/dev/zero is no regular file"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "env:OKS_NOT_SET"', "is not set"),
+    ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "exec:exit 3"', "exec:exit 3: the command ended with status 3"),
+    ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "exec:kill -9 $$"', "the command was ended by signal 9"),
+    ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret /etc/apache2/acme.secret', "looks like a path, and would be sent as it is: write file:PATH"),
+    ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret File:/etc/apache2/acme.secret', "looks like a path"),
+    ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret htdocs/index.html', "looks like a path"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret x digest', "and then basic or post"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientKey "/nonexistent.pem"', "OktaSSOClientKey"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret x\nOktaSSOClientKey "/k.pem"', "keep one of them"),
@@ -169,6 +175,13 @@ WRONG = [
     ("OktaSSOScope", "OktaSSOScope takes scopes"),
     ("OktaSSOClientID x", "has no OktaSSOIdPMetadata"),
 ]
+
+
+@pytest.mark.parametrize("secret", ["aZ09_-", "a secret/of+another=", "htdocs-index.html"])
+def test_a_secret_is_no_path(httpd, secret):
+    server = httpd(f'<OktaSSOOrg globex>\nOktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "{secret}"\n</OktaSSOOrg>\n', start=False)
+    good, text = server.configtest()
+    assert good, text
 
 
 @pytest.mark.parametrize("settings, said", WRONG)

@@ -39,6 +39,7 @@ def two(httpd, okta, database, tmp_path):
             wait_until(lambda probe=probe: (probe.state / "session.keys").exists() and (probe.state / "session.keys").read_bytes(), "keys")
             probe.stop()
             keys.write_bytes((probe.state / "session.keys").read_bytes())
+            keys.chmod(0o600)
         server.configure(CONF.replace("{spec}", database.spec).replace("{base}", str(base)).replace("{keys}", str(keys)))
         okta.control(apps=[vars(harness.config.default_app(f"http://127.0.0.1:{base}/sso/okta/acs/acme"))])
         server.start()

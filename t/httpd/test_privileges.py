@@ -96,3 +96,84 @@ def test_a_file_of_an_organization_is_read_as_children_read_it(httpd, in_group_r
         assert httpd(f'OktaSSOOrgDir "{orgs}"\n', start=False).configtest()[0]
     finally:
         harness.shutil.rmtree(orgs)
+
+
+# ---- The state directory ----
+
+def foreign(server, folder="foreign", owner=0):
+    """A directory with content; the server's state directory from now on."""
+    state = server.dir / folder
+    state.mkdir()
+    (state / "httpd.conf").write_text("# of somebody else\n")
+    os.chown(state, owner, owner)
+    server.head = server.head.replace(f'"{server.state}"', f'"{state}"')
+    server.state = state
+    server.configure(CONF)
+    server.expect("OKS0011", "OKS0020", "AH00020", "AH00016")
+    return state
+
+
+@pytest.mark.parametrize("by", ["start", "configtest"])
+def test_a_directory_of_somebody_else_is_not_given_to_the_user(httpd, by):
+    server = httpd(CONF, start=False)
+    state = foreign(server)
+    failed, said = start(server) if by == "start" else (not server.configtest()[0], server.configtest()[1])
+    assert failed and f"httpd.state.unusable: the state directory {state} belongs to root and is no empty directory: name one of httpd's own, such as " \
+        f"OktaSSOStateDir {state}/oktasso; or, if nothing else uses it, chown -h www-data {state}" in said
+    assert state.stat().st_uid == 0 and [each.name for each in state.iterdir()] == ["httpd.conf"]
+
+
+def test_a_link_for_a_state_directory_gives_nothing_away(httpd):
+    """Even an empty one: whoever owns the directory above may have made the link."""
+    server = httpd(CONF, start=False)
+    state = foreign(server)
+    (state / "httpd.conf").unlink()
+    state.rename(server.dir / "elsewhere")
+    state.symlink_to(server.dir / "elsewhere")
+    status, said = start(server)
+    assert status != 0 and "httpd.state.unusable" in said and (server.dir / "elsewhere").stat().st_uid == 0
+
+
+def test_a_state_directory_that_is_empty_is_taken(httpd):
+    """Such as a file system that was just made."""
+    server = httpd(CONF, start=False)
+    (server.state / "lost+found").mkdir(parents=True)
+    server.expect(r"flow\.idp\.unavailable", "OKS0030")
+    assert server.configtest()[0] and server.state.stat().st_uid == 0, "configtest only looks"
+    server.start()
+    harness.wait_until(lambda: "resuming normal operations" in server.log_since(0), "the start")
+    assert server.state.stat().st_uid != 0 and (server.state / "lost+found").stat().st_uid == 0
+
+
+@pytest.mark.parametrize("by", ["start", "configtest"])
+def test_a_state_directory_of_the_user_before(stopped, by):
+    before = stopped.state.stat().st_uid
+    stopped.head = stopped.head.replace("User www-data", "User nobody")
+    stopped.configure(CONF)
+    stopped.expect("OKS0011")
+    failed, said = start(stopped) if by == "start" else (not stopped.configtest()[0], stopped.configtest()[1])
+    assert failed and f"the state directory {stopped.state} belongs to www-data, and httpd's User is nobody: chown -h nobody {stopped.state}/ " \
+        f"{stopped.state}/directory.db*" in said
+    assert stopped.state.stat().st_uid == before
+    for each in (stopped.state, *stopped.state.glob("directory.db*")):
+        harness.shutil.chown(each, "nobody")
+    stopped.start()
+
+
+@pytest.mark.parametrize("by", ["start", "configtest"])
+def test_a_database_that_the_user_cannot_open(stopped, by):
+    database = stopped.state / "directory.db"
+    os.chown(database, 0, 0)
+    stopped.expect("OKS0011")
+    failed, said = start(stopped) if by == "start" else (not stopped.configtest()[0], stopped.configtest()[1])
+    assert failed and f"httpd.state.unusable: www-data cannot open the database {database}: chown -h www-data it and its directory, and let www-data " \
+        "pass all directories above" in said
+
+
+def test_a_state_directory_behind_one_that_the_user_cannot_pass(httpd):
+    server = httpd(CONF, start=False)
+    (server.dir / "closed").mkdir(mode=0o700)
+    state = foreign(server, "closed/state")
+    (state / "httpd.conf").unlink()
+    status, said = start(server)
+    assert status != 0 and f"www-data cannot open the database {state}/directory.db" in said

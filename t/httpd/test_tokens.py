@@ -138,10 +138,28 @@ def test_httpd_writes_on_after_it(httpd):
     assert os.geteuid() != 0 or {file.stat().st_uid for file in server.state.glob("directory.db*")} == {server.state.stat().st_uid}
 
 
+def test_an_organization_that_nobody_has_heard_of(httpd):
+    """Perhaps misspelled; but in a directory that is all new, everybody is."""
+    server = httpd("", start=False)
+    server.start()
+    harness.wait_until(lambda: "resuming normal operations" in server.log_since(0), "the start")
+    said = [run(server, "scim-token", "new", org).stderr for org in ("acme", "acme", "acmee", "acmee")]
+    assert [f"no user, group or token of {org} in the directory yet, only of others: is the name right?" in text
+            for org, text in zip(("acme", "acme", "acmee", "acmee"), said)] == [False, False, True, False]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="of servers that root starts")
+def test_somebody_who_may_not(site):
+    done = subprocess.run([CTL, "--directory", f"{site.state}/directory.db", "scim-token", "list", "acme"], capture_output=True, text=True,
+                          timeout=60, env=harness.environment(), user=65534, group=65534, extra_groups=[])
+    assert done.returncode == 1 and done.stderr == f"oktassoctl: {site.state}/directory.db: Permission denied\n" \
+        "it is for root and for httpd's User: run oktassoctl as one of them\n"
+
+
 @pytest.mark.parametrize("words, code, said", [
     ((), 2, "no such command"), (("scim-token",), 2, "no such command"), (("scim-token", "new"), 2, "no such command"),
-    (("scim-token", "new", "acme", "globex"), 2, "no such command"), (("scim-token", "new", "acme", "--colour", "red"), 2, "an option"),
-    (("scim-token", "new", "acme", "--label"), 2, "an option"), (("scim-token", "new", "Acme_Corp"), 2, "no organization name"),
+    (("scim-token", "new", "acme", "globex"), 2, "no such command, or not with so many words: scim-token new acme globex\n"), (("scim-token", "new", "acme", "--colour", "red"), 2, "invalid option: --colour"),
+    (("scim-token", "new", "acme", "--label"), 2, "missing argument: --label"), (("scim-token", "new", "Acme_Corp"), 2, "Acme_Corp is no organization name"),
     (("scim-token", "new", "acme", "--label", "a\nb"), 2, "a label is text"), (("scim-token", "new", "acme", "--label", "x" * 65), 2, "a label is text"),
     (("scim-token", "new", "acme", "--owner", "nobody"), 1, "acme has no active user nobody in the directory (directory.user.unknown)"),
     (("scim-token", "revoke", "acme", "0123456789ab"), 1, "acme has no token 0123456789ab"),
