@@ -19,6 +19,7 @@ APLOG_USE_MODULE(oktasso);
 #define MISNAMED "%s/%s is of no organization: names have a-z, 0-9 and - alone: rename it"
 #define SETTLE apr_time_from_sec(1)     /* a file that changed less than this ago may be half written */
 #define LOOK_EVERY apr_time_from_sec(5) /* at each file; at the directory's own time each second */
+#define SCAN_EVERY apr_time_from_msec(250) /* for a file that is too fresh, at a request */
 
 #define REASON_SIZE 120 /* of the system's words for an error */
 
@@ -37,6 +38,7 @@ typedef struct file_t {
     apr_off_t size;
     apr_ino_t inode;
     char *error;             /* what is wrong with it: malloc */
+    bool known;              /* read, and not gone since */
     bool there, news;        /* news: not logged yet */
     bool waits;              /* bad only because another one has its name or domain; */
     bool elsewhere;          /* one of another virtual host */
@@ -67,6 +69,7 @@ struct oks_orgdir_t {
     bool gone_told;
     apr_hash_t *misnamed;     /* "Acme.conf" -> bool: not logged yet */
     apr_time_t mtime, look_due;
+    apr_time_t scanned;       /* when; 0: it is due */
 };
 
 /* ---- Who holds what ---- */
@@ -266,7 +269,7 @@ static void read_file(oks_orgdir_t *dir, file_t *file, const apr_finfo_t *info, 
     file->ctime = info->ctime;
     file->size = info->size;
     file->inode = info->inode;
-    file->news = true;
+    file->known = file->news = true;
     free(file->error);
     file->error = error ? strdup(error) : NULL;
     if (!error) {
@@ -296,7 +299,7 @@ static bool is_news(const oks_orgdir_t *dir, const seen_t *seen, apr_pool_t *poo
 {
     const file_t *file = seen->file;
     const apr_finfo_t *info = &seen->info;
-    return file->mtime != info->mtime || file->ctime != info->ctime || file->size != info->size || file->inode != info->inode ||
+    return !file->known || file->mtime != info->mtime || file->ctime != info->ctime || file->size != info->size || file->inode != info->inode ||
            (file->elsewhere && !check_elsewhere(dir, file->name, pool));
 }
 
@@ -373,11 +376,11 @@ static void drop_gone(oks_orgdir_t *dir)
 {
     for (apr_hash_index_t *i = apr_hash_first(NULL, dir->files); i; i = apr_hash_next(i)) {
         file_t *file = apr_hash_this_val(i);
-        if (!file->there && file->mtime) {
+        if (!file->there && file->known) {
             put_in_force(dir, file, NULL);
             free(file->error);
             file->error = NULL;
-            file->mtime = 0;
+            file->known = false;
             file->waits = file->elsewhere = false;
             file->news = true;
             dir->version++;
@@ -430,7 +433,7 @@ static void settle_contests(oks_orgdir_t *dir, const apr_array_header_t *all, ba
 /* Reads what has changed, with the lock held. A directory that cannot be read leaves everything in force. */
 static void scan(oks_orgdir_t *dir, bool settled, apr_pool_t *pool)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now = dir->scanned = apr_time_now();
     const uint32_t version = dir->version;
     const apr_array_header_t *all = look(dir, pool);
     batch_t *batch = all ? new_batch() : NULL;
@@ -465,7 +468,9 @@ static void refresh(oks_orgdir_t *dir, apr_pool_t *pool)
 {
     apr_pool_t *scratch;
     uint32_t seen = oks_counter_get(oks_httpd_runtime.counters, counter_of(dir, pool));
-    if (dir->seen == seen && !dir->unread) return;
+    /* A file that is written again and again stays too fresh: not each request looks at all of them for its sake. */
+    apr_time_t since = apr_time_now() - dir->scanned;
+    if (dir->seen == seen && (!dir->unread || (dir->scanned && since >= 0 && since < SCAN_EVERY))) return;
     apr_pool_create(&scratch, pool);
     scan(dir, true, scratch);
     apr_pool_destroy(scratch);
@@ -518,6 +523,7 @@ const char *oks_orgdir_start(oks_orgdir_t *dir, bool strict, apr_pool_t *pool)
         if (strict && file->error) return apr_psprintf(pool, "%s/%s%s: %s", dir->path, file->name, SUFFIX, file->error);
     }
     dir->unread = true; /* children look once more: they may be younger than the next change */
+    dir->scanned = 0;
     dir->announced = dir->version;
     return NULL;
 }

@@ -401,6 +401,20 @@ def test_slips_in_names_are_told(httpd, okta):
     assert not good and "Acme_Two.conf is of no organization: names have a-z, 0-9 and - alone: rename it" in said
 
 
+@pytest.mark.parametrize("mtime", [0, 1, 4102444800])
+def test_a_file_of_any_age_is_read_and_goes(httpd, okta, mtime):
+    site = Site(httpd, okta, {})
+    before = site.news()
+    fresh = site.server.dir / "orgs/.new"
+    fresh.write_text(ACME.replace("{dir}", str(site.server.dir)))
+    os.utime(fresh, (mtime, mtime))
+    fresh.rename(site.server.dir / "orgs/acme.conf")
+    wait_until(lambda: site.news() > before, "the news of it")
+    site.becomes("/acme", 303)
+    site.remove("acme.conf")
+    assert site.status("/acme") == (404, "flow.org.unknown")
+
+
 def test_a_directory_that_is_gone_takes_nobody_with_it(httpd, okta):
     site = Site(httpd, okta, {"acme.conf": ACME})
     site.server.expect("OKS0039")
