@@ -5,6 +5,7 @@ static void register_hooks(apr_pool_t *pool)
 {
     /* Own URLs are ours before these map them elsewhere. */
     static const char *const mappers[] = { "mod_rewrite.c", "mod_alias.c", "mod_proxy.c", "mod_userdir.c", NULL };
+    static const char *const user_names[] = { "mod_ssl.c", NULL }; /* by SSLUserName */
     static const char *const authz_core[] = { "mod_authz_core.c", NULL };
 
     ap_hook_check_config(oks_httpd_complete, NULL, NULL, APR_HOOK_MIDDLE);
@@ -17,7 +18,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_translate_name(oks_httpd_translate, NULL, mappers, APR_HOOK_REALLY_FIRST);
     ap_hook_map_to_storage(oks_httpd_map_to_storage, NULL, mappers, APR_HOOK_REALLY_FIRST);
 
-    ap_hook_check_access(oks_httpd_check_access, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_access(oks_httpd_check_access, user_names, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_access_ex(oks_httpd_forget_user, NULL, authz_core, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_access_ex(oks_httpd_check_access_ex, authz_core, NULL, APR_HOOK_LAST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(oks_httpd_check_authn, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);

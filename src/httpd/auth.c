@@ -148,6 +148,7 @@ int oks_httpd_check_access(request_rec *r)
     const oks_flow_t *flow = oks_httpd_flow(r);
     oks_request_t value;
     oks_err_t *err;
+    oks_httpd_forget_user(r); /* under Satisfy Any no other phase may come */
     if (!flow || !is_ours(r)) return DECLINED;
     const oks_org_t *org = find_org(r, flow, &err);
     if (!org || mode_of(r, org) != OKS_UNAUTHORIZED_PASS) return DECLINED;

@@ -4,6 +4,7 @@ import http.client
 import re
 import ssl
 import subprocess
+import urllib.parse
 import urllib.request
 
 import harness
@@ -18,6 +19,7 @@ LOCATION = """
 </Location>
 """
 GUARD = LOCATION.replace("{path}", "/")
+AMELIA = "amelia.earhart@acme.example"
 PROXY = 'ProxyPass "/" "http://127.0.0.1:{backend}/"\n'
 
 
@@ -137,15 +139,18 @@ def test_sub_requests_of_nobody_get_nothing(httpd, okta, binding):
 
 # ---- Under our AuthType nobody else says who the visitor is ----
 
-def test_a_certificate_that_nobody_verified_names_nobody(httpd):
-    conf = """
+TLS = """
 SSLEngine On
 SSLCertificateFile "{dir}/s.crt"
 SSLCertificateKeyFile "{dir}/s.key"
-SSLVerifyClient optional_no_ca
-SSLUserName SSL_CLIENT_S_DN_CN
-""" + LOCATION.replace("{path}", "/okta") + 'ProxyPass "/okta" "http://127.0.0.1:{backend}"\n'
-    server = serve(httpd, conf)
+"""
+CERTIFICATE = TLS + "SSLVerifyClient optional_no_ca\nSSLUserName SSL_CLIENT_S_DN_CN\n"
+TOLD = "RequestHeader set X-Env-User expr=%{REMOTE_USER}"
+
+
+def over_tls(httpd, conf, **options):
+    """(server, get): `get` has a certificate of CN=admin that nobody verified."""
+    server = serve(httpd, conf, **options)
     server.head = server.head.replace("ServerName http://", "ServerName https://")
     server.configure(conf)
     for name, subject in (("s", "127.0.0.1"), ("c", "admin")):
@@ -156,14 +161,55 @@ SSLUserName SSL_CLIENT_S_DN_CN
     context = ssl._create_unverified_context()
     context.load_cert_chain(server.dir / "c.crt", server.dir / "c.key")
 
-    def get(path):
+    def get(path, headers=None, method="GET", body=None):
         connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context, timeout=10)
-        connection.request("GET", path, headers=harness.NAVIGATION)
+        connection.request(method, path, body, {**harness.NAVIGATION, **(headers or {})})
         answer = connection.getresponse()
-        answer.read()
+        got = harness.Answer(answer.status, answer.getheaders(), answer.read())
         connection.close()
-        return answer.status
-    assert get("/okta/headers.json") == 303
+        return got
+    return server, get
+
+
+def guarded(*lines):
+    location = LOCATION.replace("{path}", "/okta").replace("Require valid-user", "\n    ".join(["Require valid-user", *lines]))
+    return CERTIFICATE + location + 'ProxyPass "/okta" "http://127.0.0.1:{backend}"\n'
+
+
+def cookies_of(answer):
+    return "; ".join(cookie.split(";")[0] for cookie in answer.all("Set-Cookie"))
+
+
+def users(answer):
+    assert answer.status == 200, answer.text[:300]
+    return {name: value for name, value in answer.json() if name in ("X-Env-User", "X-Remote-User")}
+
+
+def test_a_certificate_that_nobody_verified_names_nobody(httpd):
+    _, get = over_tls(httpd, guarded())
+    assert get("/okta/headers.json").status == 303
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_nor_beside_a_session_that_is_optional(httpd, first):
+    server, get = over_tls(httpd, guarded("OktaSSOUnauthorized pass", TOLD), first=first)
+    acs = f"https://127.0.0.1:{server.port}/sso/okta/acs/acme"
+    server.okta.control(apps=[vars(harness.config.default_app(acs))])
+    assert users(get("/okta/headers.json")) == {"X-Env-User": ""}
+    login = get("/sso/okta/login/acme?return=/okta/")
+    fields = harness.post_fields(server.okta.answer(login["Location"], user=AMELIA))
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": cookies_of(login)}
+    signed_in = get("/sso/okta/acs/acme", form, "POST", urllib.parse.urlencode(fields))
+    assert signed_in.status == 303, signed_in.reason
+    assert users(get("/okta/headers.json", {"Cookie": cookies_of(signed_in)})) == {"X-Env-User": AMELIA, "X-Remote-User": AMELIA}
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_nor_where_any_host_may_enter(httpd, first):
+    """Satisfy Any asks no more once the address is good."""
+    conf = guarded("Satisfy Any", "Allow from 127.0.0.1", TOLD)
+    _, get = over_tls(httpd, conf, first=first, modules=("access_compat",))
+    assert users(get("/okta/headers.json")) == {"X-Env-User": ""}
 
 
 # ---- Of `*` the visitor chooses the organization, and does not open the Location with it ----
