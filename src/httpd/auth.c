@@ -8,8 +8,7 @@
 
 APLOG_USE_MODULE(oktasso);
 
-#define AUTH_TYPE_NAME "OktaSSO"
-static char auth_type[] = AUTH_TYPE_NAME; /* httpd's field is not const */
+static char auth_type[] = OKS_HTTPD_AUTH_TYPE; /* httpd's field is not const */
 #define TOLD_GROUPS_MAX 400 /* bytes of a refused visitor's groups in the log, */
 #define TOLD_ROLE_MAX 100   /* and of the role */
 
@@ -19,7 +18,7 @@ static bool is_ours(request_rec *r)
     oks_request_note_t *note = oks_httpd_note(r);
     if (!note->type_known) {
         const char *type = ap_auth_type(r);
-        note->ours = type && apr_cstr_casecmp(type, AUTH_TYPE_NAME) == 0;
+        note->ours = type && apr_cstr_casecmp(type, OKS_HTTPD_AUTH_TYPE) == 0;
         note->type_known = true;
     }
     return note->ours;
@@ -148,6 +147,7 @@ int oks_httpd_check_access(request_rec *r)
     const oks_flow_t *flow = oks_httpd_flow(r);
     oks_request_t value;
     oks_err_t *err;
+    if (r->main) oks_httpd_scrub(r); /* a Require line must not judge by what is left of its parent's identity */
     oks_httpd_forget_user(r); /* under Satisfy Any no other phase may come */
     if (!flow || !is_ours(r)) return DECLINED;
     const oks_org_t *org = find_org(r, flow, &err);

@@ -9,6 +9,8 @@
 #include <http_protocol.h>
 #include <http_request.h>
 
+#define OKS_HTTPD_AUTH_TYPE "OktaSSO"
+
 /* What is known of one request; made when it is read, before anything else. */
 typedef struct oks_request_note_t {
     const char *cookies;      /* the Cookie header as received; ours are gone from headers_in */
@@ -51,7 +53,7 @@ void oks_httpd_audit(request_rec *r, const oks_answer_t *answer, const char *id)
 /* auth.c */
 int oks_httpd_check_authn(request_rec *r);
 int oks_httpd_check_access(request_rec *r);
-int oks_httpd_forget_user(request_rec *r);           /* check_access_ex, before and after mod_authz_core's */
+int oks_httpd_forget_user(request_rec *r);           /* first in check_access and check_access_ex */
 int oks_httpd_check_access_ex(request_rec *r);
 int oks_httpd_check_authz(request_rec *r);
 /* The page of a refusal; org may be NULL. */

@@ -67,6 +67,30 @@ static void strip_connection(request_rec *r)
     else apr_table_unset(r->headers_in, "Connection");
 }
 
+/* What stands in the environment of an identity of ours: variables, and headers under CGI's names. */
+static bool is_our_variable(const char *name)
+{
+    static const char variable[] = "OKTASSO_", header[] = "HTTP_";
+    if (strncmp(name, variable, sizeof variable - 1) == 0) return true;
+    return strncmp(name, header, sizeof header - 1) == 0 && oks_httpd_is_our_header(name + sizeof header - 1);
+}
+
+static void scrub_environment(request_rec *r)
+{
+    const char *type = apr_table_get(r->subprocess_env, "AUTH_TYPE");
+    const apr_array_header_t *entries = apr_table_elts(r->subprocess_env);
+    if (type && strcmp(type, OKS_HTTPD_AUTH_TYPE) == 0) {
+        apr_table_unset(r->subprocess_env, "AUTH_TYPE");
+        apr_table_unset(r->subprocess_env, "REMOTE_USER");
+    }
+    for (int i = 0; i < entries->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(entries, i, apr_table_entry_t).key;
+        if (!is_our_variable(name)) continue;
+        apr_table_unset(r->subprocess_env, name); /* as below */
+        i = -1;
+    }
+}
+
 void oks_httpd_scrub(request_rec *r)
 {
     const apr_array_header_t *entries = apr_table_elts(r->headers_in);
@@ -76,6 +100,7 @@ void oks_httpd_scrub(request_rec *r)
         apr_table_unset(r->headers_in, name); /* moves the later entries: look again from the start */
         i = -1;
     }
+    if (r->main) scrub_environment(r); /* a sub-request has a copy of its parent's, and mod_include puts the headers there */
 }
 
 oks_request_note_t *oks_httpd_note(request_rec *r)
@@ -167,9 +192,9 @@ void oks_httpd_apply(request_rec *r, const oks_request_note_t *note)
                           : row->field ? next_field(record, row->field, &at) : NULL;
         if (value) apr_table_addn(r->headers_in, row->header, value);
     }
-    bool again = apr_table_get(r->subprocess_env, "OKTASSO_ORG") != NULL; /* a sub-request has a copy of the environment */
+    if (apr_table_get(r->subprocess_env, "OKTASSO_ORG")) scrub_environment(r); /* another identity's */
     for (int i = 0; i < record->nfields; i++)
-        (again ? apr_table_setn : apr_table_addn)(r->subprocess_env, record->fields[i].variable, record->fields[i].value);
+        apr_table_addn(r->subprocess_env, record->fields[i].variable, record->fields[i].value);
 }
 
 /* httpd skips authentication where a sub-request or redirect falls under the same configuration, and keeps r->user: then

@@ -140,6 +140,82 @@ def test_sub_requests(site, signed_in):
     assert "X-Remote-User" not in answer.text
 
 
+# Two organizations that one visitor has sessions of, and a page of the first that shows CGI programs of both and of nobody.
+TENANTS = """
+<OktaSSOOrg acme>
+    OktaSSOIdPMetadata "{okta}"
+    OktaSSODefaultRole admin
+    OktaSSOAttribute dept dept
+    OktaSSOHeader X-Dept dept
+</OktaSSOOrg>
+<OktaSSOOrg globex>
+    OktaSSOIdPMetadata "{okta}"
+    OktaSSODefaultRole none
+</OktaSSOOrg>
+<Location "/acme">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    Require valid-user
+</Location>
+<Location "/globex">
+    AuthType OktaSSO
+    OktaSSOOrg globex
+    Require valid-user
+</Location>
+<Location "/admins">
+    Require expr "reqenv('OKTASSO_ROLE') == 'admin' || req('X-Remote-Role') == 'admin'"
+</Location>
+ScriptSock "{dir}/cgisock"
+<Directory "{dir}/htdocs">
+    Options +Includes +ExecCGI
+    AllowOverride None
+    AddHandler cgi-script .cgi
+    AddType text/html .shtml
+    AddOutputFilter INCLUDES .shtml
+</Directory>
+"""
+CGI = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nenv | grep -E 'REMOTE_USER|OKTASSO|AUTH|HTTP_X_' | sort\n"
+AMELIA = "amelia.earhart@acme.example"
+
+
+def put(site, path, text, mode=0o755):
+    file = site.dir / "htdocs" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(mode)
+
+
+def sign_in(site, browser, org, **attributes):
+    harness.wait_until(lambda: site.browser().get(f"/sso/okta/login/{org}").status == 303, "metadata")
+    site.okta.control(apps=[vars(harness.config.default_app(f"http://127.0.0.1:{site.port}/sso/okta/acs/{org}"))])
+    login = site.start_login(browser, f"/sso/okta/login/{org}?return=/x")
+    fields = harness.post_fields(site.okta.answer(login, user=AMELIA, attributes=attributes))
+    assert browser.post(f"/sso/okta/acs/{org}", fields).status == 303
+
+
+def variables(text):
+    return dict(line.split("=", 1) for line in text.split() if "=" in line)
+
+
+def test_no_part_of_a_page_sees_what_is_left_of_its_identity(httpd):
+    site = httpd(TENANTS, start=False, modules=("cgid",))
+    parts = ("acme/x.cgi", "globex/x.cgi", "public/x.cgi", "admins/x.cgi")
+    put(site, "acme/page.shtml", "\n-----\n".join(f'<!--#include virtual="/{part}" -->' for part in parts), 0o644)
+    for part in parts:
+        put(site, part, CGI)
+    site.expect(r"flow\.idp\.unavailable", r"AH01630", r"unable to include")
+    browser = site.start().browser()
+    sign_in(site, browser, "acme", dept=["Finance"], email=["amelia@acme.example"])
+    sign_in(site, browser, "globex", email=["amelia@globex.example"])
+    shown = browser.get("/acme/page.shtml")
+    assert shown.status == 200
+    acme, globex, public, admins = (variables(part) for part in shown.text.split("-----"))
+    assert (acme["REMOTE_USER"], acme["HTTP_X_DEPT"], acme["OKTASSO_ROLE"]) == ("amelia@acme.example", "Finance", "admin")
+    assert globex == variables(browser.get("/globex/x.cgi").text), "as if asked for by itself"
+    assert globex["OKTASSO_ORG"] == globex["HTTP_X_REMOTE_ORG"] == "globex" and "OKTASSO_DEPT" not in globex
+    assert (public, admins) == ({}, {})
+
+
 @pytest.mark.parametrize("connection", [
     "X-Remote-User", "close, X-Remote-User", "x-remote-user ,X-Remote-Groups", "X_Remote_User, x-remote-email",
     '"X-Remote-User"', "X-Remote-User,,X-Remote-Role", "foo X-Remote-User", "foo;X-Remote-Email", "x\tX-Remote-Role", '"x"X-Remote-User',
