@@ -36,6 +36,11 @@ bool oks_flow_is_navigation(const oks_request_t *request)
     return strstr(request->accept, "text/html") != NULL; /* browsers before Sec-Fetch-*; programs send another or none */
 }
 
+bool oks_flow_is_foreign(const oks_request_t *request)
+{
+    return strcmp(request->sec_fetch_site, "cross-site") == 0;
+}
+
 const char *oks_flow_cookie_name(bool tls, const char *suffix, apr_pool_t *pool)
 {
     return apr_pstrcat(pool, tls ? "__Host-" : "", OKS_COOKIE_PREFIX, suffix, NULL);

@@ -12,6 +12,7 @@ oks_answer_t *oks_flow_answer(int status, const char *event, apr_pool_t *pool);
 oks_answer_t *oks_flow_see_other(const char *location, const char *event, apr_pool_t *pool);
 /* Does a person look at the answer? Else it is a script, a preflight or an API client, and gets JSON. */
 bool oks_flow_is_navigation(const oks_request_t *request);
+bool oks_flow_is_foreign(const oks_request_t *request); /* a link, form or picture of another site */
 const char *oks_flow_json_refusal(const oks_request_t *request, const oks_err_t *err, const char *login_url,
                                   apr_pool_t *pool);
 

@@ -33,7 +33,8 @@ static oks_err_t *serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, 
     return NULL;
 }
 
-/* Ends the session here. A person whom another site sent here is asked first: a link must not sign anybody out. */
+/* Ends the session here. A person whom another site sent here is asked first: a link must not sign anybody out, nor a form, with
+ * which the browser sends no cookie of the session (SameSite=Lax). */
 static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
                                const oks_request_t *request, apr_pool_t *pool)
 {
@@ -45,19 +46,18 @@ static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, co
     OKS_TRY(oks_flow_form(&params, request, pool));
     OKS_TRY(oks_flow_return(&return_path, params, pool));
     OKS_TRY(oks_form_get(&asked, params, "return", pool));
-    bool present = oks_flow_ticket_read(&ticket, flow, org, request);
-    const bool foreign = strcmp(request->sec_fetch_site, "cross-site") == 0;
     const oks_err_t *nobody = oks_flow_check(&pass, flow, org, request, pool); /* for the log, who it is */
-    if (present && foreign) {
+    if (oks_flow_is_foreign(request)) {
         *answer = oks_flow_answer(200, "logout.ask", pool);
         page = oks_flow_notice_page(request, "Sign out?", "Another site asks to sign you out here.",
                                     oks_flow_url(flow, request, "logout", org, pool), "Sign out", pool);
     } else {
-        if (present) OKS_TRY(oks_directory_session_end(flow->directory, &ticket.session, pool));
+        if (oks_flow_ticket_read(&ticket, flow, org, request))
+            OKS_TRY(oks_directory_session_end(flow->directory, &ticket.session, pool));
         if (asked.len) *answer = oks_flow_see_other(return_path, "logout", pool);
         else *answer = oks_flow_answer(200, "logout", pool);
         oks_flow_set_cookie(*answer, oks_flow_ticket_clear(org, request, pool));
-        if (!foreign) apr_table_setn((*answer)->headers, "Clear-Site-Data", "\"cache\""); /* guarded pages */
+        apr_table_setn((*answer)->headers, "Clear-Site-Data", "\"cache\""); /* guarded pages */
         page = asked.len ? NULL : oks_flow_notice_page(
             request, "You are signed out",
             "Your session on this site has ended. You may still be signed in at your identity provider.",

@@ -190,6 +190,24 @@ def test_sign_in_from_a_deep_link_and_out_again(site, browser):
     assert "__Host-oktasso-session-acme" not in {c["name"] for c in browser.get_cookies()}
 
 
+SUBMIT = "const f = document.createElement('form'); f.method = 'post'; f.action = arguments[0]; document.body.appendChild(f); f.submit()"
+
+
+def test_a_form_on_another_site_signs_nobody_out(site, browser):
+    target = site.home + "/page"
+    browser.get(target)
+    sign_in(browser)
+    arrived(browser, target)
+    browser.get(site.idp_home.replace("acme.idp.test", "evil.attacker") + "/")
+    browser.execute_script(SUBMIT, site.home + "/sso/okta/logout/acme")
+    wait_until(lambda: browser.current_url.startswith(site.home), "the answer to the form")
+    assert browser.find_element(By.TAG_NAME, "h1").text == "Sign out?"
+    assert "__Host-oktasso-session-acme" in {c["name"] for c in browser.get_cookies()}
+    browser.find_element(By.LINK_TEXT, "Sign out").click()
+    wait_until(lambda: "You are signed out" in browser.page_source, "the sign-out")
+    assert "__Host-oktasso-session-acme" not in {c["name"] for c in browser.get_cookies()}
+
+
 def fetched(browser, url):
     """Opens the page once the documents are there."""
     wait_until(lambda: browser.get(url) or "flow.idp.unavailable" not in browser.page_source, "the discovery document")

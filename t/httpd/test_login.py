@@ -220,6 +220,9 @@ def test_logout_with_return_and_from_another_site(site):
     assert answer.status == 200 and browser.get("/").status == 200, "a link on another site signs nobody out"
     other = site.browser().get("/sso/okta/logout/acme", headers={"Sec-Fetch-Site": "cross-site"})
     assert not answer["Clear-Site-Data"] and not other["Clear-Site-Data"], "nor does a picture there empty the cache"
+    posted = browser.post("/sso/okta/logout/acme", {}, headers={"Sec-Fetch-Site": "cross-site"}, cookies=False)
+    assert posted.status == 200 and "Sign out?" in posted.text, "a form there comes without the cookie"
+    assert not posted["Set-Cookie"], "and must not take it away"
     answer = browser.get("/sso/okta/logout/acme?return=/bye%3Fx")
     assert (answer.status, answer["Location"], answer["Clear-Site-Data"]) == (303, "/bye?x", '"cache"')
     assert browser.get("/").status == 303
