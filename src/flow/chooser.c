@@ -60,6 +60,12 @@ static void ask(oks_answer_t **answer, const oks_flow_t *flow, const oks_request
     oks_flow_show(*answer, request, OKS_PAGE_FORM, oks_flow_form_page(request, &form, pool), pool);
 }
 
+/* What was typed, for the field of the form. */
+static const char *echo(oks_span_t typed, apr_pool_t *pool)
+{
+    return typed.len <= OKS_PAGE_INPUT_MAX && oks_utf8_ok(typed) ? oks_span_dup(typed, pool) : "";
+}
+
 /* By email domain where it looks like an address, else by name. */
 static oks_err_t *find(const oks_org_t **org, const oks_flow_t *flow, oks_span_t typed, apr_pool_t *pool)
 {
@@ -109,11 +115,14 @@ oks_err_t *oks_flow_serve_chooser(oks_answer_t **answer, const oks_flow_t *flow,
         ask(answer, flow, request, return_path, remembered(request, pool), NULL, pool);
         return NULL;
     }
+    if (oks_flow_is_foreign(request)) { /* the visitor chooses, not another site: of `*` it would switch the session */
+        ask(answer, flow, request, return_path, echo(typed, pool), NULL, pool);
+        return NULL;
+    }
     oks_err_t *err = find(&org, flow, typed, pool);
     if (err && !oks_flow_is_navigation(request)) return err;
     if (err) {
-        bool echo = typed.len <= OKS_PAGE_INPUT_MAX && oks_utf8_ok(typed);
-        ask(answer, flow, request, return_path, echo ? oks_span_dup(typed, pool) : "", err, pool);
+        ask(answer, flow, request, return_path, echo(typed, pool), err, pool);
         return NULL;
     }
     *answer = oks_flow_see_other(oks_flow_login_url(flow, org, request, NULL, return_path, NULL, pool), "login.chosen", pool);

@@ -87,6 +87,17 @@ def test_any_organization_enters_and_the_last_choice_counts(site):
     assert org_of(browser) == 303
 
 
+def test_a_link_of_another_site_switches_nobody(site):
+    browser = site.browser()
+    choose(site, browser, "globex")
+    choose(site, browser, "acme")
+    link = "/sso/okta/login?organization=globex&return=/headers.json"
+    assert "Continue" in browser.get(link, headers={"Sec-Fetch-Site": "cross-site"}).text
+    assert org_of(browser) == "acme"
+    assert browser.get(link, headers={"Sec-Fetch-Site": "same-origin"}).status == 303
+    assert org_of(browser) == "globex"
+
+
 def test_require_lines_judge_the_visitors_organization(site):
     site.expect("httpd.request.denied", "AH01631")
     browser = site.browser()

@@ -1,6 +1,7 @@
 """/login without an organization: the chooser; how the pages look; email domains."""
 
 import re
+import urllib.parse
 
 import pytest
 
@@ -77,6 +78,22 @@ def test_the_form_asks_and_remembers(site):
     assert 'value="globex"' in browser.get(CHOOSER).text
     browser.cookies["oktasso-org"] = '"><script>'
     assert "<script" not in browser.get(CHOOSER).text
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("typed", ["globex", "zoe@globex.example", "nosuch"])
+def test_another_site_does_not_choose(site, method, typed):
+    """Of `*` it would switch the visitor to another organization's session."""
+    browser = site.browser()
+    browser.cookies["oktasso-org"] = "acme"
+    query = "?" + urllib.parse.urlencode({"organization": typed, "return": "/page"}) if method == "GET" else ""
+    form = {"organization": typed, "return": "/page"} if method == "POST" else None
+    answer = browser.request(method, CHOOSER + query, body=form, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (answer.status, answer["Set-Cookie"]) == (200, None)
+    assert f'name="organization" type="text" value="{typed}"' in answer.text and 'name="return" value="/page"' in answer.text
+    assert "login.choose " in site.verdicts()[-1]
+    answer = browser.request(method, CHOOSER + query, body=form, headers={"Sec-Fetch-Site": "same-origin"})
+    assert browser.cookies["oktasso-org"] == ("acme" if typed == "nosuch" else "globex")
 
 
 def test_a_program_gets_json(site):
