@@ -127,14 +127,27 @@ static oks_err_t *take(const attempt_t *attempt, const apr_array_header_t *count
     return NULL;
 }
 
+/* Can this be the name of one account? With a blank at an end it would be somebody else's to us, and to a provider that does not
+ * compare trailing blanks (SQL, LDAP) the same person's. */
+static bool is_possible_name(const char *user)
+{
+    const oks_span_t name = oks_span_z(user);
+    return oks_utf8_ok(name) && !strpbrk(user, "\r\n:") && name.len <= OKS_EMAIL_MAX && oks_span_trim(name).len == name.len;
+}
+
+/* mod_ssl's FakeBasicAuth keeps the subject of a certificate as an account with this password, which anybody may know. */
+static bool is_certificate(const attempt_t *attempt)
+{
+    return *attempt->user == '/' && strcmp(attempt->password, "password") == 0;
+}
+
 /* Also for an account that is none of break-glass: how long it takes would tell which ones are. */
 static oks_password_t ask(const attempt_t *attempt)
 {
     const oks_request_t *request = attempt->request;
-    const bool possible = oks_utf8_ok(oks_span_z(attempt->user)) && !strpbrk(attempt->user, "\r\n:") &&
-                          strlen(attempt->user) <= OKS_EMAIL_MAX && strlen(attempt->password) <= OKS_FLOW_PASSWORD_MAX;
+    const bool possible = is_possible_name(attempt->user) && strlen(attempt->password) <= OKS_FLOW_PASSWORD_MAX;
     const bool listed = !attempt->break_glass || is_break_glass(attempt->org, attempt->user);
-    if (!possible) return OKS_PASSWORD_WRONG;
+    if (!possible || is_certificate(attempt)) return OKS_PASSWORD_WRONG;
     oks_password_t verdict = request->check_password(request->baton, attempt->org, attempt->user, attempt->password);
     return verdict == OKS_PASSWORD_GOOD && !listed ? OKS_PASSWORD_WRONG : verdict;
 }

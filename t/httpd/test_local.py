@@ -281,6 +281,38 @@ def test_basic_credentials_make_one_session_without_a_cookie(httpd):
     assert browser.get("/", headers=basic("", "x"), navigate=False).reason == "flow.local.wrong"
 
 
+@pytest.mark.parametrize("name", [AMELIA + " ", AMELIA + "   ", " " + AMELIA, AMELIA + "\t"])
+def test_a_blank_at_the_end_makes_no_other_account(httpd, name):
+    """SQL and LDAP compare without it, so it would be the same person under another name, whom no deactivation meets."""
+    conf = CONF.replace("Provider file", "Provider dbd").replace('AuthUserFile "{dir}/users"', "AuthDBDUserPWQuery \"SELECT password "
+                        "FROM people WHERE trim(name) = trim(%s, ' ' || char(9))\"").replace("    %s\n", "    \n", 1)
+    server = httpd('DBDriver sqlite3\nDBDParams "{dir}/people.db"\n' + conf, start=False, modules=("dbd", "authn_dbd"))
+    with sqlite3.connect(server.dir / "people.db") as database:
+        database.execute("CREATE TABLE people (name TEXT, password TEXT)")
+        database.execute("INSERT INTO people VALUES (?, ?)", (
+            AMELIA, "{SHA}" + base64.b64encode(hashlib.sha1(b"local-1").digest()).decode()))
+    (server.dir / "people.db").chmod(0o644)
+    server.expect(r"flow\.idp\.unavailable")
+    server.start()
+    assert headers(server.browser(), headers=basic(AMELIA, "local-1"), navigate=False)["X-Remote-User"] == AMELIA
+    answer = server.browser().get("/headers.json", headers=basic(name, "local-1"), navigate=False)
+    assert (answer.status, answer.reason) == (401, "flow.local.wrong")
+
+
+def test_the_account_of_a_certificate_has_no_password(httpd):
+    """mod_ssl's FakeBasicAuth: all of them have "password", so that mod_ssl itself refuses it in an Authorization header."""
+    boss = "/C=US/O=Acme/CN=boss"
+    server = started(httpd, "OktaSSOBreakGlass " + boss)
+    with open(server.dir / "users", "a") as file:
+        file.write(f"{boss}:xxj31ZMTZzkVA\n/cn=own:{crypted('its own')}\n")
+    server.expect(r"login\.break_glass|flow\.local\.wrong")
+    for path in (LOGIN, GLASS):
+        answer = submit(server.browser(), boss, "password", path=path, navigate=False)
+        assert (answer.status, answer.reason) == (401, "flow.local.wrong")
+    got = headers(server.browser(), headers=basic("/cn=own", "its own"), navigate=False)
+    assert got["X-Remote-User"] == "/cn=own", "any other password is one"
+
+
 HOP = CONF.replace('ProxyPass "/" ', """
 <Location "/headers.json">
     AuthUserFile "{dir}/users"
