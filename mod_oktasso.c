@@ -26,7 +26,7 @@ static void register_hooks(apr_pool_t *pool)
     oks_httpd_register_authz(pool);
 
     ap_hook_fixups(oks_httpd_fixup, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_fixups(oks_httpd_fixup_own, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_fixups(oks_httpd_fixup_last, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_handler(oks_httpd_handle, NULL, NULL, APR_HOOK_FIRST);
 }
 

@@ -42,6 +42,16 @@ static bool read_basic(const char **user, const char **password, const char *hea
     return true;
 }
 
+void oks_httpd_hide_password(request_rec *r, const char *header)
+{
+    oks_request_note_t *note = oks_httpd_note(r);
+    const char *sent = apr_table_get(r->headers_in, "Authorization");
+    if (!header || note->password) return; /* gone already: what stands there now is the site's own */
+    note->password = header;
+    if (sent && strcmp(sent, header) == 0) apr_table_unset(r->headers_in, "Authorization");
+    apr_table_unset(r->subprocess_env, "HTTP_AUTHORIZATION"); /* a sub-request's copy, with CGIPassAuth */
+}
+
 oks_err_t *oks_httpd_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, oks_request_t *value,
                                  request_rec *r, oks_err_t *refusal)
 {
@@ -54,9 +64,7 @@ oks_err_t *oks_httpd_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const
     OKS_TRY(oks_flow_check_basic(pass, flow, org, value, user, password, r->pool));
     const oks_answer_t verdict = { .status = HTTP_OK, .event = "login.basic", .org = org->name, .user = pass->user };
     if (pass->began) oks_httpd_log(r, &verdict, value->id);
-    if (note->password) return NULL; /* what stands there now is the site's own */
-    note->password = header;
-    apr_table_unset(r->headers_in, "Authorization"); /* no backend needs the password any more */
+    oks_httpd_hide_password(r, header);
     return NULL;
 }
 

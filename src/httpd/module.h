@@ -31,7 +31,7 @@ int oks_httpd_pre_translate(request_rec *r);         /* pre_translate_name */
 int oks_httpd_translate(request_rec *r);             /* translate_name */
 int oks_httpd_map_to_storage(request_rec *r);
 int oks_httpd_fixup(request_rec *r);                 /* before and after other modules' fixups */
-int oks_httpd_fixup_own(request_rec *r);
+int oks_httpd_fixup_last(request_rec *r);
 int oks_httpd_handle(request_rec *r);
 void oks_httpd_scrub(request_rec *r);
 void oks_httpd_apply(request_rec *r, const oks_request_note_t *note);
@@ -64,6 +64,8 @@ oks_password_t oks_httpd_check_password(void *r, const oks_org_t *org, const cha
 /* The session of HTTP Basic credentials, where there is none of a cookie; else `refusal`, or a better reason. */
 oks_err_t *oks_httpd_check_basic(oks_pass_t *pass, const oks_flow_t *flow, const oks_org_t *org, oks_request_t *value,
                                  request_rec *r, oks_err_t *refusal) OKS_MUST_USE;
+/* No backend needs the password any more. `header`: the Authorization header that it came in, or NULL. */
+void oks_httpd_hide_password(request_rec *r, const char *header);
 /* The organization that requires SSO and was got around by another AuthType; or NULL. */
 const oks_org_t *oks_httpd_bypassed(request_rec *r);
 

@@ -208,8 +208,56 @@ static void inherit(request_rec *r, oks_request_note_t *note, request_rec *from)
         note->pass = before->pass;
         note->headers = before->headers;
         note->assertion = before->assertion;
+        note->org = before->org;
         oks_httpd_apply(r, note);
     }
+}
+
+/* ---- DirectoryIndex, FallbackResource, MultiViews ---- */
+
+/* They look a file up by a sub-request, and let the request go on as that one (ap_internal_fast_redirect): with its configuration,
+ * environment and notes, but with the headers and the user of before. So each sub-request leaves itself in its notes. */
+#define SERVED "oktasso-served"
+
+static void leave(request_rec *r)
+{
+    apr_table_setn(r->notes, SERVED, (const char *)r);
+}
+
+/* Is the Location of what is served another organization's than the identity? */
+static bool is_of_another(const request_rec *r, const oks_request_note_t *note)
+{
+    const oks_dir_conf_t *dir = oks_httpd_dir_conf(r);
+    return dir->org && !oks_httpd_is_any_org(dir->org) && note->org && strcmp(dir->org, note->org->name) != 0;
+}
+
+/* Has what is served another identity than the request that it was found for? One that nothing guards has none of its own: it is
+ * to know who came through the guard of the directory, as a front controller does. */
+static bool differs(const request_rec *r, const oks_request_note_t *note, const request_rec *served, const oks_request_note_t *its)
+{
+    if (!note->pass) return its->pass != NULL;
+    if (its->pass) return its->pass->record != note->pass->record || its->headers != note->headers;
+    return served->user || is_of_another(r, note);
+}
+
+/* The handler gets the identity that what it serves was judged by. */
+static void take_over(request_rec *r, oks_request_note_t *note)
+{
+    const request_rec *served = (const void *)apr_table_get(r->notes, SERVED);
+    if (!served) return;
+    const oks_request_note_t *its = ap_get_module_config(served->request_config, &oktasso_module);
+    apr_table_unset(r->notes, SERVED);
+    if (!differs(r, note, served, its)) return;
+    oks_httpd_scrub(r);
+    scrub_environment(r);
+    r->user = served->user;
+    r->ap_auth_type = served->ap_auth_type;
+    note->pass = its->pass;
+    note->headers = its->headers;
+    note->assertion = its->assertion;
+    note->org = its->org;
+    oks_httpd_hide_password(r, its->password);
+    if (note->pass) oks_httpd_apply(r, note);
 }
 
 int oks_httpd_fixup(request_rec *r)
@@ -217,6 +265,7 @@ int oks_httpd_fixup(request_rec *r)
     oks_request_note_t *note = oks_httpd_note(r);
     request_rec *from = r->main ? r->main : r->prev;
     if (from) inherit(r, note, from);
+    take_over(r, note);
     const oks_org_t *org = note->pass || note->own ? NULL : oks_httpd_bypassed(r);
     if (!org) return DECLINED;
     const char *type = ap_auth_type(r);
@@ -225,9 +274,12 @@ int oks_httpd_fixup(request_rec *r)
 
 /* After all others': whoever may pass without a session, because the URL is ours, gets our answer and nothing else, whatever a
  * RewriteRule, SetHandler or DAV made of the request. */
-int oks_httpd_fixup_own(request_rec *r)
+int oks_httpd_fixup_last(request_rec *r)
 {
-    if (!oks_httpd_note(r)->own) return DECLINED;
+    oks_request_note_t *note = oks_httpd_note(r);
+    take_over(r, note);
+    if (r->main) leave(r);
+    if (!note->own) return DECLINED;
     r->handler = HANDLER;
     r->proxyreq = PROXYREQ_NONE;
     r->filename = apr_pstrcat(r->pool, OWN_FILENAME, r->uri, NULL);

@@ -194,7 +194,7 @@ def sign_in(site, browser, org, **attributes):
 
 
 def variables(text):
-    return dict(line.split("=", 1) for line in text.split() if "=" in line)
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
 def test_no_part_of_a_page_sees_what_is_left_of_its_identity(httpd):
