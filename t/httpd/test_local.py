@@ -566,7 +566,7 @@ def test_a_provider_that_fails(httpd):
 
 def test_a_password_file_that_only_the_application_has(httpd):
     server = glass(httpd, conf=CONF.replace('<Location "/">', '<Location "/app">'))
-    server.expect("AH01619", r"flow\.local\.unavailable: what the provider needs \(AuthUserFile\) must hold for /sso/okta, too: "
+    server.expect("OKS0059", "AH01619", r"flow\.local\.unavailable: what the provider needs \(AuthUserFile\) must hold for /sso/okta, too: "
                   'put it into <Location "/">$')
     assert submit(server.browser(), "ops", USERS["ops"], path=GLASS, navigate=False).reason == "flow.local.unavailable"
 
