@@ -163,7 +163,10 @@ bool oks_email_ok(oks_span_t email);
 oks_span_t oks_email_domain(oks_span_t email);              /* after the @; empty when there is none */
 /* Is it `pattern`, or, for a pattern "*.acme.com", one below acme.com? ASCII case folded. */
 bool oks_domain_matches(oks_span_t domain, const char *pattern);
-/* Lower-cased (Unicode case folding, NFC): how names of things are compared. Two people's names may be made equal by it. */
+bool oks_is_ascii(oks_span_t text);
+#define OKS_MARKS_MAX 30 /* combining marks in a row (UAX #15, stream-safe text) */
+/* Lower-cased (Unicode case folding, NFC): how names of things are compared. Two people's names may be made equal by it. As it is
+ * when it is not UTF-8, or has more marks than that. */
 const char *oks_fold_key(const char *text, apr_pool_t *pool);
 /* ASCII letters lower-cased, and nothing else: the key under which an address or a userName is unique. */
 const char *oks_lower_key(const char *text, apr_pool_t *pool);

@@ -238,8 +238,8 @@ oks_err_t *oks_directory_token_remove(bool *removed, oks_directory_t *directory,
  * of what others changed; to all of them when what changed cannot be told any more. *sequence must live as long as the counters. */
 oks_err_t *oks_directory_follow(oks_directory_t *directory, int64_t *sequence, apr_pool_t *pool) OKS_MUST_USE;
 /* Removes expired sessions and claims, and change log rows older than ten minutes: of each 20,000 at most, in transactions of a
- * thousand. */
-oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
+ * thousand. *more: there may be more of them. */
+oks_err_t *oks_directory_sweep(bool *more, oks_directory_t *directory, apr_time_t now, apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- The record cache: one per child, bounded, sharded ------------------------------------------------------ */
 

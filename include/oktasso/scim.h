@@ -13,7 +13,8 @@
 #define OKS_SCIM_VALUES_MAX 1000            /* values of one attribute, members apart */
 #define OKS_SCIM_MEMBERS_MAX 20000          /* members in one request: all other writers wait for it, for a second or two */
 #define OKS_SCIM_RESOURCE_MAX (256 * 1024)  /* bytes of a resource as it is stored, members apart */
-#define OKS_SCIM_PATCH_WORK_MAX (64 * 1024 * 1024) /* bytes of values that one PATCH compares */
+#define OKS_SCIM_PATCH_WORK_MAX (128 * 1024 * 1024)  /* what one PATCH compares: bytes, see oks_scim_work_t, */
+#define OKS_SCIM_SEARCH_WORK_MAX (512 * 1024 * 1024) /* and a search by a filter that has no index */
 #define OKS_SCIM_PAGE_MAX 1000              /* resources of one answer */
 #define OKS_SCIM_FILTER_TERMS_MAX 64        /* comparisons in a filter */
 #define OKS_SCIM_OPERATIONS_MAX 1000        /* of one PATCH */
@@ -70,6 +71,16 @@ json_t *oks_scim_schemas(const char *base, const char *id);
 /* A list (RFC 7644 3.4.2); takes `resources`. */
 json_t *oks_scim_list(json_t *resources, int64_t total, int64_t start);
 
+/* ---- What comparing costs ---------------------------------------------------------------------------------------- */
+
+/* Of one request: bytes that are compared, something for each comparison, and more for bytes that Unicode has to fold; so one is
+ * about a nanosecond. Past the limit nothing equals anything, and the request is refused. */
+typedef struct oks_scim_work_t {
+    apr_size_t done, max;
+    apr_pool_t *pool, *scratch; /* scratch: of one comparison */
+} oks_scim_work_t;
+void oks_scim_work_begin(oks_scim_work_t *work, apr_size_t max, apr_pool_t *pool);
+
 /* ---- Resources --------------------------------------------------------------------------------------------------- */
 
 /* Attribute names are the same in any case (RFC 7643 2.1): an object that has one twice is refused, however deep, so that nobody
@@ -104,8 +115,9 @@ typedef struct oks_scim_filter_t oks_scim_filter_t;
 /* scim.filter.invalid */
 oks_err_t *oks_scim_filter_parse(oks_scim_filter_t **filter, const oks_scim_kind_t *kind, oks_span_t text,
                                  apr_pool_t *pool) OKS_MUST_USE;
-/* Does a full resource match? */
-bool oks_scim_filter_matches(const oks_scim_filter_t *filter, const json_t *resource, apr_pool_t *pool);
+/* Does a full resource match? scim.filter.too_many: the limit of the work is passed. */
+oks_err_t *oks_scim_filter_matches(bool *matches, const oks_scim_filter_t *filter, const json_t *resource,
+                                   oks_scim_work_t *work) OKS_MUST_USE;
 /* Is it `path eq "text"` and nothing else? The path is as the schema spells it: "userName", "emails.value". */
 bool oks_scim_filter_is_equal(const char **path, const char **text, const oks_scim_filter_t *filter, apr_pool_t *pool);
 

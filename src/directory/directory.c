@@ -69,13 +69,16 @@ static oks_err_t *log_in_bulk(int *done, oks_conn_t *conn, oks_change_t kind, co
     return NULL;
 }
 
-/* Session and user ids are their own key; a document's is a hash. */
+/* Session and user ids are their own key; a document's is a hash. Who writes so many rows removes as many that nobody reads one by
+ * one any more: so the log stays small, however fast it is written. */
 oks_err_t *oks_change_log_all(oks_conn_t *conn, oks_change_t kind, const apr_array_header_t *keys, apr_pool_t *pool)
 {
     const char *now = oks_directory_number(apr_time_now(), pool);
     int done;
     if (!keys->nelts) return NULL;
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGE_NEXT, OKS_ARGS(oks_directory_number(keys->nelts, pool)), pool));
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGES_FORGET, OKS_ARGS(oks_directory_number(FOLLOW_MAX + keys->nelts, pool),
+                                                                      oks_directory_number(FOLLOW_MAX, pool)), pool));
     OKS_TRY(log_in_bulk(&done, conn, kind, keys, now, pool));
     for (int i = done; i < keys->nelts; i++)
         OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGE_INSERT,
@@ -292,16 +295,19 @@ static oks_err_t *sweep(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     int sessions, claims, changes;
     OKS_TRY(oks_conn_query(&sessions, conn, OKS_S_SWEEP_SESSIONS, OKS_ARGS(work->expired), pool));
     OKS_TRY(oks_conn_query(&claims, conn, OKS_S_SWEEP_CLAIMS, OKS_ARGS(work->expired), pool));
+    /* Locks the log: who writes it removes from it, too. */
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_CHANGE_NEXT, OKS_ARGS("0"), pool));
     OKS_TRY(oks_conn_query(&changes, conn, OKS_S_SWEEP_CHANGES, OKS_ARGS(work->old), pool));
     work->more = sessions >= OKS_SWEEP_ROWS || claims >= OKS_SWEEP_ROWS || changes >= OKS_SWEEP_ROWS;
     return NULL;
 }
 
 /* Each round lets others write before the next one. */
-oks_err_t *oks_directory_sweep(oks_directory_t *directory, apr_time_t now, apr_pool_t *pool)
+oks_err_t *oks_directory_sweep(bool *more, oks_directory_t *directory, apr_time_t now, apr_pool_t *pool)
 {
     sweep_work_t work = { .expired = oks_directory_number(now, pool), .old = oks_directory_number(now - CHANGES_KEPT, pool),
                           .more = true };
     for (int round = 0; work.more && round < SWEEP_ROUNDS_MAX; round++) OKS_TRY(oks_directory_write(directory, sweep, &work, pool));
+    *more = work.more;
     return NULL;
 }

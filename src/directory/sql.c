@@ -68,6 +68,8 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_CHANGES_INSERT] = "INSERT INTO changes (seq, kind, hash, at) VALUES " ROWS_OF("(%lld, %s, %s, %lld)"),
     [OKS_S_CHANGE_HEAD] = "SELECT seq FROM change_head",
     [OKS_S_CHANGES_BETWEEN] = "SELECT hash FROM changes WHERE seq > %lld AND seq <= %lld",
+    [OKS_S_CHANGES_FORGET] =
+        "DELETE FROM changes WHERE seq > (SELECT seq FROM change_head) - %lld AND seq <= (SELECT seq FROM change_head) - %lld",
 
     [OKS_S_USER_BY_USER_NAME] = "SELECT " USER_COLUMNS " FROM users u WHERE u.org = %s AND u.user_name_key = %s",
     /* Not unique, and what was deleted keeps its key: the living first. */

@@ -19,6 +19,7 @@ typedef struct found_t {
     int64_t total;     /* of all, whether they are in the list or not */
     apr_size_t bytes;  /* of those in the list */
     apr_size_t members; /* that a filter or an order has looked at */
+    oks_scim_work_t work;
 } found_t;
 
 static int64_t number(oks_span_t text, int64_t fallback, apr_pool_t *pool)
@@ -66,8 +67,10 @@ static oks_err_t *look_at(json_t **resource, found_t *found, const oks_scim_call
 static oks_err_t *keep(found_t *found, const oks_scim_call_t *call, const void *row, const oks_scim_filter_t *filter)
 {
     json_t *resource;
+    bool matches = true;
     if (filter || found->sorted) OKS_TRY(look_at(&resource, found, call, row));
-    if (filter && !oks_scim_filter_matches(filter, resource, call->pool)) return NULL;
+    if (filter) OKS_TRY(oks_scim_filter_matches(&matches, filter, resource, &found->work));
+    if (!matches) return NULL;
     const int64_t place = found->total++ - found->range.start;
     if (found->sorted) return append_reduced(found, call, resource);
     if (place < 0 || place >= found->range.count || found->bytes > LIST_BYTES_MAX) return NULL;
@@ -218,6 +221,7 @@ oks_err_t *oks_scim_call_list(oks_answer_t **answer, oks_scim_call_t *call)
     static const oks_scim_kind_t *const kinds[] = { &oks_scim_user, &oks_scim_group };
     found_t found = { .range = range_of(call), .sorted = oks_scim_call_param(call, "sortBy").len > 0,
                       .list = oks_json_own(json_array(), call->pool) };
+    oks_scim_work_begin(&found.work, OKS_SCIM_SEARCH_WORK_MAX, call->pool);
     if (call->kind && !found.sorted && !oks_scim_call_param(call, "filter").len) {
         OKS_TRY(read_range(&found, call));
     } else if (call->kind) {

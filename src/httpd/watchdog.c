@@ -274,8 +274,9 @@ static void run(watch_t *watch, apr_pool_t *pool)
         atomic_store(&oks_httpd_runtime.log->followed, now);
     }
     if (!err && watch->sweep_due <= now) {
-        err = oks_directory_sweep(directory, now, pool);
-        watch->sweep_due = now + apr_time_from_sec(SWEEP_SECONDS);
+        bool more = false;
+        err = oks_directory_sweep(&more, directory, now, pool);
+        watch->sweep_due = more ? now : now + apr_time_from_sec(SWEEP_SECONDS); /* the next time this runs */
     }
     if (err && !watch->failing) report(watch, APLOG_ERR, "background work", err, pool);
     watch->failing = err != NULL;

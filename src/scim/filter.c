@@ -7,6 +7,8 @@
 
 #include "scim_private.h"
 
+#define STEP_COST 32 /* of a comparison, however short */
+
 typedef enum op_t { OP_AND, OP_OR, OP_NOT, OP_VALUE, OP_PR, OP_EQ, OP_NE, OP_CO, OP_SW, OP_EW, OP_GT, OP_GE, OP_LT, OP_LE } op_t;
 
 struct oks_scim_filter_t {
@@ -16,6 +18,7 @@ struct oks_scim_filter_t {
     bool known;                            /* an attribute that nobody has matches nothing */
     oks_scim_path_t path;                  /* in brackets: of one value, path.sub alone */
     const json_t *value;
+    const char *folded;                    /* a text's, once: it may be compared with a million others */
 };
 
 typedef struct parse_t {
@@ -161,6 +164,7 @@ static oks_err_t *parse_comparison(const oks_scim_filter_t **out, parse_t *parse
     oks_scim_filter_t *made = node(parse, op);
     made->known = resolve(made, parse, text);
     if (op != OP_PR) OKS_TRY(parse_value(&made->value, parse));
+    if (json_is_string(made->value)) made->folded = oks_fold_key(json_string_value(made->value), parse->pool);
     if (!suits(made)) return wrong(parse, "this operator does not suit its attribute and value");
     *out = made;
     return NULL;
@@ -238,10 +242,32 @@ oks_err_t *oks_scim_filter_parse_value(oks_scim_filter_t **filter, const oks_sci
 
 /* ---- Asking ---- */
 
-bool oks_scim_text_equal(const oks_scim_attr_t *attr, const char *one, const char *other, apr_pool_t *pool)
+void oks_scim_work_begin(oks_scim_work_t *work, apr_size_t max, apr_pool_t *pool)
 {
-    if (attr->flags & OKS_SCIM_EXACT) return strcmp(one, other) == 0;
-    return strcmp(oks_fold_key(one, pool), oks_fold_key(other, pool)) == 0;
+    *work = (oks_scim_work_t){ .max = max, .pool = pool };
+    apr_pool_create(&work->scratch, pool);
+}
+
+bool oks_scim_spend(oks_scim_work_t *work, apr_size_t bytes)
+{
+    work->done += STEP_COST + bytes;
+    return work->done <= work->max;
+}
+
+/* ASCII is folded for nothing. */
+static apr_size_t fold_cost(oks_span_t text)
+{
+    return oks_is_ascii(text) ? text.len : text.len * OKS_SCIM_FOLD_COST;
+}
+
+bool oks_scim_text_equal(const oks_scim_attr_t *attr, const char *one, const char *other, oks_scim_work_t *work)
+{
+    oks_span_t a = oks_span_z(one), b = oks_span_z(other);
+    if (attr->flags & OKS_SCIM_EXACT) return oks_span_eq(a, b);
+    if (oks_is_ascii(a) && oks_is_ascii(b)) return oks_span_case_eq_z(a, other);
+    apr_pool_clear(work->scratch);
+    if (!oks_scim_spend(work, fold_cost(a) + fold_cost(b))) return false;
+    return strcmp(oks_fold_key(one, work->scratch), oks_fold_key(other, work->scratch)) == 0;
 }
 
 /* xsd:dateTime (RFC 7643 2.3.5) of any time zone; without one it is UTC. */
@@ -274,11 +300,16 @@ static int order(const oks_scim_attr_t *attr, const char *one, const char *other
     return strcmp(one, other);
 }
 
-static bool compare_text(op_t op, const oks_scim_attr_t *attr, const char *have, const char *want, apr_pool_t *pool)
+static bool compare_text(const oks_scim_filter_t *filter, op_t op, const oks_scim_attr_t *attr, const char *have,
+                         oks_scim_work_t *work)
 {
-    bool exact = attr->flags & OKS_SCIM_EXACT;
-    if (!exact && attr->type != OKS_SCIM_DATE_TIME) have = oks_fold_key(have, pool), want = oks_fold_key(want, pool);
+    const bool folds = !(attr->flags & OKS_SCIM_EXACT) && attr->type != OKS_SCIM_DATE_TIME;
+    const char *want = folds ? filter->folded : json_string_value(filter->value);
     apr_size_t have_len = strlen(have), want_len = strlen(want);
+    apr_pool_t *pool = work->scratch;
+    apr_pool_clear(pool);
+    if (!oks_scim_spend(work, want_len + (folds ? fold_cost(oks_span(have, have_len)) : have_len))) return false;
+    if (folds) have = oks_fold_key(have, pool), have_len = strlen(have);
     switch (op) {
     case OP_EQ: return order(attr, have, want, pool) == 0;
     case OP_CO: return strstr(have, want) != NULL;
@@ -293,11 +324,11 @@ static bool compare_text(op_t op, const oks_scim_attr_t *attr, const char *have,
 }
 
 /* One plain value. A comparison with null asks for absence. */
-static bool compare_one(const oks_scim_filter_t *filter, const oks_scim_attr_t *attr, const json_t *have, apr_pool_t *pool)
+static bool compare_one(const oks_scim_filter_t *filter, const oks_scim_attr_t *attr, const json_t *have, oks_scim_work_t *work)
 {
     op_t op = filter->op == OP_NE ? OP_EQ : filter->op;
     if (json_is_string(have) && json_is_string(filter->value))
-        return compare_text(op, attr, json_string_value(have), json_string_value(filter->value), pool);
+        return compare_text(filter, op, attr, json_string_value(have), work);
     if (json_is_boolean(have) && json_is_string(filter->value) && op == OP_EQ)
         return apr_cstr_casecmp(json_string_value(filter->value), json_is_true(have) ? "true" : "false") == 0;
     return op == OP_EQ && json_equal(have, filter->value);
@@ -312,14 +343,14 @@ static bool is_present(const json_t *value)
 }
 
 /* Any value of an attribute: of a complex one its sub-attribute, or "value" when none is named. */
-static bool any_matches(const oks_scim_filter_t *filter, const json_t *value, apr_pool_t *pool)
+static bool any_matches(const oks_scim_filter_t *filter, const json_t *value, oks_scim_work_t *work)
 {
     const oks_scim_attr_t *attr = filter->path.attr, *sub = filter->path.sub;
     json_t *each;
     size_t i;
     if (json_is_array(value)) {
         json_array_foreach((json_t *)(uintptr_t)value, i, each)
-            if (any_matches(filter, each, pool)) return true;
+            if (!oks_scim_spend(work, 0) || any_matches(filter, each, work)) return true;
         return false;
     }
     if (json_is_object(value)) {
@@ -329,46 +360,49 @@ static bool any_matches(const oks_scim_filter_t *filter, const json_t *value, ap
         attr = sub;
     }
     if (filter->op == OP_PR) return is_present(value);
-    return value && attr && compare_one(filter, attr, value, pool);
+    return value && attr && compare_one(filter, attr, value, work);
 }
 
 /* `ne`: no value equals. */
-static bool compare(const oks_scim_filter_t *filter, const json_t *value, apr_pool_t *pool)
+static bool compare(const oks_scim_filter_t *filter, const json_t *value, oks_scim_work_t *work)
 {
     bool absent_wanted = filter->op != OP_PR && json_is_null(filter->value);
     if (absent_wanted) return is_present(value) == (filter->op == OP_NE);
-    return any_matches(filter, value, pool) != (filter->op == OP_NE);
+    return any_matches(filter, value, work) != (filter->op == OP_NE);
 }
 
-static bool ask(const oks_scim_filter_t *filter, const json_t *resource, const json_t *value, apr_pool_t *pool)
+static bool ask(const oks_scim_filter_t *filter, const json_t *resource, const json_t *value, oks_scim_work_t *work)
 {
     json_t *each;
     size_t i;
+    if (!oks_scim_spend(work, 0)) return false;
     switch (filter->op) {
-    case OP_AND: return ask(filter->left, resource, value, pool) && ask(filter->right, resource, value, pool);
-    case OP_OR: return ask(filter->left, resource, value, pool) || ask(filter->right, resource, value, pool);
-    case OP_NOT: return !ask(filter->left, resource, value, pool);
+    case OP_AND: return ask(filter->left, resource, value, work) && ask(filter->right, resource, value, work);
+    case OP_OR: return ask(filter->left, resource, value, work) || ask(filter->right, resource, value, work);
+    case OP_NOT: return !ask(filter->left, resource, value, work);
     default: break;
     }
     if (!filter->known) return filter->op == OP_NE;
-    if (value) return compare(filter, value, pool);
+    if (value) return compare(filter, value, work);
     const json_t *container = oks_scim_container(resource, filter->kind, &filter->path);
     const json_t *found = container ? json_object_get(container, filter->path.attr->name) : NULL;
-    if (filter->op != OP_VALUE) return compare(filter, found, pool);
-    if (json_is_object(found)) return ask(filter->left, resource, found, pool);
+    if (filter->op != OP_VALUE) return compare(filter, found, work);
+    if (json_is_object(found)) return ask(filter->left, resource, found, work);
     json_array_foreach((json_t *)(uintptr_t)found, i, each)
-        if (ask(filter->left, resource, each, pool)) return true;
+        if (ask(filter->left, resource, each, work)) return true;
     return false;
 }
 
-bool oks_scim_filter_matches(const oks_scim_filter_t *filter, const json_t *resource, apr_pool_t *pool)
+oks_err_t *oks_scim_filter_matches(bool *matches, const oks_scim_filter_t *filter, const json_t *resource, oks_scim_work_t *work)
 {
-    return ask(filter, resource, NULL, pool);
+    *matches = ask(filter, resource, NULL, work);
+    if (work->done <= work->max) return NULL;
+    return oks_err(work->pool, OKS_R_SCIM_FILTER_TOO_MANY, "too much to compare for one search");
 }
 
-bool oks_scim_filter_matches_value(const oks_scim_filter_t *filter, const json_t *value, apr_pool_t *pool)
+bool oks_scim_filter_matches_value(const oks_scim_filter_t *filter, const json_t *value, oks_scim_work_t *work)
 {
-    return ask(filter, NULL, value, pool);
+    return ask(filter, NULL, value, work);
 }
 
 /* ---- Shapes that have an index, or make a value ---- */

@@ -12,7 +12,6 @@ typedef enum op_t { OP_ADD, OP_REPLACE, OP_REMOVE } op_t;
 typedef struct target_t {
     oks_scim_path_t path;              /* without brackets: its sub is path.sub */
     oks_scim_filter_t *filter;         /* or NULL */
-    apr_size_t terms;                  /* at most as many comparisons are in it */
     const oks_scim_attr_t *sub;        /* behind the brackets, or path.sub; NULL: the value as a whole */
 } target_t;
 
@@ -20,16 +19,14 @@ typedef struct patch_t {
     json_t *resource;
     const oks_scim_kind_t *kind;
     apr_array_header_t *members;       /* oks_scim_members_t: of a group; else NULL */
-    apr_size_t *work;                  /* bytes compared so far */
-    apr_pool_t *pool, *scratch;        /* scratch: of one comparison */
+    oks_scim_work_t *work;
+    apr_pool_t *pool;
 } patch_t;
 
 /* Values are compared with values, many with many: what that may cost has a limit. */
 static oks_err_t *spend(const patch_t *patch, apr_size_t bytes)
 {
-    *patch->work += bytes + 32;
-    apr_pool_clear(patch->scratch);
-    if (*patch->work <= OKS_SCIM_PATCH_WORK_MAX) return NULL;
+    if (oks_scim_spend(patch->work, bytes)) return NULL;
     return oks_err(patch->pool, OKS_R_SCIM_VALUE_INVALID, "too much to compare for one PATCH");
 }
 
@@ -68,9 +65,9 @@ static oks_err_t *parse_path(target_t *target, const patch_t *patch, oks_span_t 
     oks_span_t tail = oks_span(close + 1, (apr_size_t)(text.ptr + text.len - close - 1));
     if (close == open || !target->path.attr || target->path.sub || !(target->path.attr->flags & OKS_SCIM_MULTI) ||
         !target->path.attr->sub || (tail.len && *tail.ptr != '.')) return no_path(text, patch->pool);
+    OKS_TRY(spend(patch, text.len * OKS_SCIM_FOLD_COST));
     OKS_TRY(oks_scim_filter_parse_value(&target->filter, target->path.attr, oks_span(open + 1, (apr_size_t)(close - open - 1)),
                                         patch->pool));
-    target->terms = text.len / sizeof "value pr" + 1;
     if (!tail.len) return NULL;
     target->sub = oks_scim_find(target->path.attr->sub, oks_span(tail.ptr + 1, tail.len - 1));
     return target->sub ? NULL : no_path(text, patch->pool);
@@ -90,13 +87,13 @@ static oks_err_t *settle_primary(const patch_t *patch, json_t *list, const json_
     return NULL;
 }
 
-static bool same_value(const oks_scim_attr_t *attr, const json_t *one, const json_t *other, apr_pool_t *pool)
+static bool same_value(const oks_scim_attr_t *attr, const json_t *one, const json_t *other, oks_scim_work_t *work)
 {
     const char *a = oks_json_string(one, "value"), *b = oks_json_string(other, "value");
     const char *type = oks_json_string(one, "type"), *other_type = oks_json_string(other, "type");
     const oks_scim_attr_t *value = oks_scim_find(attr->sub, oks_span_z("value"));
     if (!value || !a || !b) return json_equal(one, other);
-    return oks_scim_text_equal(value, a, b, pool) && (!type || !other_type || apr_cstr_casecmp(type, other_type) == 0);
+    return oks_scim_text_equal(value, a, b, work) && (!type || !other_type || apr_cstr_casecmp(type, other_type) == 0);
 }
 
 /* A value that is there already gains what is new in this one. */
@@ -106,7 +103,7 @@ static oks_err_t *add_value(const patch_t *patch, json_t *list, const oks_scim_a
     size_t i;
     json_array_foreach(list, i, each) {
         OKS_TRY(spend(patch, weight_of(each) + weight_of(value)));
-        if (!same_value(attr, each, value, patch->scratch)) continue;
+        if (!same_value(attr, each, value, patch->work)) continue;
         json_object_update(each, value);
         return settle_primary(patch, list, each);
     }
@@ -148,7 +145,7 @@ static oks_err_t *remove_values(const patch_t *patch, json_t *container, const o
     json_array_foreach((json_t *)(uintptr_t)values, i, each)
         for (size_t k = json_array_size(now); k-- > 0;) {
             OKS_TRY(spend(patch, weight_of(json_array_get(now, k)) + weight_of(each)));
-            if (same_value(attr, json_array_get(now, k), each, patch->scratch)) json_array_remove(now, k);
+            if (same_value(attr, json_array_get(now, k), each, patch->work)) json_array_remove(now, k);
         }
     if (!json_array_size(now)) json_object_del(container, attr->name);
     return NULL;
@@ -192,8 +189,8 @@ static oks_err_t *apply_to_values(const patch_t *patch, json_t *container, const
     json_t *list = json_object_get(container, target->path.attr->name);
     bool found = false;
     for (size_t k = json_array_size(list); k-- > 0;) {
-        OKS_TRY(spend(patch, weight_of(json_array_get(list, k)) * target->terms));
-        if (target->filter && !oks_scim_filter_matches_value(target->filter, json_array_get(list, k), patch->scratch)) continue;
+        OKS_TRY(spend(patch, 0));
+        if (target->filter && !oks_scim_filter_matches_value(target->filter, json_array_get(list, k), patch->work)) continue;
         found = true;
         OKS_TRY(apply_to_value(patch, list, k, target, op, value));
     }
@@ -367,10 +364,10 @@ static oks_err_t *run(patch_t *patch, const json_t *message)
     size_t i;
     if (!json_is_array(operations) || !json_array_size(operations) || json_array_size(operations) > OKS_SCIM_OPERATIONS_MAX)
         return oks_err(patch->pool, OKS_R_SCIM_BODY_MALFORMED, "Operations: 1 to %d are wanted", OKS_SCIM_OPERATIONS_MAX);
-    patch->work = apr_pcalloc(patch->pool, sizeof *patch->work);
-    apr_pool_create(&patch->scratch, patch->pool);
+    patch->work = apr_palloc(patch->pool, sizeof *patch->work);
+    oks_scim_work_begin(patch->work, OKS_SCIM_PATCH_WORK_MAX, patch->pool);
     json_array_foreach(operations, i, each) OKS_TRY(operate(patch, each));
-    return NULL;
+    return spend(patch, 0); /* what its last comparison said may be past the limit */
 }
 
 oks_err_t *oks_scim_patch(json_t *resource, const oks_scim_kind_t *kind, json_t *message, apr_pool_t *pool)

@@ -13,10 +13,14 @@ void fuzz_start(apr_pool_t *pool)
 static void check_remove(oks_span_t path, const json_t *after, apr_pool_t *pool)
 {
     oks_scim_filter_t *filter;
+    oks_scim_work_t work;
+    bool matches;
     const char *close = path.len ? memrchr(path.ptr, ']', path.len) : NULL;
     if (!close) return;
     path.len = (apr_size_t)(close + 1 - path.ptr);
-    if (oks_scim_filter_parse(&filter, &oks_scim_user, path, pool) || oks_scim_filter_matches(filter, user, pool)) return;
+    oks_scim_work_begin(&work, OKS_SCIM_SEARCH_WORK_MAX, pool);
+    if (oks_scim_filter_parse(&filter, &oks_scim_user, path, pool)) return;
+    if (oks_scim_filter_matches(&matches, filter, user, &work) || matches) return;
     HOLDS(json_equal(user, after));
 }
 

@@ -105,6 +105,19 @@ def test_a_change_is_seen_though_its_row_was_swept(httpd):
     wait_until(lambda: statuses(browser) == {401}, "the end of the session in each child")
 
 
+def test_what_one_sweep_leaves_waits_for_no_minute(httpd):
+    server = httpd(SMALLEST)
+    server.stop()
+    with sqlite3.connect(server.state / "directory.db", timeout=20) as database:
+        database.execute("INSERT INTO claims WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) SELECT 'many' || i, 1 FROM n")
+    server.start()
+
+    def left():
+        with sqlite3.connect(server.state / "directory.db", timeout=20) as database:
+            return database.execute("SELECT COUNT(*) FROM claims WHERE expires = 1").fetchone()[0]
+    wait_until(lambda: left() == 0, "the third sweep, of 20,000 rows each")
+
+
 @pytest.mark.parametrize("how", ["stop", "graceful"])
 def test_a_child_ends_though_fetches_are_under_way(server, how):
     """httpd says so (AH00045 and up) when a child does not end by itself; the harness takes that for a failure."""

@@ -494,6 +494,9 @@ def test_what_is_kept_of_a_search_has_a_limit(httpd):
     found = scim.get("/Users?filter=title%20pr&sortBy=userName&count=2&startIndex=2499&attributes=userName").json()
     assert found["totalResults"] == 2500 and [each["userName"] for each in found["Resources"]] == ["many998", "many999"]
     refused(server, scim.get("/Groups?filter=members%20pr&count=1"), 400, "scim.filter.too_many", "tooMany")
+    answer = scim.call("POST", "/Users/.search", {"filter": " or ".join(['title co "zz"'] * 64)})
+    refused(server, answer, 400, "scim.filter.too_many", "tooMany")
+    assert "too much to compare for one search" in answer.json()["detail"]
     answer = scim.get("/Groups?filter=displayName%20sw%20%22g4%22&count=2&excludedAttributes=members&sortBy=displayName").json()
     assert (answer["totalResults"], [each["displayName"] for each in answer["Resources"]]) == (13, ["g4", "g40"]) and "members" not in str(answer)
 

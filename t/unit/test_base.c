@@ -132,6 +132,17 @@ static void names_of_organizations_and_people(void **state)
     }
     assert_true(oks_value_ok(oks_span_z("a b, Zo\u0308e \u6771\u4eac")));
     assert_string_equal(oks_fold_key("ÄMELIA@Acme.COM", pool), oks_fold_key("ämelia@acme.com", pool));
+    for (char c = 1; c > 0 && c < 127; c++) { /* ASCII alone, and beside what is not: the same */
+        const char alone[] = { c, '\0' }, beside[] = { c, '\xc3', '\xb6', '\0' };
+        assert_string_equal(apr_pstrcat(pool, oks_fold_key(alone, pool), "ö", NULL), oks_fold_key(beside, pool));
+    }
+    const char *text = "A";
+    for (int i = 0; i < OKS_MARKS_MAX / 2; i++) text = apr_pstrcat(pool, text, "\u0301\u0323", NULL); /* ordered: below, then above */
+    assert_int_equal(strncmp(oks_fold_key(text, pool), "\u1ea1", 3), 0);
+    assert_int_equal(strncmp(oks_name_sanitize(text, pool), "\u1ea0", 3), 0);
+    text = apr_pstrcat(pool, text, "\u0301", NULL); /* one more: nobody's name, and not worth the time */
+    assert_string_equal(oks_fold_key(text, pool), text);
+    assert_string_equal(oks_name_sanitize(text, pool), "");
     assert_string_equal(oks_lower_key("AZ[@`Äß\u212a.COM", pool), "az[@`Äß\u212a.com");
 }
 

@@ -433,6 +433,7 @@ static void a_change_log_with_holes_moves_every_counter(void **state)
     oks_directory_t *other;
     oks_document_t put = { .content = oks_span_z("y"), .fetched = NOW };
     int64_t sequence = 0;
+    bool more;
     GOOD(oks_directory_open(&other, spec, 1, theirs, pool));
     GOOD(oks_directory_follow(other, &sequence, pool));
     const uint32_t of_nobody = oks_counter_of_org("nobody changed this"), seen = oks_counter_get(theirs, of_nobody);
@@ -443,7 +444,7 @@ static void a_change_log_with_holes_moves_every_counter(void **state)
 
     put.content = oks_span_z("z");
     GOOD(oks_directory_document_put(directory, "https://swept/", &put, pool));
-    GOOD(oks_directory_sweep(directory, apr_time_now() + 2 * HOUR, pool)); /* by another server, while this one was away */
+    GOOD(oks_directory_sweep(&more, directory, apr_time_now() + 2 * HOUR, pool)); /* by another server, while this one was away */
     GOOD(oks_directory_follow(other, &sequence, pool));
     assert_int_equal(oks_counter_get(theirs, of_nobody), seen + 1);
 
@@ -531,24 +532,71 @@ static void many_members_in_one_change(void **state)
 static void expired_rows_are_swept(void **state)
 {
     oks_id_t user;
+    bool more;
     oks_login_t login = login_of(person("sub-7", "seven@acme.example")), again = login_of(person("sub-7", "seven@acme.example"));
     again.claim = login.claim;
     GOOD(oks_directory_login(&user, directory, &login, pool));
-    GOOD(oks_directory_sweep(directory, NOW, pool));
+    GOOD(oks_directory_sweep(&more, directory, NOW, pool));
     REASON(oks_directory_login(&user, directory, &again, pool), OKS_R_DIRECTORY_CLAIM_USED);
-    GOOD(oks_directory_sweep(directory, NOW + 2 * HOUR, pool));
+    GOOD(oks_directory_sweep(&more, directory, NOW + 2 * HOUR, pool));
     GOOD(oks_directory_login(&user, directory, &again, pool)); /* the assertion itself has long expired by then */
 }
 
-/* A minute's logins are more than one round removes. */
+static void in_sqlite(const char *sql)
+{
+    assert_int_equal(system(apr_pstrcat(pool, "sqlite3 ", strchr(spec, ':') + 1, " \"", sql, "\"", NULL)), 0);
+}
+
+static int count_rows(const char *from)
+{
+    char answer[20] = "";
+    FILE *out = popen(apr_pstrcat(pool, "sqlite3 ", strchr(spec, ':') + 1, " \"SELECT COUNT(*) FROM ", from, "\"", NULL), "r");
+    assert_non_null(fgets(answer, sizeof answer, out));
+    assert_int_equal(pclose(out), 0);
+    return atoi(answer);
+}
+
+/* A minute's logins are more than one round removes, and may be more than one sweep does. */
 static void many_rows_are_swept_at_once(void **state)
 {
-    const char *path = strchr(spec, ':') + 1;
-    assert_int_equal(system(apr_pstrcat(pool, "sqlite3 ", path, " \"INSERT INTO claims WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
-                                        " SELECT i + 1 FROM n WHERE i < 2500) SELECT 'many' || i, 1 FROM n\"", NULL)), 0);
-    GOOD(oks_directory_sweep(directory, NOW, pool));
-    assert_int_equal(system(apr_pstrcat(pool, "sqlite3 ", path, " \"SELECT hash FROM claims WHERE expires = 1\" | grep -q . && exit 1 || exit 0",
-                                        NULL)), 0);
+    bool more;
+    in_sqlite("INSERT INTO claims WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 22500)"
+              " SELECT 'many' || i, 1 FROM n");
+    GOOD(oks_directory_sweep(&more, directory, NOW, pool));
+    assert_true(more);
+    assert_int_equal(count_rows("claims WHERE expires = 1"), 2500);
+    GOOD(oks_directory_sweep(&more, directory, NOW, pool));
+    assert_false(more);
+    assert_int_equal(count_rows("claims WHERE expires = 1"), 0);
+}
+
+/* Rows so far back that whoever still wants them forgets everything instead: their place is taken by new ones, at once. */
+static void the_change_log_does_not_outgrow_its_readers(void **state)
+{
+    oks_counters_t *theirs = apr_pcalloc(pool, sizeof *theirs);
+    oks_directory_t *other;
+    int64_t sequence = 0;
+    apr_array_header_t *ids = apr_array_make(pool, MEMBERS, sizeof(const char *));
+    const char *group = NULL;
+    GOOD(oks_directory_open(&other, spec, 1, theirs, pool));
+    for (int i = 0; i < MEMBERS; i++) {
+        oks_id_t user;
+        const char *name = apr_psprintf(pool, "renamed-%d@acme.example", i);
+        oks_login_t login = login_of(person(name, name));
+        GOOD(oks_directory_login(&user, directory, &login, pool));
+        APR_ARRAY_PUSH(ids, const char *) = oks_hex_encode(oks_span((const char *)user.bytes, OKS_ID_LEN), pool);
+    }
+    in_sqlite("UPDATE user_groups SET display_key = id"); /* the name is free */
+    moved_by(change_of(OKS_MEMBERS_ADD, ids, NULL), &group, other, &sequence, theirs);
+    const char *old = apr_psprintf(pool, "changes WHERE seq <= %ld", (long)sequence), *all = "changes";
+    assert_in_range(count_rows(old), MEMBERS, OKS_COUNTERS);
+    in_sqlite(apr_psprintf(pool, "UPDATE change_head SET seq = seq + %d - %d", OKS_COUNTERS, MEMBERS)); /* as if others had changed */
+    sequence += OKS_COUNTERS - MEMBERS;
+    assert_int_equal(moved_by(change_of(OKS_MEMBERS_REMOVE, ids, NULL), &group, other, &sequence, theirs), MEMBERS);
+    const int before = count_rows(all);
+    assert_int_equal(count_rows(apr_psprintf(pool, "changes WHERE seq > %ld", (long)sequence - OKS_COUNTERS - MEMBERS)), MEMBERS);
+    assert_int_equal(moved_by(change_of(OKS_MEMBERS_ADD, ids, NULL), &group, other, &sequence, theirs), MEMBERS);
+    assert_int_equal(count_rows(all), before + MEMBERS); /* none of the last 65,536 is gone */
 }
 
 static void a_broken_database_is_not_an_empty_one(void **state)
@@ -705,6 +753,7 @@ int main(void)
         cmocka_unit_test(a_change_log_with_holes_moves_every_counter),
         cmocka_unit_test(many_members_in_one_change), cmocka_unit_test(expired_rows_are_swept),
         cmocka_unit_test(many_rows_are_swept_at_once),
+        cmocka_unit_test(the_change_log_does_not_outgrow_its_readers),
         cmocka_unit_test(a_broken_database_is_not_an_empty_one),
         cmocka_unit_test(one_assertion_signs_in_once), cmocka_unit_test(one_person_is_one_user),
         cmocka_unit_test(records_are_true_until_a_counter_moves), cmocka_unit_test(the_cache_is_bounded),

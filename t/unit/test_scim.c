@@ -157,10 +157,15 @@ static void filter_one(const json_t *row)
     oks_scim_filter_t *filter = NULL;
     json_t *found = oks_json_own(json_array(), pool), *each;
     size_t i;
+    oks_scim_work_t work;
     oks_err_t *err = oks_scim_filter_parse(&filter, &oks_scim_user, oks_span_z(oks_json_string(row, "filter")), pool);
+    oks_scim_work_begin(&work, OKS_SCIM_SEARCH_WORK_MAX, pool);
     if (!err)
-        json_array_foreach(json_object_get(vectors, "people"), i, each)
-            if (oks_scim_filter_matches(filter, each, pool)) json_array_append_new(found, json_integer((json_int_t)i));
+        json_array_foreach(json_object_get(vectors, "people"), i, each) {
+            bool matches;
+            assert_null(oks_scim_filter_matches(&matches, filter, each, &work));
+            if (matches) json_array_append_new(found, json_integer((json_int_t)i));
+        }
     judge(row, err, found, json_object_get(row, "matches"));
 }
 
@@ -274,16 +279,81 @@ static void limits(void **state)
     refused_as(oks_scim_filter_parse(&filter, &oks_scim_user, oks_span_z("userName eq \"\xff\""), pool), OKS_R_SCIM_FILTER_INVALID);
 }
 
+static void refused_for_its_work(oks_err_t *err, oks_reason_t reason, const char *detail)
+{
+    refused_as(err, reason);
+    assert_string_equal(err->detail, detail);
+}
+
 /* Comparisons of one PATCH: many values with many values, again and again. */
 static void work_of_a_patch(void **state)
 {
+    static const char too_much[] = "too much to compare for one PATCH";
     json_t *user = oks_json_own(json_pack("{s:s, s:o}", "userName", "x", "emails", values(OKS_SCIM_VALUES_MAX)), pool);
     json_t *operations = json_array(), *list = values(OKS_SCIM_VALUES_MAX);
     for (int i = 0; i < 100; i++)
         json_array_append_new(operations, json_pack("{s:s, s:s, s:O}", "op", i % 2 ? "remove" : "add", "path", "emails", "value", list));
     json_decref(list);
     json_t *heavy = oks_json_own(json_pack("{s:o}", "Operations", operations), pool);
-    refused_as(oks_scim_patch(user, &oks_scim_user, heavy, pool), OKS_R_SCIM_VALUE_INVALID);
+    refused_for_its_work(oks_scim_patch(user, &oks_scim_user, heavy, pool), OKS_R_SCIM_VALUE_INVALID, too_much);
+}
+
+/* `count` removals of what equals the text, or (NULL) of one address each, from a user with as many addresses as there may be. */
+static oks_err_t *remove_by_filter(json_t **user, int count, const char *attr, const char *text)
+{
+    json_t *operations = json_array();
+    *user = oks_json_own(json_pack("{s:s, s:o}", "userName", "x", "emails", values(OKS_SCIM_VALUES_MAX)), pool);
+    for (int i = 0; i < count; i++) {
+        const char *path = apr_pstrcat(pool, attr, "[value eq \"", text ? text : apr_psprintf(pool, "%d@a.example", i), "\"]", NULL);
+        json_array_append_new(operations, json_pack("{s:s, s:s}", "op", "remove", "path", path));
+    }
+    return oks_scim_patch(*user, &oks_scim_user, oks_json_own(json_pack("{s:o}", "Operations", operations), pool), pool);
+}
+
+/* The filter's text counts as the values do. So few of a long one are refused, while a short one may take each value by itself. */
+static void work_of_a_patch_by_filters(void **state)
+{
+    static const char too_much[] = "too much to compare for one PATCH";
+    json_t *user;
+    char *letters = repeated('\xa9', OKS_SCIM_FILTER_MAX - 100);
+    for (size_t i = 0; letters[i]; i += 2) letters[i] = '\xc3'; /* each is two bytes that are folded */
+    assert_null(remove_by_filter(&user, 1, "emails", letters));
+    refused_for_its_work(remove_by_filter(&user, 35, "emails", letters), OKS_R_SCIM_VALUE_INVALID, too_much);
+    assert_null(remove_by_filter(&user, OKS_SCIM_VALUES_MAX, "emails", NULL));
+    assert_null(json_object_get(user, "emails"));
+    refused_for_its_work(remove_by_filter(&user, OKS_SCIM_OPERATIONS_MAX, "photos", letters), OKS_R_SCIM_VALUE_INVALID,
+                         too_much); /* it has none, but the text is folded */
+}
+
+/* Asks one group of so many members, each of them with a name of 10 letters. */
+static oks_err_t *ask_members(bool *matches, int members, const char *text)
+{
+    oks_scim_filter_t *filter;
+    oks_scim_work_t work;
+    json_t *list = json_array(), *member = json_pack("{s:s, s:s}", "value", "0123", "display", "Somebody00");
+    for (int i = 0; i < members; i++) json_array_append(list, member);
+    json_decref(member);
+    json_t *group = oks_json_own(json_pack("{s:s, s:o}", "displayName", "G", "members", list), pool);
+    assert_null(oks_scim_filter_parse(&filter, &oks_scim_group, oks_span_z(text), pool));
+    oks_scim_work_begin(&work, OKS_SCIM_SEARCH_WORK_MAX, pool);
+    return oks_scim_filter_matches(matches, filter, group, &work);
+}
+
+/* Members may be a million; a comparison with each of them is not too much, as long as its text is not long. */
+static void work_of_a_search(void **state)
+{
+    static const char too_much[] = "too much to compare for one search";
+    bool matches;
+    const char *text = repeated('z', OKS_SCIM_FILTER_MAX - 100);
+    assert_null(ask_members(&matches, 1000000, "members.value eq \"0123456789abcdef0123456789abcdef\""));
+    assert_false(matches);
+    assert_null(ask_members(&matches, 20000, apr_pstrcat(pool, "members.display co \"", text, "\"", NULL)));
+    refused_for_its_work(ask_members(&matches, 100000, apr_pstrcat(pool, "members.display co \"", text, "\"", NULL)),
+                         OKS_R_SCIM_FILTER_TOO_MANY, too_much);
+    text = "members.display co \"zz\"";
+    for (int i = 1; i < OKS_SCIM_FILTER_TERMS_MAX; i++) text = apr_pstrcat(pool, text, " or members.display co \"zz\"", NULL);
+    assert_null(ask_members(&matches, 20000, text));
+    refused_for_its_work(ask_members(&matches, 1000000, text), OKS_R_SCIM_FILTER_TOO_MANY, too_much);
 }
 
 /* ---- What the service says of itself ---- */
@@ -309,7 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patches), cmocka_unit_test(reads), cmocka_unit_test(filters_sorts_and_attributes),
         cmocka_unit_test(filters_that_are_one_comparison), cmocka_unit_test(limits), cmocka_unit_test(work_of_a_patch),
-        cmocka_unit_test(documents),
+        cmocka_unit_test(work_of_a_patch_by_filters), cmocka_unit_test(work_of_a_search), cmocka_unit_test(documents),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
