@@ -299,8 +299,8 @@ static bool is_news(const oks_orgdir_t *dir, const seen_t *seen, apr_pool_t *poo
 {
     const file_t *file = seen->file;
     const apr_finfo_t *info = &seen->info;
-    return !file->known || file->mtime != info->mtime || file->ctime != info->ctime || file->size != info->size || file->inode != info->inode ||
-           (file->elsewhere && !check_elsewhere(dir, file->name, pool));
+    return !file->known || file->mtime != info->mtime || file->ctime != info->ctime || file->size != info->size ||
+           file->inode != info->inode || (file->elsewhere && !check_elsewhere(dir, file->name, pool));
 }
 
 static bool has_suffix(const char *file_name)
