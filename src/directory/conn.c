@@ -280,8 +280,11 @@ oks_err_t *oks_directory_bare(oks_directory_t *directory, oks_work_fn *work, voi
 {
     oks_conn_t *conn;
     bool again, broken;
+    int version;
     OKS_TRY(connect_one(&conn, directory, true, pool));
-    oks_err_t *err = in_transaction(&again, &broken, conn, work, baton, pool);
+    /* Outside of any transaction: who only looks waits for nobody who writes. What it cannot read, `work` makes, or tells. */
+    oks_err_t *err = oks_conn_version(&version, conn, pool);
+    if (err || version != OKS_SCHEMA_VERSION) err = in_transaction(&again, &broken, conn, work, baton, pool);
     close_conn(conn);
     return err;
 }

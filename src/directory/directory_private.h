@@ -144,7 +144,8 @@ typedef oks_err_t *oks_work_fn(oks_conn_t *conn, void *baton, apr_pool_t *pool);
 oks_err_t *oks_directory_read(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool) OKS_MUST_USE;
 /* Writes: a transaction, rolled back whenever `work` returns an error. */
 oks_err_t *oks_directory_write(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool) OKS_MUST_USE;
-/* On one connection without any prepared statement and with no schema asked for, made for this and closed again. */
+/* Unless the schema is the one that is wanted: a write on one connection without any prepared statement, made for this and closed
+ * again. */
 oks_err_t *oks_directory_bare(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool) OKS_MUST_USE;
 
 const oks_dialect_t *oks_conn_dialect(const oks_conn_t *conn);

@@ -172,6 +172,38 @@ def test_a_database_that_another_program_holds(faulty):
     assert create(server, "held@acme.example").status == 201
 
 
+def test_a_reload_while_another_program_holds_the_database(faulty):
+    """As logrotate does it, each night: nothing is to be written, so nobody is waited for."""
+    server = faulty()
+    browser, _ = server.login(user=AMELIA)
+    with contextlib.closing(sqlite3.connect(server.state / "directory.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        server.graceful()
+        assert browser.get("/headers.json").status == 200
+        other.execute("ROLLBACK")
+    assert "OKS0068" not in server.log.read_text()
+    server.expect("OKS0068")
+    with server.fault("full"):
+        server.graceful()
+    harness.wait_until(lambda: create(server, "reloaded@acme.example").status == 201, "the new children")
+
+
+def test_a_reload_that_finds_an_older_schema_held(faulty):
+    """httpd goes on, nobody uses what is not up to date, and the next reload finds it free."""
+    server = faulty()
+    browser, _ = server.login(user=AMELIA)
+    with contextlib.closing(sqlite3.connect(server.state / "directory.db", isolation_level=None)) as other:
+        other.execute("UPDATE meta SET value = '3' WHERE name = 'schema_version'")
+        other.execute("BEGIN IMMEDIATE")
+        server.expect("OKS0068")
+        server.graceful()
+        other.execute("ROLLBACK")
+    assert "OKS0068: restarted without the directory: " + UNAVAILABLE in server.log.read_text()
+    harness.wait_until(lambda: browser.get("/headers.json").status == 503, "the new children")
+    server.graceful()
+    harness.wait_until(lambda: browser.get("/headers.json").status == 200, "the session")
+
+
 def test_who_waits_to_write_is_answered(faulty):
     """However many wait for their turn: in a few seconds, not one after the other."""
     server = faulty("StartServers 1\n" + CONF)

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import subprocess
 import time
 
 import harness
@@ -127,6 +128,24 @@ def test_sessions_go_on_while_the_database_is_away_and_everything_comes_back(two
     database.start()
     wait_until(lambda: Scim(here).get("/Users").status == 200, "the database that is back")
     assert browser.get("/headers.json").status == 200 and sign_in(here).get("/headers.json").status == 200
+
+
+def test_a_restart_while_the_database_is_away(two, database):
+    """httpd serves other things, too: it goes on, and what needs the database waits for it."""
+    here, there = two
+    for server in two:
+        server.expect(r"directory\.database\.unavailable", "OKS0030", "OKS0068")
+    browser = sign_in(here)
+    database.stop()
+    here.graceful()
+    assert "OKS0068: restarted without the directory: directory.database.unavailable" in here.log.read_text()
+    wait_until(lambda: browser.get("/headers.json").status == 503, "the new children")
+    there.stop()
+    there.expect("OKS0020", "AH00020")
+    said = subprocess.run([harness.HTTPD, "-f", str(there.file), "-D", "FOREGROUND"], env=there.environment, timeout=60, capture_output=True)
+    assert said.returncode != 0 and "OKS0020: cannot start: directory.database.unavailable" in there.log.read_text(), "a start needs it"
+    database.start()
+    wait_until(lambda: browser.get("/headers.json").status == 200, "the database that is back")
 
 
 def test_after_the_grace_nobody_is_believed(httpd, okta, database):
