@@ -172,6 +172,7 @@ static void see_result(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_poo
         watch->expiry_due = now;
         return;
     }
+    if (job->err->reason == OKS_R_NET_BUSY) return; /* its turn has not come, others fetch from the same server: it stays due */
     report(watch, job->retry ? APLOG_INFO : APLOG_WARNING, apr_pstrcat(pool, "metadata ", job->fetch.org->metadata_key, NULL),
            job->err, pool);
     job->retry = job->retry ? job->retry * 2 : RETRY_SECONDS_MIN;
