@@ -2,6 +2,7 @@
  * it, so that an identity provider that is dead or slow delays neither these nor the other ones. */
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include <apr_optional.h>
 #include <apr_strings.h>
@@ -38,8 +39,8 @@ typedef struct fetch_job_t {
     oks_net_t *net;
     oks_err_t *err;
     int max_age;
-    apr_time_t due;
-    apr_time_t wished;      /* when it was last fetched because of a signature */
+    apr_time_t due;         /* by ticks(), and so on */
+    apr_time_t wished;      /* when it was last fetched because of a signature; 0: never */
     uint32_t wanted;        /* its refetch counter, as last seen */
     int retry;              /* seconds, doubled with each failure; 0: the last fetch was good */
 } fetch_job_t;
@@ -61,6 +62,14 @@ typedef struct watch_t {
     apr_hash_t *told;         /* fingerprint -> the fewest days that were told */
     bool failing;             /* so that a database that stays away is logged once */
 } watch_t;
+
+/* What is due goes by this: the time of day may have been wrong, and be set right. */
+static apr_time_t ticks(void)
+{
+    struct timespec now = { 0 };
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return apr_time_make(now.tv_sec, now.tv_nsec / 1000);
+}
 
 static void report(watch_t *watch, int level, const char *what, const oks_err_t *err, apr_pool_t *pool)
 {
@@ -161,15 +170,15 @@ static int refresh_seconds(int max_age)
     return max_age < REFRESH_SECONDS_MIN ? REFRESH_SECONDS_MIN : max_age > REFRESH_SECONDS_MAX ? REFRESH_SECONDS_MAX : max_age;
 }
 
-static void see_result(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+static void see_result(watch_t *watch, fetch_job_t *job, apr_time_t tick, apr_pool_t *pool)
 {
     if (!job->err) {
         if (job->retry)
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, watch->server, "OKS0031: metadata %s fetched again",
                          job->fetch.org->metadata_key);
         job->retry = 0;
-        job->due = now + apr_time_from_sec(refresh_seconds(job->max_age));
-        watch->expiry_due = now;
+        job->due = tick + apr_time_from_sec(refresh_seconds(job->max_age));
+        watch->expiry_due = tick;
         return;
     }
     if (job->err->reason == OKS_R_NET_BUSY) return; /* its turn has not come, others fetch from the same server: it stays due */
@@ -177,30 +186,30 @@ static void see_result(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_poo
            job->err, pool);
     job->retry = job->retry ? job->retry * 2 : RETRY_SECONDS_MIN;
     if (job->retry > RETRY_SECONDS_MAX) job->retry = RETRY_SECONDS_MAX;
-    job->due = now + apr_time_from_sec(job->retry);
+    job->due = tick + apr_time_from_sec(job->retry);
 }
 
 /* Somebody's signature did not verify. */
-static void see_wish(fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+static void see_wish(fetch_job_t *job, apr_time_t tick, apr_pool_t *pool)
 {
     uint32_t wanted = oks_counter_get(oks_httpd_runtime.counters, oks_flow_refetch_counter(job->fetch.org->metadata_key, pool));
-    if (wanted == job->wanted || now < job->wished + apr_time_from_sec(REFETCH_SECONDS)) return;
+    if (wanted == job->wanted || (job->wished && tick < job->wished + apr_time_from_sec(REFETCH_SECONDS))) return;
     job->wanted = wanted;
-    job->wished = now;
-    if (job->due > now && !job->retry) job->due = now;
+    job->wished = tick;
+    if (job->due > tick && !job->retry) job->due = tick;
 }
 
-static void look_at_job(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+static void look_at_job(watch_t *watch, fetch_job_t *job, apr_time_t tick, apr_pool_t *pool)
 {
     int state = atomic_load(&job->state);
     if (state == FETCH_RUNNING) return;
     if (state == FETCH_DONE) {
-        see_result(watch, job, now, pool);
+        see_result(watch, job, tick, pool);
         apr_pool_destroy(job->pool);
         atomic_store(&job->state, FETCH_IDLE);
     }
-    see_wish(job, now, pool);
-    if (job->due <= now) start_fetch(watch, job);
+    see_wish(job, tick, pool);
+    if (job->due <= tick) start_fetch(watch, job);
 }
 
 /* The step of 60, 30, 14, 7, 1 days that the certificate is within; 0 for none, and for one that has expired: then it's
@@ -267,26 +276,26 @@ static void look_at_certificates(watch_t *watch, apr_time_t now, apr_pool_t *poo
 static void run(watch_t *watch, apr_pool_t *pool)
 {
     oks_directory_t *directory = oks_httpd_runtime.directory;
-    apr_time_t now = apr_time_now();
+    const apr_time_t now = apr_time_now(), tick = ticks();
     int64_t sequence = atomic_load(&oks_httpd_runtime.log->sequence);
     oks_err_t *err = oks_directory_follow(directory, &sequence, pool);
     if (!err) {
         atomic_store(&oks_httpd_runtime.log->sequence, sequence);
         atomic_store(&oks_httpd_runtime.log->followed, now);
     }
-    if (!err && watch->sweep_due <= now) {
+    if (!err && watch->sweep_due <= tick) {
         err = oks_directory_sweep(directory, now, pool);
-        watch->sweep_due = now + apr_time_from_sec(SWEEP_SECONDS);
+        watch->sweep_due = tick + apr_time_from_sec(SWEEP_SECONDS);
     }
     if (err && !watch->failing) report(watch, APLOG_ERR, "background work", err, pool);
     watch->failing = err != NULL;
     if (err) return;
     make_jobs(watch, pool);
     for (apr_hash_index_t *i = apr_hash_first(pool, watch->jobs); i; i = apr_hash_next(i))
-        look_at_job(watch, apr_hash_this_val(i), now, pool);
-    if (watch->expiry_due <= now) {
+        look_at_job(watch, apr_hash_this_val(i), tick, pool);
+    if (watch->expiry_due <= tick) {
         look_at_certificates(watch, now, pool);
-        watch->expiry_due = now + apr_time_from_sec(EXPIRY_SECONDS);
+        watch->expiry_due = tick + apr_time_from_sec(EXPIRY_SECONDS);
     }
 }
 

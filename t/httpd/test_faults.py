@@ -355,6 +355,19 @@ def test_a_clock_that_jumps(faulty):
     assert create(server, "again@acme.example").status == 201
 
 
+def test_a_clock_that_was_ahead_at_the_start_and_is_set_right(httpd, shim):
+    """What is done in the background is not put off until that day has come."""
+    server = httpd(CONF, start=False)
+    server.expect("OKS0030", r"flow\.idp\.unavailable")
+    arm(server, shim, server.state)
+    server.okta.control(metadata={"status": 503})
+    with server.fault("clock=86400"):
+        server.start()
+        harness.wait_until(lambda: "net.unreachable" in server.log_since(0), "a fetch that fails")
+    server.okta.control(metadata={})
+    server.wait_for_metadata()
+
+
 # ---- Kills and restarts under load ----
 
 class Load:
