@@ -17,6 +17,7 @@
 #define OKS_FLOW_RESTARTS_MAX 1             /* how often a failed callback starts the login again */
 #define OKS_FLOW_DIRECTORY_GRACE apr_time_from_sec(5 * 60) /* OktaSSODirectoryGrace, by default */
 #define OKS_FLOW_CERTIFICATE_OVERLAP apr_time_from_sec(24 * 3600) /* OktaSSOCertificateOverlap, by default */
+#define OKS_FLOW_IDP_KEPT apr_time_from_sec(5 * 60) /* an identity provider's keys in the memory of a child, after their last use */
 #define OKS_FLOW_BREAK_GLASS_LIFETIME apr_time_from_sec(30 * 60) /* of a break-glass session */
 #define OKS_FLOW_FAILURES_MAX 20            /* wrong passwords of one account, and from one address, in */
 #define OKS_FLOW_FAILURES_WINDOW apr_time_from_sec(5 * 60)
