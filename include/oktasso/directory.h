@@ -130,6 +130,9 @@ oks_err_t *oks_directory_document_keep(oks_directory_t *directory, const char *k
 oks_err_t *oks_directory_document_put(oks_directory_t *directory, const char *key, const oks_document_t *document,
                                       apr_pool_t *pool) OKS_MUST_USE;
 
+/* Removes the copy, if there is one; then the counter moves. */
+oks_err_t *oks_directory_document_remove(oks_directory_t *directory, const char *key, apr_pool_t *pool) OKS_MUST_USE;
+
 /* ---- What SCIM keeps -------------------------------------------------------------------------------------------- */
 
 typedef struct oks_user_row_t {

@@ -59,6 +59,7 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         "INSERT INTO documents (hash, name, content, etag, fetched) VALUES (%s, %s, %s, %s, %lld)"
         " ON CONFLICT (hash) DO UPDATE SET content = excluded.content, etag = excluded.etag,"
         " fetched = excluded.fetched",
+    [OKS_S_DOCUMENT_DELETE] = "DELETE FROM documents WHERE hash = %s",
 
     /* One row hands out the numbers, and stays locked until the commit: so numbers are without gaps, and become
      * visible in their order. A database's own sequences promise neither. */

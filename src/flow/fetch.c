@@ -12,6 +12,11 @@ uint32_t oks_flow_refetch_counter(const char *key, apr_pool_t *pool)
     return oks_counter_of_document(apr_pstrcat(pool, "refetch:", key, NULL));
 }
 
+uint32_t oks_flow_missing_counter(const char *key, apr_pool_t *pool)
+{
+    return oks_counter_of_document(apr_pstrcat(pool, "missing:", key, NULL));
+}
+
 static oks_err_t *get(oks_net_response_t **response, oks_net_t *net, const oks_fetch_t *fetch, const char *url, const char *etag,
                       apr_pool_t *pool)
 {
@@ -130,4 +135,10 @@ oks_err_t *oks_flow_fetch(int *max_age, oks_directory_t *directory, oks_net_t *n
     const oks_err_t *unnoted = err ? note_failure(directory, fetch->org->metadata_key, err, now, pool) : NULL;
     (void)unnoted; /* the failure itself is what counts */
     return err;
+}
+
+oks_err_t *oks_flow_fetch_forget(oks_directory_t *directory, const char *key, apr_pool_t *pool)
+{
+    OKS_TRY(oks_overlap_forget(directory, key, pool));
+    return oks_directory_document_remove(directory, key, pool);
 }

@@ -203,7 +203,10 @@ static oks_err_t *hold(const loaded_t **held, const oks_flow_t *flow, const oks_
     apr_thread_mutex_unlock(slot->lock);
     leave(flow->idps, slot);
     if (err) return err;
-    if (!loaded) return not_there(flow, org->metadata_key, pool);
+    if (!loaded) { /* or another server, where no organization names it any more, has removed it */
+        oks_counter_add(flow->counters, oks_flow_missing_counter(org->metadata_key, pool));
+        return not_there(flow, org->metadata_key, pool);
+    }
     apr_pool_cleanup_register(pool, loaded, release, apr_pool_cleanup_null);
     *held = loaded;
     return NULL;

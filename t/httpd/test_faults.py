@@ -17,7 +17,7 @@ import time
 import pytest
 
 import harness
-from test_org_dir import ACME, Site
+from test_org_dir import ACME, CONF as ORG_DIR_CONF, Site
 from test_scim import AMELIA, CONF, Scim, code_of
 
 LONG = bool(os.environ.get("OKTASSO_LONG"))  # ./t/run faults
@@ -366,6 +366,46 @@ def test_a_clock_that_was_ahead_at_the_start_and_is_set_right(httpd, shim):
         harness.wait_until(lambda: "net.unreachable" in server.log_since(0), "a fetch that fails")
     server.okta.control(metadata={})
     server.wait_for_metadata()
+
+
+# ---- What grows ----
+
+def test_documents_that_no_organization_names_any_more(httpd, okta, shim):
+    """Ten minutes later they are gone from the database: other servers may be told later, and an organization may be switched off."""
+    def names(version, more=""):
+        return f'OktaSSOIdPMetadata "{okta.metadata_url()}?v={version}"\n{more}'
+
+    def documents():
+        with contextlib.closing(sqlite3.connect(site.server.state / "directory.db")) as database:
+            return {name.partition("?v=")[2] for name, in database.execute("SELECT name FROM documents WHERE name LIKE '%?v=%'")}
+    site = Site(httpd, okta, {"acme.conf": names(1), "off.conf": names("off"), "goes.conf": names("goes")}, start=False,
+                conf=ORG_DIR_CONF.replace('/orgs"', '/orgs" private'))
+    site.server.expect("OKS0037", r"flow\.idp\.unavailable", "OKS0030")
+    arm(site.server, shim, site.server.state)
+    site.start()
+    harness.wait_until(lambda: documents() == {"1", "off", "goes"}, "all of them")
+    site.write("acme.conf", names(2))
+    site.write("off.conf", names("off", "OktaSSOEnabled Off\n"))
+    site.remove("goes.conf")
+    harness.wait_until(lambda: "2" in documents(), "the new one")
+    with site.server.fault("uptime=500"):
+        time.sleep(3)
+        assert documents() == {"1", "2", "off", "goes"}
+    with site.server.fault("uptime=700"):
+        harness.wait_until(lambda: documents() == {"2", "off"}, "the end of two")
+        assert site.status("/sso/okta/login/acme")[0] == 303
+
+
+def test_a_document_that_another_server_has_removed_is_fetched_again(faulty):
+    """Where it named it no more, and this one does still: in a minute."""
+    server = faulty()
+    with contextlib.closing(sqlite3.connect(server.state / "directory.db", timeout=20)) as database, database:
+        (key,), = database.execute("DELETE FROM documents WHERE name LIKE 'http%' RETURNING hash").fetchall()
+        database.execute("UPDATE change_head SET seq = seq + 1")
+        database.execute("INSERT INTO changes (seq, kind, hash, at) SELECT seq, 'document', ?, ? FROM change_head", (key, time.time_ns() // 1000))
+    harness.wait_until(lambda: server.browser().get("/sso/okta/login/acme").status != 303, "the news")
+    with server.fault("uptime=100"):
+        server.wait_for_metadata()
 
 
 # ---- Kills and restarts under load ----

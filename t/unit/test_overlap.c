@@ -149,7 +149,9 @@ static void a_child_forgets_at_the_end_of_the_window(void **state)
     oks_org_t org = { .name = "acme", .metadata_key = URL, .metadata_url = URL };
     GOOD(oks_idp_store_create(&store, directory, counters, DAY, pool));
     oks_flow_t flow = { .directory = directory, .counters = counters, .idps = store };
+    uint32_t wish = oks_flow_missing_counter(URL, pool), before = oks_counter_get(counters, wish);
     REASON(oks_flow_idp(&idp, &flow, &org, NOW, pool), OKS_R_FLOW_IDP_UNAVAILABLE);
+    assert_int_equal(oks_counter_get(counters, wish), before + 1); /* the watchdog is asked for it */
     GOOD(oks_directory_document_put(directory, URL, &document, pool));
     GOOD(oks_flow_idp(&idp, &flow, &org, NOW, pool));
     assert_int_equal(idp->certs->nelts, 1);
@@ -167,6 +169,10 @@ static void a_child_forgets_at_the_end_of_the_window(void **state)
     GOOD(oks_directory_document_put(directory, URL, &document, pool));
     GOOD(oks_flow_idp(&idp, &flow, &org, NOW + HOUR - 1, pool));
     REASON(oks_flow_idp(&idp, &flow, &org, NOW + HOUR, pool), OKS_R_SAML_METADATA_EXPIRED);
+    GOOD(oks_flow_fetch_forget(directory, URL, pool));
+    GOOD(oks_flow_fetch_forget(directory, URL, pool)); /* one that is not there is no error */
+    REASON(oks_flow_idp(&idp, &flow, &org, NOW, pool), OKS_R_FLOW_IDP_UNAVAILABLE);
+    assert_int_equal(trusted(2, DAY, NOW, NULL), 2);
 }
 
 static const oks_saml_idp_t *idp_at(const oks_flow_t *flow, int number, apr_time_t now, apr_pool_t *own)
