@@ -69,7 +69,8 @@ oks_err_t *oks_directory_open(oks_directory_t **directory, const char *spec, int
     if (!made->dialect->scheme) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "no such kind of directory: %s: "
                                               "sqlite3:/PATH or pgsql:CONNINFO is wanted", spec);
     made->pool = pool;
-    made->params = apr_pstrdup(pool, colon + 1);
+    /* What the administrator says comes later, and counts. A URI has no place for what is said before it. */
+    made->params = apr_pstrcat(pool, strstr(colon, "://") ? "" : made->dialect->defaults, colon + 1, NULL);
     made->counters = counters;
     made->limit = connections < 1 ? 1 : connections > CONNECTIONS_MAX ? CONNECTIONS_MAX : connections;
     apr_status_t status = apr_dbd_init(pool);

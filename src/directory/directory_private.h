@@ -118,6 +118,7 @@ enum {
 
 typedef struct oks_dialect_t {
     const char *scheme;              /* before the colon of a directory's spec, and apr_dbd's name for the driver */
+    const char *defaults;            /* of its parameters, before those that are given */
     const char *begin;               /* starts a transaction that will write */
     const char *migrate_lock;        /* keeps two migrations apart, inside the transaction; or NULL: `begin` does */
     const char *const *on_open;      /* pairs of a statement and the answer it must have (or ""), ended by NULL */

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import socket
 import subprocess
 import time
 
@@ -201,6 +202,16 @@ def test_a_lock_that_others_hold_is_no_broken_connection(two, database):
         assert there and there <= connections(), "none was closed"
         held.result()
     assert scim.patch(f"/Users/{user}", {"op": "replace", "path": "title", "value": "x"}).status == 200
+
+
+def test_a_database_that_never_says_a_word(httpd):
+    """It is given up after seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = httpd(f'OktaSSODirectory "pgsql:host=127.0.0.1 port={silent.getsockname()[1]} dbname=x user=x"\n', start=False)
+        server.expect("OKS0020", "AH00020")
+        done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-D", "FOREGROUND"], env=server.environment, timeout=20, capture_output=True)
+    said = done.stderr.decode() + (server.log.read_text() if server.log.exists() else "")
+    assert done.returncode != 0 and "OKS0020: cannot start: directory.database.unavailable" in said
 
 
 @pytest.mark.parametrize("line", ["OktaSSODirectoryGrace 1s", "OktaSSODirectoryGrace 2h", "OktaSSODirectoryGrace long"])
