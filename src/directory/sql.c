@@ -314,9 +314,11 @@ static const char pgsql_defaults[] =
     "connect_timeout=3 keepalives_idle=5 keepalives_interval=2 keepalives_count=3 tcp_user_timeout=10000 ";
 
 const oks_dialect_t oks_directory_dialects[] = {
-    {.scheme = "sqlite3", .defaults = "", .begin = "BEGIN IMMEDIATE", .on_open = sqlite3_on_open, .is_file = true, .one_writer = true},
+    {.scheme = "sqlite3", .defaults = "", .begin = "BEGIN IMMEDIATE",
+     .on_open = sqlite3_on_open, .is_file = true, .one_writer = true},
     /* One writer at a time here, too: what is looked at before a write stays so until the commit. */
-    {.scheme = "pgsql", .defaults = pgsql_defaults, .begin = "BEGIN; SET LOCAL lock_timeout = '3s'; SELECT pg_advisory_xact_lock(7301491)",
+    {.scheme = "pgsql", .defaults = pgsql_defaults,
+     .begin = "BEGIN; SET LOCAL lock_timeout = '3s'; SELECT pg_advisory_xact_lock(7301491)",
      .on_open = pgsql_on_open, .is_file = false, .one_writer = true},
     {.scheme = NULL}
 };

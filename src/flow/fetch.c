@@ -121,7 +121,8 @@ static oks_err_t *note_failure(oks_directory_t *directory, const char *metadata_
     oks_document_t *good, *before;
     const char *key = oks_flow_failure_key(metadata_key, pool);
     const oks_document_t next = { .content = oks_span_z(oks_err_text(failure, pool)), .fetched = now };
-    if (failure->reason == OKS_R_NET_STOPPED) return NULL; /* it says nothing of the other side */
+    /* These say nothing of the other side. */
+    if (failure->reason == OKS_R_NET_STOPPED || failure->reason == OKS_R_NET_BUSY) return NULL;
     OKS_TRY(oks_directory_document(&good, directory, metadata_key, pool));
     OKS_TRY(oks_directory_document(&before, directory, key, pool));
     if (good || (before && oks_span_eq(before->content, next.content))) return NULL;
@@ -140,5 +141,6 @@ oks_err_t *oks_flow_fetch(int *max_age, oks_directory_t *directory, oks_net_t *n
 oks_err_t *oks_flow_fetch_forget(oks_directory_t *directory, const char *key, apr_pool_t *pool)
 {
     OKS_TRY(oks_overlap_forget(directory, key, pool));
+    OKS_TRY(oks_directory_document_remove(directory, oks_flow_failure_key(key, pool), pool));
     return oks_directory_document_remove(directory, key, pool);
 }

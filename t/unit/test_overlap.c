@@ -169,7 +169,12 @@ static void a_child_forgets_at_the_end_of_the_window(void **state)
     GOOD(oks_directory_document_put(directory, URL, &document, pool));
     GOOD(oks_flow_idp(&idp, &flow, &org, NOW + HOUR - 1, pool));
     REASON(oks_flow_idp(&idp, &flow, &org, NOW + HOUR, pool), OKS_R_SAML_METADATA_EXPIRED);
+    const char *beside = oks_flow_failure_key(URL, pool);
+    oks_document_t *found;
+    GOOD(oks_directory_document_put(directory, beside, &document, pool));
     GOOD(oks_flow_fetch_forget(directory, URL, pool));
+    GOOD(oks_directory_document(&found, directory, beside, pool));
+    assert_null(found);
     GOOD(oks_flow_fetch_forget(directory, URL, pool)); /* one that is not there is no error */
     REASON(oks_flow_idp(&idp, &flow, &org, NOW, pool), OKS_R_FLOW_IDP_UNAVAILABLE);
     assert_int_equal(trusted(2, DAY, NOW, NULL), 2);
