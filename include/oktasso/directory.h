@@ -31,8 +31,8 @@ typedef struct oks_directory_t oks_directory_t; /* safe for all threads of a pro
  * Every failure of the database, here and below, is OKS_R_DIRECTORY_UNAVAILABLE (an answer of 503), never "absent". */
 oks_err_t *oks_directory_open(oks_directory_t **directory, const char *spec, int connections,
                               oks_counters_t *counters, apr_pool_t *pool) OKS_MUST_USE;
-/* Brings the schema up to date, forward only, in a transaction. A schema newer than this code knows is
- * OKS_R_DIRECTORY_SCHEMA_NEWER. Call once per start, before children exist; close (clear the pool) before fork. */
+/* Brings the schema up to date, forward only, in a transaction; one that is up to date is only read. A schema newer than this code
+ * knows is OKS_R_DIRECTORY_SCHEMA_NEWER. Call once per start, before children exist; close (clear the pool) before fork. */
 oks_err_t *oks_directory_migrate(oks_directory_t *directory, apr_pool_t *pool) OKS_MUST_USE;
 
 #define OKS_PROFILE_GROUPS_MAX 1000 /* groups of one user */
@@ -129,6 +129,9 @@ oks_err_t *oks_directory_document_keep(oks_directory_t *directory, const char *k
 /* Replaces the copy; the document's counter moves only when the content changed. */
 oks_err_t *oks_directory_document_put(oks_directory_t *directory, const char *key, const oks_document_t *document,
                                       apr_pool_t *pool) OKS_MUST_USE;
+
+/* Removes the copy, if there is one; then the counter moves. */
+oks_err_t *oks_directory_document_remove(oks_directory_t *directory, const char *key, apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- What SCIM keeps -------------------------------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
 #define OKS_FLOW_RESTARTS_MAX 1             /* how often a failed callback starts the login again */
 #define OKS_FLOW_DIRECTORY_GRACE apr_time_from_sec(5 * 60) /* OktaSSODirectoryGrace, by default */
 #define OKS_FLOW_CERTIFICATE_OVERLAP apr_time_from_sec(24 * 3600) /* OktaSSOCertificateOverlap, by default */
+#define OKS_FLOW_IDP_KEPT apr_time_from_sec(5 * 60) /* an identity provider's keys in the memory of a child, after their last use */
 #define OKS_FLOW_BREAK_GLASS_LIFETIME apr_time_from_sec(30 * 60) /* of a break-glass session */
 #define OKS_FLOW_FAILURES_MAX 20            /* wrong passwords of one account, and from one address, in */
 #define OKS_FLOW_FAILURES_WINDOW apr_time_from_sec(5 * 60)
@@ -212,6 +213,7 @@ oks_err_t *oks_flow_provider(oks_provider_t *provider, const oks_flow_t *flow, c
 
 /* The counter that moves when somebody wants SAML metadata fetched again (a signature did not verify). */
 uint32_t oks_flow_refetch_counter(const char *key, apr_pool_t *pool);
+uint32_t oks_flow_missing_counter(const char *key, apr_pool_t *pool); /* the same, when a document is not there */
 typedef struct oks_fetch_t {
     const oks_org_t *org;
     const oks_http_t *http;
@@ -222,6 +224,8 @@ typedef struct oks_fetch_t {
  * -1: they do not say. net.*, saml.metadata.*, oidc.discovery.*, crypto.jwks.*, base.json.*, directory.database.unavailable */
 oks_err_t *oks_flow_fetch(int *max_age, oks_directory_t *directory, oks_net_t *net, const oks_fetch_t *fetch, apr_time_t now,
                           apr_pool_t *pool) OKS_MUST_USE;
+/* Removes what was fetched for that metadata_key, and what was kept beside it. directory.database.unavailable */
+oks_err_t *oks_flow_fetch_forget(oks_directory_t *directory, const char *key, apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- How our pages look, in a virtual host ------------------------------------------------------------------- */
 

@@ -119,7 +119,9 @@ oks_err_t *oks_jwks_parse(oks_jwks_t **keys, oks_span_t text, apr_pool_t *pool)
 {
     json_t *set, *jwk;
     size_t i;
-    OKS_TRY(oks_json_parse(&set, text, OKS_JWKS_MAX, pool));
+    apr_pool_t *scratch;
+    apr_pool_create(&scratch, pool);
+    OKS_TRY(oks_json_parse(&set, text, OKS_JWKS_MAX, scratch));
     const json_t *list = json_object_get(set, "keys");
     if (!json_is_array(list)) return oks_err(pool, OKS_R_CRYPTO_JWKS_MALFORMED, "no array \"keys\"");
     if (json_array_size(list) > OKS_JWKS_KEYS_MAX)
@@ -128,6 +130,7 @@ oks_err_t *oks_jwks_parse(oks_jwks_t **keys, oks_span_t text, apr_pool_t *pool)
     json_array_foreach(list, i, jwk)
         if (read_key(&made->keys[made->count], jwk, pool)) made->count++;
     if (!made->count) return oks_err(pool, OKS_R_CRYPTO_JWKS_EMPTY, "of %d keys", (int)json_array_size(list));
+    apr_pool_destroy(scratch); /* not after an error, which may lie in it */
     *keys = made;
     return NULL;
 }

@@ -69,7 +69,8 @@ oks_err_t *oks_directory_open(oks_directory_t **directory, const char *spec, int
     if (!made->dialect->scheme) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "no such kind of directory: %s: "
                                               "sqlite3:/PATH or pgsql:CONNINFO is wanted", spec);
     made->pool = pool;
-    made->params = apr_pstrdup(pool, colon + 1);
+    /* What the administrator says comes later, and counts. A URI has no place for what is said before it. */
+    made->params = apr_pstrcat(pool, strstr(colon, "://") ? "" : made->dialect->defaults, colon + 1, NULL);
     made->counters = counters;
     made->limit = connections < 1 ? 1 : connections > CONNECTIONS_MAX ? CONNECTIONS_MAX : connections;
     apr_status_t status = apr_dbd_init(pool);
@@ -280,8 +281,11 @@ oks_err_t *oks_directory_bare(oks_directory_t *directory, oks_work_fn *work, voi
 {
     oks_conn_t *conn;
     bool again, broken;
+    int version;
     OKS_TRY(connect_one(&conn, directory, true, pool));
-    oks_err_t *err = in_transaction(&again, &broken, conn, work, baton, pool);
+    /* Outside of any transaction: who only looks waits for nobody who writes. What it cannot read, `work` makes, or tells. */
+    oks_err_t *err = oks_conn_version(&version, conn, pool);
+    if (err || version != OKS_SCHEMA_VERSION) err = in_transaction(&again, &broken, conn, work, baton, pool);
     close_conn(conn);
     return err;
 }

@@ -237,6 +237,24 @@ oks_err_t *oks_directory_document_keep(oks_directory_t *directory, const char *k
     return put_document(directory, key, document, true, pool);
 }
 
+static oks_err_t *remove_document(oks_conn_t *conn, void *baton, apr_pool_t *pool)
+{
+    document_work_t *work = baton;
+    const char *hash = oks_document_hash(work->key, pool);
+    int rows;
+    OKS_TRY(oks_conn_query(&rows, conn, OKS_S_DOCUMENT_DELETE, OKS_ARGS(hash), pool));
+    work->changed = rows > 0;
+    return work->changed ? oks_change_log(conn, OKS_CHANGE_DOCUMENT, hash, pool) : NULL;
+}
+
+oks_err_t *oks_directory_document_remove(oks_directory_t *directory, const char *key, apr_pool_t *pool)
+{
+    document_work_t work = { .key = key };
+    OKS_TRY(oks_directory_write(directory, remove_document, &work, pool));
+    if (work.changed) oks_counter_add(oks_directory_counters(directory), oks_counter_of_document(key));
+    return NULL;
+}
+
 /* ---- Background work ---- */
 
 typedef struct follow_work_t {

@@ -24,6 +24,7 @@ typedef enum oks_statement_t {
     OKS_S_SESSIONS_DELETE_OF_USER,
     OKS_S_DOCUMENT_READ,
     OKS_S_DOCUMENT_WRITE,
+    OKS_S_DOCUMENT_DELETE,
     OKS_S_CHANGE_NEXT,
     OKS_S_CHANGE_INSERT,
     OKS_S_CHANGES_INSERT,
@@ -118,6 +119,7 @@ enum {
 
 typedef struct oks_dialect_t {
     const char *scheme;              /* before the colon of a directory's spec, and apr_dbd's name for the driver */
+    const char *defaults;            /* of its parameters, before those that are given */
     const char *begin;               /* starts a transaction that will write */
     const char *migrate_lock;        /* keeps two migrations apart, inside the transaction; or NULL: `begin` does */
     const char *const *on_open;      /* pairs of a statement and the answer it must have (or ""), ended by NULL */
@@ -145,7 +147,8 @@ typedef oks_err_t *oks_work_fn(oks_conn_t *conn, void *baton, apr_pool_t *pool);
 oks_err_t *oks_directory_read(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool) OKS_MUST_USE;
 /* Writes: a transaction, rolled back whenever `work` returns an error. */
 oks_err_t *oks_directory_write(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool) OKS_MUST_USE;
-/* On one connection without any prepared statement and with no schema asked for, made for this and closed again. */
+/* Unless the schema is the one that is wanted: a write on one connection without any prepared statement, made for this and closed
+ * again. */
 oks_err_t *oks_directory_bare(oks_directory_t *directory, oks_work_fn *work, void *baton, apr_pool_t *pool) OKS_MUST_USE;
 
 const oks_dialect_t *oks_conn_dialect(const oks_conn_t *conn);

@@ -59,6 +59,7 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         "INSERT INTO documents (hash, name, content, etag, fetched) VALUES (%s, %s, %s, %s, %lld)"
         " ON CONFLICT (hash) DO UPDATE SET content = excluded.content, etag = excluded.etag,"
         " fetched = excluded.fetched",
+    [OKS_S_DOCUMENT_DELETE] = "DELETE FROM documents WHERE hash = %s",
 
     /* One row hands out the numbers, and stays locked until the commit: so numbers are without gaps, and become
      * visible in their order. A database's own sequences promise neither. */
@@ -310,10 +311,16 @@ static const char *const sqlite3_on_open[] = {
  * grown, a hundred thousand members for each hundred that come in. Whatever has an index goes by it. */
 static const char *const pgsql_on_open[] = { "SELECT set_config('enable_seqscan', 'off', false)", "off", NULL };
 
+/* libpq waits without end for a host that is gone: in seconds, and milliseconds. */
+static const char pgsql_defaults[] =
+    "connect_timeout=3 keepalives_idle=5 keepalives_interval=2 keepalives_count=3 tcp_user_timeout=10000 ";
+
 const oks_dialect_t oks_directory_dialects[] = {
-    {.scheme = "sqlite3", .begin = "BEGIN IMMEDIATE", .on_open = sqlite3_on_open, .is_file = true, .one_writer = true},
+    {.scheme = "sqlite3", .defaults = "", .begin = "BEGIN IMMEDIATE",
+     .on_open = sqlite3_on_open, .is_file = true, .one_writer = true},
     /* One writer at a time here, too: what is looked at before a write stays so until the commit. */
-    {.scheme = "pgsql", .begin = "BEGIN; SET LOCAL lock_timeout = '3s'; SELECT pg_advisory_xact_lock(7301491)",
+    {.scheme = "pgsql", .defaults = pgsql_defaults,
+     .begin = "BEGIN; SET LOCAL lock_timeout = '3s'; SELECT pg_advisory_xact_lock(7301491)",
      .on_open = pgsql_on_open, .is_file = false, .one_writer = true},
     {.scheme = NULL}
 };

@@ -12,6 +12,11 @@ uint32_t oks_flow_refetch_counter(const char *key, apr_pool_t *pool)
     return oks_counter_of_document(apr_pstrcat(pool, "refetch:", key, NULL));
 }
 
+uint32_t oks_flow_missing_counter(const char *key, apr_pool_t *pool)
+{
+    return oks_counter_of_document(apr_pstrcat(pool, "missing:", key, NULL));
+}
+
 static oks_err_t *get(oks_net_response_t **response, oks_net_t *net, const oks_fetch_t *fetch, const char *url, const char *etag,
                       apr_pool_t *pool)
 {
@@ -116,7 +121,8 @@ static oks_err_t *note_failure(oks_directory_t *directory, const char *metadata_
     oks_document_t *good, *before;
     const char *key = oks_flow_failure_key(metadata_key, pool);
     const oks_document_t next = { .content = oks_span_z(oks_err_text(failure, pool)), .fetched = now };
-    if (failure->reason == OKS_R_NET_STOPPED) return NULL; /* it says nothing of the other side */
+    /* These say nothing of the other side. */
+    if (failure->reason == OKS_R_NET_STOPPED || failure->reason == OKS_R_NET_BUSY) return NULL;
     OKS_TRY(oks_directory_document(&good, directory, metadata_key, pool));
     OKS_TRY(oks_directory_document(&before, directory, key, pool));
     if (good || (before && oks_span_eq(before->content, next.content))) return NULL;
@@ -130,4 +136,11 @@ oks_err_t *oks_flow_fetch(int *max_age, oks_directory_t *directory, oks_net_t *n
     const oks_err_t *unnoted = err ? note_failure(directory, fetch->org->metadata_key, err, now, pool) : NULL;
     (void)unnoted; /* the failure itself is what counts */
     return err;
+}
+
+oks_err_t *oks_flow_fetch_forget(oks_directory_t *directory, const char *key, apr_pool_t *pool)
+{
+    OKS_TRY(oks_overlap_forget(directory, key, pool));
+    OKS_TRY(oks_directory_document_remove(directory, oks_flow_failure_key(key, pool), pool));
+    return oks_directory_document_remove(directory, key, pool);
 }

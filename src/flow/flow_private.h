@@ -144,6 +144,7 @@ oks_err_t *oks_overlap_note(oks_directory_t *directory, const char *key, const o
 /* Adds those that are still good to idp->certs, in `pool`; *until is when the next of them ends, 0: none was added. */
 oks_err_t *oks_overlap_add(oks_saml_idp_t *idp, apr_time_t *until, oks_directory_t *directory, const char *key,
                            const oks_overlap_t *overlap, apr_pool_t *pool) OKS_MUST_USE;
+oks_err_t *oks_overlap_forget(oks_directory_t *directory, const char *key, apr_pool_t *pool) OKS_MUST_USE;
 
 /* ---- profile.c: identity -> profile -> rendered record ---- */
 

@@ -1,5 +1,6 @@
 /* The identity providers' documents in each child: parsed once, swapped when the directory's copy changes. */
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <apr_hash.h>
@@ -17,21 +18,27 @@ typedef struct loaded_t {
     apr_time_t until;     /* when a certificate of the overlap ends; 0: never */
 } loaded_t;
 
-/* Of one document, which organizations may share. Never freed before the child ends: a small one for each URL ever used. */
+/* Of one document, which organizations may share. One that nobody asks for in a while is another document's the next time. */
 typedef struct slot_t {
-    apr_thread_mutex_t *lock;
+    apr_thread_mutex_t *lock; /* over the next three */
     loaded_t *loaded;     /* NULL: not read yet, or nothing there */
     uint32_t seen;        /* the document's counter before it was read */
     bool read;
+    char *key;            /* by malloc: an organization may have a new one each second */
+    int users;            /* who have it in hand now: these and the rest by the store's lock */
+    apr_time_t used;
+    struct slot_t *next;  /* spare */
 } slot_t;
 
 struct oks_idp_store_t {
     oks_directory_t *directory;
     oks_counters_t *counters;
     apr_interval_time_t overlap;
-    apr_thread_mutex_t *lock; /* over the next two */
+    apr_thread_mutex_t *lock; /* over the next four */
     apr_pool_t *pool;
     apr_hash_t *slots;        /* metadata_key -> slot_t */
+    slot_t *spare;            /* empty ones */
+    apr_time_t looked;        /* for those that are not used */
 };
 
 static apr_status_t release(void *data)
@@ -47,6 +54,7 @@ static apr_status_t destroy(void *data)
     for (apr_hash_index_t *i = apr_hash_first(NULL, store->slots); i; i = apr_hash_next(i)) {
         slot_t *slot = apr_hash_this_val(i);
         if (slot->loaded) release(slot->loaded);
+        free(slot->key);
     }
     apr_pool_destroy(store->pool);
     return APR_SUCCESS;
@@ -69,18 +77,60 @@ oks_err_t *oks_idp_store_create(oks_idp_store_t **store, oks_directory_t *direct
     return NULL;
 }
 
-static slot_t *slot_of(oks_idp_store_t *store, const char *key)
+/* So long ago; or so far ahead, that the clock was set back. */
+static bool is_over(apr_time_t since, apr_time_t now)
 {
-    apr_thread_mutex_lock(store->lock);
-    slot_t *slot = apr_hash_get(store->slots, key, APR_HASH_KEY_STRING);
+    return now - since >= OKS_FLOW_IDP_KEPT || since - now >= OKS_FLOW_IDP_KEPT;
+}
+
+/* Their organization is gone, has another document, or nobody signs in to it. */
+static void spare_unused(oks_idp_store_t *store, apr_time_t now)
+{
+    for (apr_hash_index_t *i = apr_hash_first(NULL, store->slots); i; i = apr_hash_next(i)) {
+        slot_t *slot = apr_hash_this_val(i);
+        if (slot->users || !is_over(slot->used, now)) continue;
+        apr_hash_set(store->slots, slot->key, APR_HASH_KEY_STRING, NULL);
+        if (slot->loaded) release(slot->loaded);
+        free(slot->key);
+        *slot = (slot_t){ .lock = slot->lock, .next = store->spare };
+        store->spare = slot;
+    }
+    store->looked = now;
+}
+
+static slot_t *new_slot(oks_idp_store_t *store, const char *key)
+{
+    slot_t *slot = store->spare;
     if (!slot) {
         slot = apr_pcalloc(store->pool, sizeof *slot);
-        if (apr_thread_mutex_create(&slot->lock, APR_THREAD_MUTEX_DEFAULT, store->pool) == APR_SUCCESS)
-            apr_hash_set(store->slots, apr_pstrdup(store->pool, key), APR_HASH_KEY_STRING, slot);
-        else slot = NULL;
+        if (apr_thread_mutex_create(&slot->lock, APR_THREAD_MUTEX_DEFAULT, store->pool) != APR_SUCCESS) return NULL;
+        store->spare = slot;
     }
+    slot->key = strdup(key);
+    if (!slot->key) return NULL;
+    store->spare = slot->next;
+    apr_hash_set(store->slots, slot->key, APR_HASH_KEY_STRING, slot);
+    return slot;
+}
+
+/* To be given back by leave(). */
+static slot_t *enter(oks_idp_store_t *store, const char *key, apr_time_t now)
+{
+    apr_thread_mutex_lock(store->lock);
+    if (is_over(store->looked, now)) spare_unused(store, now);
+    slot_t *slot = apr_hash_get(store->slots, key, APR_HASH_KEY_STRING);
+    if (!slot) slot = new_slot(store, key);
+    if (slot) slot->users++;
+    if (slot) slot->used = now;
     apr_thread_mutex_unlock(store->lock);
     return slot;
+}
+
+static void leave(oks_idp_store_t *store, slot_t *slot)
+{
+    apr_thread_mutex_lock(store->lock);
+    slot->users--;
+    apr_thread_mutex_unlock(store->lock);
 }
 
 static oks_err_t *parse(loaded_t *made, const oks_idp_store_t *store, const oks_org_t *org, oks_span_t content, apr_time_t now)
@@ -144,15 +194,19 @@ static oks_err_t *not_there(const oks_flow_t *flow, const char *key, apr_pool_t 
 static oks_err_t *hold(const loaded_t **held, const oks_flow_t *flow, const oks_org_t *org, apr_time_t now, apr_pool_t *pool)
 {
     if (!org->metadata_key) return oks_err(pool, OKS_R_FLOW_IDP_UNAVAILABLE, "no metadata configured");
-    slot_t *slot = slot_of(flow->idps, org->metadata_key);
+    slot_t *slot = enter(flow->idps, org->metadata_key, now);
     if (!slot) return oks_err(pool, OKS_R_INTERNAL, "mutex");
     apr_thread_mutex_lock(slot->lock);
     oks_err_t *err = refresh(slot, flow->idps, org, now, pool);
     loaded_t *loaded = slot->loaded;
     if (loaded) atomic_fetch_add(&loaded->refs, 1);
     apr_thread_mutex_unlock(slot->lock);
+    leave(flow->idps, slot);
     if (err) return err;
-    if (!loaded) return not_there(flow, org->metadata_key, pool);
+    if (!loaded) { /* or another server, where no organization names it any more, has removed it */
+        oks_counter_add(flow->counters, oks_flow_missing_counter(org->metadata_key, pool));
+        return not_there(flow, org->metadata_key, pool);
+    }
     apr_pool_cleanup_register(pool, loaded, release, apr_pool_cleanup_null);
     *held = loaded;
     return NULL;

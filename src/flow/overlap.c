@@ -100,3 +100,8 @@ oks_err_t *oks_overlap_add(oks_saml_idp_t *idp, apr_time_t *until, oks_directory
     }
     return NULL;
 }
+
+oks_err_t *oks_overlap_forget(oks_directory_t *directory, const char *key, apr_pool_t *pool)
+{
+    return oks_directory_document_remove(directory, overlap_key(key, pool), pool);
+}

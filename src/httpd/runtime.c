@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <ap_mpm.h>
 #include <http_main.h>
 #include <unixd.h>
 
@@ -321,7 +322,15 @@ static oks_err_t *warn_of_lock_out(server_rec *main_server, oks_directory_t *dir
     return NULL;
 }
 
-/* Opens, migrates and closes: nothing of the database crosses fork(). */
+/* A graceful one, or not: httpd has run before, and serves more than what needs the database. */
+static bool is_restart(void)
+{
+    int generation = 0;
+    return ap_mpm_query(AP_MPMQ_GENERATION, &generation) == APR_SUCCESS && generation > 0;
+}
+
+/* Opens, migrates and closes: nothing of the database crosses fork(). Where httpd would end with it, a restart goes on without the
+ * database: each child looks at the schema before it uses it, and answers 503 until it is there. */
 static oks_err_t *migrate(server_rec *s, const char *spec, oks_counters_t *counters, bool warn, apr_pool_t *ptemp)
 {
     apr_pool_t *own;
@@ -330,7 +339,10 @@ static oks_err_t *migrate(server_rec *s, const char *spec, oks_counters_t *count
     oks_err_t *err = oks_directory_open(&directory, spec, 1, counters, own);
     if (!err) err = oks_directory_migrate(directory, own);
     if (!err && warn) err = warn_of_lock_out(s, directory, own);
-    if (err) return err; /* it lives in `own`; httpd ends */
+    if (err && (err->reason != OKS_R_DIRECTORY_UNAVAILABLE || !is_restart())) return err; /* it lives in `own`; httpd ends */
+    if (err)
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "OKS0068: restarted without the directory: %s: what needs it answers 503 "
+                     "until it is back; if the module was updated, restart once more then", oks_err_text(err, own));
     apr_pool_destroy(own);
     return NULL;
 }

@@ -2,6 +2,7 @@
  * it, so that an identity provider that is dead or slow delays neither these nor the other ones. */
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include <apr_optional.h>
 #include <apr_strings.h>
@@ -22,7 +23,9 @@ APLOG_USE_MODULE(oktasso);
 #define FETCH_THREADS (OKS_NET_PARALLEL_ORIGIN_MAX + 4) /* one dead server never has them all */
 #define RETRY_SECONDS_MIN 2
 #define RETRY_SECONDS_MAX 300
-#define REFETCH_SECONDS 60        /* at most so often, when a signature does not verify */
+#define REFETCH_SECONDS 60        /* at most so often, when a signature does not verify, or nothing is there */
+#define FORGET_SECONDS 600        /* after which a document that no organization names goes: another server may name it still */
+#define FORGET_AT_ONCE 5          /* documents, so that the change log waits for no more */
 #define EXPIRY_SECONDS 3600       /* how often the certificates are looked at */
 
 typedef enum fetch_state_t { FETCH_IDLE, FETCH_RUNNING, FETCH_DONE } fetch_state_t;
@@ -30,7 +33,8 @@ typedef enum fetch_state_t { FETCH_IDLE, FETCH_RUNNING, FETCH_DONE } fetch_state
 /* While it is running, its thread has it; else the watchdog's. */
 typedef struct fetch_job_t {
     char *key;              /* the organization's metadata_key */
-    const oks_org_entry_t *entry; /* held */
+    const oks_org_entry_t *entry; /* held; NULL: nobody wants it, */
+    apr_time_t unwanted;    /* since then */
     uint32_t round;         /* when an organization last wanted it */
     oks_fetch_t fetch;
     _Atomic int state;      /* fetch_state_t */
@@ -38,9 +42,11 @@ typedef struct fetch_job_t {
     oks_net_t *net;
     oks_err_t *err;
     int max_age;
-    apr_time_t due;
-    apr_time_t wished;      /* when it was last fetched because of a signature */
+    apr_time_t due;         /* by ticks(), and so on */
+    apr_time_t wished;      /* when it was last fetched because of a signature; 0: never */
     uint32_t wanted;        /* its refetch counter, as last seen */
+    apr_time_t fetched;     /* when it was last fetched well, */
+    uint32_t missed;        /* and its missing counter then */
     int retry;              /* seconds, doubled with each failure; 0: the last fetch was good */
 } fetch_job_t;
 
@@ -61,6 +67,14 @@ typedef struct watch_t {
     apr_hash_t *told;         /* fingerprint -> the fewest days that were told */
     bool failing;             /* so that a database that stays away is logged once */
 } watch_t;
+
+/* What is due goes by this: the time of day may have been wrong, and be set right. */
+static apr_time_t ticks(void)
+{
+    struct timespec now = { 0 };
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return apr_time_make(now.tv_sec, now.tv_nsec / 1000);
+}
 
 static void report(watch_t *watch, int level, const char *what, const oks_err_t *err, apr_pool_t *pool)
 {
@@ -107,11 +121,10 @@ static void drop_unwanted(watch_t *watch, apr_pool_t *pool)
     for (apr_hash_index_t *i = apr_hash_first(pool, watch->jobs); i; i = apr_hash_next(i)) {
         fetch_job_t *job = apr_hash_this_val(i);
         if (atomic_load(&job->state) != FETCH_IDLE && (job->round != watch->round || job->entry->batch)) watch->behind = true;
-        if (job->round == watch->round || atomic_load(&job->state) != FETCH_IDLE) continue;
-        apr_hash_set(watch->jobs, job->key, APR_HASH_KEY_STRING, NULL);
+        if (job->round == watch->round || !job->entry || atomic_load(&job->state) != FETCH_IDLE) continue;
         oks_org_entry_release(job->entry);
-        free(job->key);
-        free(job);
+        job->entry = NULL;
+        job->unwanted = ticks();
     }
 }
 
@@ -132,6 +145,31 @@ static void make_jobs(watch_t *watch, apr_pool_t *pool)
         for (int i = 0; i < entries->nelts; i++) want(watch, APR_ARRAY_IDX(entries, i, const oks_org_entry_t *), pool);
     }
     drop_unwanted(watch, pool);
+}
+
+/* ---- What is to be forgotten ---- */
+
+/* By an organization that is not enabled, too: want() passes it over. */
+static bool is_named(const watch_t *watch, const char *key, apr_pool_t *pool)
+{
+    for (server_rec *s = watch->server; s; s = s->next) {
+        const apr_array_header_t *entries = all_orgs(oks_httpd_server_conf(s), pool);
+        for (int i = 0; i < entries->nelts; i++) {
+            const char *its = APR_ARRAY_IDX(entries, i, const oks_org_entry_t *)->org.metadata_key;
+            if (its && strcmp(its, key) == 0) return true;
+        }
+    }
+    return false;
+}
+
+/* Only the watchdog has a job that nobody wants. */
+static void forget(watch_t *watch, fetch_job_t *job, apr_time_t tick, apr_pool_t *pool)
+{
+    job->unwanted = tick; /* if it cannot be now */
+    if (is_named(watch, job->key, pool) || oks_flow_fetch_forget(oks_httpd_runtime.directory, job->key, pool) != NULL) return;
+    apr_hash_set(watch->jobs, job->key, APR_HASH_KEY_STRING, NULL);
+    free(job->key);
+    free(job);
 }
 
 /* ---- Fetching ---- */
@@ -161,45 +199,61 @@ static int refresh_seconds(int max_age)
     return max_age < REFRESH_SECONDS_MIN ? REFRESH_SECONDS_MIN : max_age > REFRESH_SECONDS_MAX ? REFRESH_SECONDS_MAX : max_age;
 }
 
-static void see_result(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+static void see_result(watch_t *watch, fetch_job_t *job, apr_time_t tick, apr_pool_t *pool)
 {
     if (!job->err) {
         if (job->retry)
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, watch->server, "OKS0031: metadata %s fetched again",
                          job->fetch.org->metadata_key);
         job->retry = 0;
-        job->due = now + apr_time_from_sec(refresh_seconds(job->max_age));
-        watch->expiry_due = now;
+        job->fetched = tick;
+        job->missed = oks_counter_get(oks_httpd_runtime.counters, oks_flow_missing_counter(job->key, pool)); /* here it is */
+        job->due = tick + apr_time_from_sec(refresh_seconds(job->max_age));
+        watch->expiry_due = tick;
         return;
     }
+    if (job->err->reason == OKS_R_NET_BUSY) return; /* its turn has not come, others fetch from the same server: it stays due */
     report(watch, job->retry ? APLOG_INFO : APLOG_WARNING, apr_pstrcat(pool, "metadata ", job->fetch.org->metadata_key, NULL),
            job->err, pool);
     job->retry = job->retry ? job->retry * 2 : RETRY_SECONDS_MIN;
     if (job->retry > RETRY_SECONDS_MAX) job->retry = RETRY_SECONDS_MAX;
-    job->due = now + apr_time_from_sec(job->retry);
+    job->due = tick + apr_time_from_sec(job->retry);
 }
 
-/* Somebody's signature did not verify. */
-static void see_wish(fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+/* Somebody's signature did not verify, or the document that was fetched is gone. */
+static void see_wish(fetch_job_t *job, apr_time_t tick, apr_pool_t *pool)
 {
-    uint32_t wanted = oks_counter_get(oks_httpd_runtime.counters, oks_flow_refetch_counter(job->fetch.org->metadata_key, pool));
-    if (wanted == job->wanted || now < job->wished + apr_time_from_sec(REFETCH_SECONDS)) return;
+    uint32_t wanted = oks_counter_get(oks_httpd_runtime.counters, oks_flow_refetch_counter(job->key, pool));
+    if (!job->retry && tick >= job->fetched + apr_time_from_sec(REFETCH_SECONDS) &&
+        job->missed != oks_counter_get(oks_httpd_runtime.counters, oks_flow_missing_counter(job->key, pool))) job->due = tick;
+    if (wanted == job->wanted || (job->wished && tick < job->wished + apr_time_from_sec(REFETCH_SECONDS))) return;
     job->wanted = wanted;
-    job->wished = now;
-    if (job->due > now && !job->retry) job->due = now;
+    job->wished = tick;
+    if (job->due > tick && !job->retry) job->due = tick;
 }
 
-static void look_at_job(watch_t *watch, fetch_job_t *job, apr_time_t now, apr_pool_t *pool)
+static void look_at_job(watch_t *watch, fetch_job_t *job, apr_time_t tick, apr_pool_t *pool)
 {
     int state = atomic_load(&job->state);
     if (state == FETCH_RUNNING) return;
     if (state == FETCH_DONE) {
-        see_result(watch, job, now, pool);
+        see_result(watch, job, tick, pool);
         apr_pool_destroy(job->pool);
         atomic_store(&job->state, FETCH_IDLE);
     }
-    see_wish(job, now, pool);
-    if (job->due <= now) start_fetch(watch, job);
+    see_wish(job, tick, pool);
+    if (job->due <= tick) start_fetch(watch, job);
+}
+
+static void look_at_jobs(watch_t *watch, apr_time_t tick, apr_pool_t *pool)
+{
+    int forgotten = 0;
+    for (apr_hash_index_t *i = apr_hash_first(pool, watch->jobs); i; i = apr_hash_next(i)) {
+        fetch_job_t *job = apr_hash_this_val(i);
+        if (job->entry) look_at_job(watch, job, tick, pool);
+        else if (job->unwanted + apr_time_from_sec(FORGET_SECONDS) <= tick && forgotten++ < FORGET_AT_ONCE)
+            forget(watch, job, tick, pool);
+    }
 }
 
 /* The step of 60, 30, 14, 7, 1 days that the certificate is within; 0 for none, and for one that has expired: then it's
@@ -266,27 +320,26 @@ static void look_at_certificates(watch_t *watch, apr_time_t now, apr_pool_t *poo
 static void run(watch_t *watch, apr_pool_t *pool)
 {
     oks_directory_t *directory = oks_httpd_runtime.directory;
-    apr_time_t now = apr_time_now();
+    const apr_time_t now = apr_time_now(), tick = ticks();
     int64_t sequence = atomic_load(&oks_httpd_runtime.log->sequence);
     oks_err_t *err = oks_directory_follow(directory, &sequence, pool);
     if (!err) {
         atomic_store(&oks_httpd_runtime.log->sequence, sequence);
         atomic_store(&oks_httpd_runtime.log->followed, now);
     }
-    if (!err && watch->sweep_due <= now) {
+    if (!err && watch->sweep_due <= tick) {
         bool more = false;
         err = oks_directory_sweep(&more, directory, now, pool);
-        watch->sweep_due = more ? now : now + apr_time_from_sec(SWEEP_SECONDS); /* the next time this runs */
+        watch->sweep_due = more ? tick : tick + apr_time_from_sec(SWEEP_SECONDS); /* the next time this runs */
     }
     if (err && !watch->failing) report(watch, APLOG_ERR, "background work", err, pool);
     watch->failing = err != NULL;
     if (err) return;
     make_jobs(watch, pool);
-    for (apr_hash_index_t *i = apr_hash_first(pool, watch->jobs); i; i = apr_hash_next(i))
-        look_at_job(watch, apr_hash_this_val(i), now, pool);
-    if (watch->expiry_due <= now) {
+    look_at_jobs(watch, tick, pool);
+    if (watch->expiry_due <= tick) {
         look_at_certificates(watch, now, pool);
-        watch->expiry_due = now + apr_time_from_sec(EXPIRY_SECONDS);
+        watch->expiry_due = tick + apr_time_from_sec(EXPIRY_SECONDS);
     }
 }
 

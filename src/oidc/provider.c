@@ -74,13 +74,11 @@ static oks_err_t *check_issuer(const char *issuer, const char *url, apr_pool_t *
     return oks_err(pool, OKS_R_OIDC_DISCOVERY_ISSUER, "\"%s\", read from %s", oks_log_escape(oks_span_z(issuer), 200, pool), url);
 }
 
-oks_err_t *oks_oidc_discovery_parse(oks_oidc_provider_t **provider, oks_span_t text, const char *url, apr_pool_t *pool)
+static oks_err_t *read_provider(oks_oidc_provider_t **provider, const json_t *json, const char *url, apr_pool_t *pool)
 {
-    json_t *json;
     oks_url_t from;
     oks_oidc_provider_t *made = apr_pcalloc(pool, sizeof *made);
     bool local = !url || (!oks_url_parse(&from, oks_span_z(url), pool) && oks_url_is_loopback(&from));
-    OKS_TRY(oks_json_parse(&json, text, OKS_OIDC_DISCOVERY_MAX, pool));
     OKS_TRY(check_issuer(oks_json_string(json, "issuer"), url, pool));
     OKS_TRY(read_url(&made->issuer, json, "issuer", true, local, pool));
     OKS_TRY(read_url(&made->authorization_endpoint, json, "authorization_endpoint", true, local, pool));
@@ -93,5 +91,17 @@ oks_err_t *oks_oidc_discovery_parse(oks_oidc_provider_t **provider, oks_span_t t
     made->iss_in_answers = json_is_true(json_object_get(json, "authorization_response_iss_parameter_supported"));
     made->auth_methods = read_auth_methods(json);
     *provider = made;
+    return NULL;
+}
+
+/* What is kept of it may be kept for long, and the tree takes many times the size of the document. */
+oks_err_t *oks_oidc_discovery_parse(oks_oidc_provider_t **provider, oks_span_t text, const char *url, apr_pool_t *pool)
+{
+    json_t *json;
+    apr_pool_t *scratch;
+    apr_pool_create(&scratch, pool);
+    OKS_TRY(oks_json_parse(&json, text, OKS_OIDC_DISCOVERY_MAX, scratch));
+    OKS_TRY(read_provider(provider, json, url, pool));
+    apr_pool_destroy(scratch); /* not after an error, which may lie in it */
     return NULL;
 }

@@ -107,15 +107,8 @@ static const char *endpoint(const xmlNode *role, const char *service, const char
     return NULL;
 }
 
-oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_pool_t *pool)
+static oks_err_t *read_idp(oks_saml_idp_t **idp, const xmlNode *role, apr_pool_t *pool)
 {
-    xmlDocPtr doc;
-    const xmlNode *role;
-    if (oks_is_html(xml)) /* the metadata's address asks for no sign-in: this is another one */
-        return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "an HTML page and no metadata: copy the Metadata URL from the Sign On "
-                       "tab of the app in Okta");
-    OKS_TRY(oks_xml_parse(&doc, xml, OKS_SAML_METADATA_MAX, pool));
-    OKS_TRY(find_role(&role, xmlDocGetRootElement(doc), pool));
     oks_saml_idp_t *made = apr_pcalloc(pool, sizeof *made);
     made->entity_id = oks_xml_attribute(role->parent, "entityID", pool);
     if (!made->entity_id || !*made->entity_id || strlen(made->entity_id) > 1024) /* SAML Metadata 2.2.1 */
@@ -130,6 +123,23 @@ oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_poo
     const char *want = oks_xml_attribute(role, "WantAuthnRequestsSigned", pool);
     made->want_authn_requests_signed = want && (!strcmp(want, "true") || !strcmp(want, "1"));
     *idp = made;
+    return NULL;
+}
+
+/* What is kept of it may be kept for long, and the tree takes many times the size of the document. */
+oks_err_t *oks_saml_metadata_parse(oks_saml_idp_t **idp, oks_span_t xml, apr_pool_t *pool)
+{
+    xmlDocPtr doc;
+    const xmlNode *role;
+    apr_pool_t *scratch;
+    if (oks_is_html(xml)) /* the metadata's address asks for no sign-in: this is another one */
+        return oks_err(pool, OKS_R_SAML_METADATA_MALFORMED, "an HTML page and no metadata: copy the Metadata URL from the Sign On "
+                       "tab of the app in Okta");
+    apr_pool_create(&scratch, pool);
+    OKS_TRY(oks_xml_parse(&doc, xml, OKS_SAML_METADATA_MAX, scratch));
+    OKS_TRY(find_role(&role, xmlDocGetRootElement(doc), scratch));
+    OKS_TRY(read_idp(idp, role, pool));
+    apr_pool_destroy(scratch); /* not after an error, which may lie in it */
     return NULL;
 }
 

@@ -19,7 +19,7 @@ DOORS = {
     "net": {"oktasso/base.h", "oktasso/net.h", "curl/"},
     "flow": {"oktasso/", "jansson.h"},
     "cli": {"oktasso/base.h", "oktasso/crypto.h", "oktasso/directory.h"},
-    "httpd": {"oktasso/flow.h", "oktasso/net.h", "oktasso/scim.h", "oktasso/base.h", "http", "ap_provider.h", "mod_auth.h", "mod_watchdog.h", "unixd.h"},
+    "httpd": {"oktasso/flow.h", "oktasso/net.h", "oktasso/scim.h", "oktasso/base.h", "http", "ap_mpm.h", "ap_provider.h", "mod_auth.h", "mod_watchdog.h", "unixd.h"},
 }
 FOREIGN = ("oktasso/", "openssl/", "libxml/", "xmlsec/", "curl/", "jansson", "zlib", "utf8proc", "http", "ap_", "mod_", "unixd")
 

@@ -3,7 +3,8 @@
  *   broken         flushing them to the disk: EIO
  *   listing        reading the names of $OKS_FAULT_DIR: EIO at the first that begins with no dot
  *   write=N        the Nth write from now on fails with EIO, once, and so for each process
- *   clock=SECONDS  the time of day is so much later */
+ *   clock=SECONDS  the time of day is so much later
+ *   uptime=SECONDS the machine has been up for so much longer */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -103,10 +104,10 @@ struct dirent *readdir(DIR *dir)
     return entry;
 }
 
-static time_t jump(void)
+static time_t jump(const char *word)
 {
     int saved = errno;
-    const char *seconds = says("clock=");
+    const char *seconds = says(word);
     errno = saved;
     return seconds ? (time_t)atol(seconds) : 0;
 }
@@ -114,19 +115,20 @@ static time_t jump(void)
 int gettimeofday(struct timeval *restrict now, void *restrict zone)
 {
     int status = REAL(gettimeofday)(now, zone);
-    if (now) now->tv_sec += jump();
+    if (now) now->tv_sec += jump("clock=");
     return status;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     int status = REAL(clock_gettime)(clock, now);
-    if (clock == CLOCK_REALTIME) now->tv_sec += jump();
+    if (clock == CLOCK_MONOTONIC) now->tv_sec += jump("uptime=");
+    if (clock == CLOCK_REALTIME) now->tv_sec += jump("clock=");
     return status;
 }
 
 time_t time(time_t *now)
 {
-    time_t value = REAL(time)(NULL) + jump();
+    time_t value = REAL(time)(NULL) + jump("clock=");
     return now ? *now = value : value;
 }

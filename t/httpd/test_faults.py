@@ -17,7 +17,7 @@ import time
 import pytest
 
 import harness
-from test_org_dir import ACME, Site
+from test_org_dir import ACME, CONF as ORG_DIR_CONF, Site
 from test_scim import AMELIA, CONF, Scim, code_of
 
 LONG = bool(os.environ.get("OKTASSO_LONG"))  # ./t/run faults
@@ -172,6 +172,38 @@ def test_a_database_that_another_program_holds(faulty):
     assert create(server, "held@acme.example").status == 201
 
 
+def test_a_reload_while_another_program_holds_the_database(faulty):
+    """As logrotate does it, each night: nothing is to be written, so nobody is waited for."""
+    server = faulty()
+    browser, _ = server.login(user=AMELIA)
+    with contextlib.closing(sqlite3.connect(server.state / "directory.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        server.graceful()
+        assert browser.get("/headers.json").status == 200
+        other.execute("ROLLBACK")
+    assert "OKS0068" not in server.log.read_text()
+    server.expect("OKS0068")
+    with server.fault("full"):
+        server.graceful()
+    harness.wait_until(lambda: create(server, "reloaded@acme.example").status == 201, "the new children")
+
+
+def test_a_reload_that_finds_an_older_schema_held(faulty):
+    """httpd goes on, nobody uses what is not up to date, and the next reload finds it free."""
+    server = faulty()
+    browser, _ = server.login(user=AMELIA)
+    with contextlib.closing(sqlite3.connect(server.state / "directory.db", isolation_level=None)) as other:
+        other.execute("UPDATE meta SET value = '3' WHERE name = 'schema_version'")
+        other.execute("BEGIN IMMEDIATE")
+        server.expect("OKS0068")
+        server.graceful()
+        other.execute("ROLLBACK")
+    assert "OKS0068: restarted without the directory: " + UNAVAILABLE in server.log.read_text()
+    harness.wait_until(lambda: browser.get("/headers.json").status == 503, "the new children")
+    server.graceful()
+    harness.wait_until(lambda: browser.get("/headers.json").status == 200, "the session")
+
+
 def test_who_waits_to_write_is_answered(faulty):
     """However many wait for their turn: in a few seconds, not one after the other."""
     server = faulty("StartServers 1\n" + CONF)
@@ -321,6 +353,59 @@ def test_a_clock_that_jumps(faulty):
         assert browser.get("/headers.json").status == 303, "over"
     assert server.login(user=AMELIA)[1].status == 303
     assert create(server, "again@acme.example").status == 201
+
+
+def test_a_clock_that_was_ahead_at_the_start_and_is_set_right(httpd, shim):
+    """What is done in the background is not put off until that day has come."""
+    server = httpd(CONF, start=False)
+    server.expect("OKS0030", r"flow\.idp\.unavailable")
+    arm(server, shim, server.state)
+    server.okta.control(metadata={"status": 503})
+    with server.fault("clock=86400"):
+        server.start()
+        harness.wait_until(lambda: "net.unreachable" in server.log_since(0), "a fetch that fails")
+    server.okta.control(metadata={})
+    server.wait_for_metadata()
+
+
+# ---- What grows ----
+
+def test_documents_that_no_organization_names_any_more(httpd, okta, shim):
+    """Ten minutes later they are gone from the database: other servers may be told later, and an organization may be switched off."""
+    def names(version, more=""):
+        return f'OktaSSOIdPMetadata "{okta.metadata_url()}?v={version}"\n{more}'
+
+    def documents():
+        with contextlib.closing(sqlite3.connect(site.server.state / "directory.db")) as database:
+            return {name.partition("?v=")[2] for name, in database.execute("SELECT name FROM documents WHERE name LIKE '%?v=%'")}
+    site = Site(httpd, okta, {"acme.conf": names(1), "off.conf": names("off"), "goes.conf": names("goes")}, start=False,
+                conf=ORG_DIR_CONF.replace('/orgs"', '/orgs" private'))
+    site.server.expect("OKS0037", r"flow\.idp\.unavailable", "OKS0030")
+    arm(site.server, shim, site.server.state)
+    site.start()
+    harness.wait_until(lambda: documents() == {"1", "off", "goes"}, "all of them")
+    site.write("acme.conf", names(2))
+    site.write("off.conf", names("off", "OktaSSOEnabled Off\n"))
+    site.remove("goes.conf")
+    harness.wait_until(lambda: "2" in documents(), "the new one")
+    with site.server.fault("uptime=500"):
+        time.sleep(3)
+        assert documents() == {"1", "2", "off", "goes"}
+    with site.server.fault("uptime=700"):
+        harness.wait_until(lambda: documents() == {"2", "off"}, "the end of two")
+        assert site.status("/sso/okta/login/acme")[0] == 303
+
+
+def test_a_document_that_another_server_has_removed_is_fetched_again(faulty):
+    """Where it named it no more, and this one does still: in a minute."""
+    server = faulty()
+    with contextlib.closing(sqlite3.connect(server.state / "directory.db", timeout=20)) as database, database:
+        (key,), = database.execute("DELETE FROM documents WHERE name LIKE 'http%' RETURNING hash").fetchall()
+        database.execute("UPDATE change_head SET seq = seq + 1")
+        database.execute("INSERT INTO changes (seq, kind, hash, at) SELECT seq, 'document', ?, ? FROM change_head", (key, time.time_ns() // 1000))
+    harness.wait_until(lambda: server.browser().get("/sso/okta/login/acme").status != 303, "the news")
+    with server.fault("uptime=100"):
+        server.wait_for_metadata()
 
 
 # ---- Kills and restarts under load ----

@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import json
+import socket
+import subprocess
 import time
 
 import harness
@@ -129,6 +131,24 @@ def test_sessions_go_on_while_the_database_is_away_and_everything_comes_back(two
     assert browser.get("/headers.json").status == 200 and sign_in(here).get("/headers.json").status == 200
 
 
+def test_a_restart_while_the_database_is_away(two, database):
+    """httpd serves other things, too: it goes on, and what needs the database waits for it."""
+    here, there = two
+    for server in two:
+        server.expect(r"directory\.database\.unavailable", "OKS0030", "OKS0068")
+    browser = sign_in(here)
+    database.stop()
+    here.graceful()
+    assert "OKS0068: restarted without the directory: directory.database.unavailable" in here.log.read_text()
+    wait_until(lambda: browser.get("/headers.json").status == 503, "the new children")
+    there.stop()
+    there.expect("OKS0020", "AH00020")
+    said = subprocess.run([harness.HTTPD, "-f", str(there.file), "-D", "FOREGROUND"], env=there.environment, timeout=60, capture_output=True)
+    assert said.returncode != 0 and "OKS0020: cannot start: directory.database.unavailable" in there.log.read_text(), "a start needs it"
+    database.start()
+    wait_until(lambda: browser.get("/headers.json").status == 200, "the database that is back")
+
+
 def test_after_the_grace_nobody_is_believed(httpd, okta, database):
     server = httpd("", start=False)
     server.expect(r"flow\.idp\.unavailable", r"directory\.database\.unavailable", "OKS0030")
@@ -182,6 +202,16 @@ def test_a_lock_that_others_hold_is_no_broken_connection(two, database):
         assert there and there <= connections(), "none was closed"
         held.result()
     assert scim.patch(f"/Users/{user}", {"op": "replace", "path": "title", "value": "x"}).status == 200
+
+
+def test_a_database_that_never_says_a_word(httpd):
+    """It is given up after seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = httpd(f'OktaSSODirectory "pgsql:host=127.0.0.1 port={silent.getsockname()[1]} dbname=x user=x"\n', start=False)
+        server.expect("OKS0020", "AH00020")
+        done = subprocess.run([harness.HTTPD, "-f", str(server.file), "-D", "FOREGROUND"], env=server.environment, timeout=20, capture_output=True)
+    said = done.stderr.decode() + (server.log.read_text() if server.log.exists() else "")
+    assert done.returncode != 0 and "OKS0020: cannot start: directory.database.unavailable" in said
 
 
 @pytest.mark.parametrize("line", ["OktaSSODirectoryGrace 1s", "OktaSSODirectoryGrace 2h", "OktaSSODirectoryGrace long"])

@@ -1,4 +1,5 @@
 /* The room flow without httpd: profiles, pending logins, tickets, answers; and metadata that can't be used. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -435,6 +436,39 @@ static void a_certificate_that_cannot_be_used_is_left_out_beside_one_that_can(vo
     assert_non_null(strstr(idp->skipped, "crypto.key.weak"));
 }
 
+static const char *repeat(const char *text, apr_size_t count)
+{
+    apr_size_t len = strlen(text);
+    char *all = apr_palloc(pool, len * count + 1), *end = all;
+    while (count--) end = stpcpy(end, text);
+    return all;
+}
+
+/* A tree takes many times what its document does; what is kept of it is not much. */
+static void what_is_kept_of_documents_is_what_is_needed(void **state)
+{
+    static const char sso[] = "<md:SingleSignOnService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"https://i/\"/>";
+    static const char discovery[] = "{\"issuer\":\"https://i\",\"authorization_endpoint\":\"https://i/a\",\"token_endpoint\":\"https://i/t\","
+                                    "\"jwks_uri\":\"https://i/k\",\"x\":[";
+    static const char jwks[] = "{\"keys\":[{\"kid\":\"k\",\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}],\"x\":[";
+    const size_t few = 300 * 1024; /* bytes */
+    const char *tags = repeat("<md:x a='' b='' c='' d='' e='' f='' g='' h='' i='' j='' k=''/>", 15000), *arrays = repeat("[],", 60000);
+    oks_saml_idp_t *idp;
+    oks_oidc_provider_t *provider;
+    oks_jwks_t *keys;
+    const char *xml = apr_pstrcat(pool, MD, "<md:Extensions>", tags, "</md:Extensions>" ROLE, key_descriptor("rsa:2048"), sso, END, NULL);
+    const char *json = apr_pstrcat(pool, discovery, arrays, "0]}", NULL), *set = apr_pstrcat(pool, jwks, arrays, "0]}", NULL);
+    size_t before = mallinfo2().uordblks;
+    GOOD(oks_saml_metadata_parse(&idp, oks_span_z(xml), pool));
+    assert_in_range(mallinfo2().uordblks, 0, before + few);
+    GOOD(oks_oidc_discovery_parse(&provider, oks_span_z(json), NULL, pool));
+    GOOD(oks_jwks_parse(&keys, oks_span_z(set), pool));
+    assert_in_range(mallinfo2().uordblks, 0, before + 2 * few);
+    assert_string_equal(idp->sso_redirect_url, "https://i/");
+    assert_string_equal(provider->jwks_uri, "https://i/k");
+    assert_true(oks_jwks_has(keys, "k"));
+}
+
 static void the_earliest_end_of_metadata_counts(void **state)
 {
     static const char sso[] = "<md:SingleSignOnService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"https://i/\"/>";
@@ -486,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_login_is_judged_by_what_was_asked), cmocka_unit_test(a_session_is_judged_at_each_request),
         cmocka_unit_test(a_ticket_is_bound_to_org_host_and_name), cmocka_unit_test(deadlines_are_checked_before_the_directory),
         cmocka_unit_test(a_refusal_suits_who_asked), cmocka_unit_test(metadata_that_cannot_be_used),
+        cmocka_unit_test(what_is_kept_of_documents_is_what_is_needed),
         cmocka_unit_test(a_template_is_cut_at_its_placeholders),
         cmocka_unit_test(a_certificate_that_cannot_be_used_is_left_out_beside_one_that_can),
         cmocka_unit_test(the_earliest_end_of_metadata_counts), cmocka_unit_test(a_huge_response_is_not_even_decoded),

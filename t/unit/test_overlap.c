@@ -1,4 +1,6 @@
 /* Certificates that metadata drops, on a real database: how long they stay good, and for whom. Time is an argument. */
+#include <malloc.h>
+
 #include "../../src/flow/flow_private.h"
 #include "scratch.h"
 
@@ -147,7 +149,9 @@ static void a_child_forgets_at_the_end_of_the_window(void **state)
     oks_org_t org = { .name = "acme", .metadata_key = URL, .metadata_url = URL };
     GOOD(oks_idp_store_create(&store, directory, counters, DAY, pool));
     oks_flow_t flow = { .directory = directory, .counters = counters, .idps = store };
+    uint32_t wish = oks_flow_missing_counter(URL, pool), before = oks_counter_get(counters, wish);
     REASON(oks_flow_idp(&idp, &flow, &org, NOW, pool), OKS_R_FLOW_IDP_UNAVAILABLE);
+    assert_int_equal(oks_counter_get(counters, wish), before + 1); /* the watchdog is asked for it */
     GOOD(oks_directory_document_put(directory, URL, &document, pool));
     GOOD(oks_flow_idp(&idp, &flow, &org, NOW, pool));
     assert_int_equal(idp->certs->nelts, 1);
@@ -165,6 +169,57 @@ static void a_child_forgets_at_the_end_of_the_window(void **state)
     GOOD(oks_directory_document_put(directory, URL, &document, pool));
     GOOD(oks_flow_idp(&idp, &flow, &org, NOW + HOUR - 1, pool));
     REASON(oks_flow_idp(&idp, &flow, &org, NOW + HOUR, pool), OKS_R_SAML_METADATA_EXPIRED);
+    const char *beside = oks_flow_failure_key(URL, pool);
+    oks_document_t *found;
+    GOOD(oks_directory_document_put(directory, beside, &document, pool));
+    GOOD(oks_flow_fetch_forget(directory, URL, pool));
+    GOOD(oks_directory_document(&found, directory, beside, pool));
+    assert_null(found);
+    GOOD(oks_flow_fetch_forget(directory, URL, pool)); /* one that is not there is no error */
+    REASON(oks_flow_idp(&idp, &flow, &org, NOW, pool), OKS_R_FLOW_IDP_UNAVAILABLE);
+    assert_int_equal(trusted(2, DAY, NOW, NULL), 2);
+}
+
+static const oks_saml_idp_t *idp_at(const oks_flow_t *flow, int number, apr_time_t now, apr_pool_t *own)
+{
+    const oks_saml_idp_t *idp;
+    oks_org_t org = { .name = "acme" };
+    org.metadata_key = org.metadata_url = apr_psprintf(own, URL "?v=%d", number);
+    GOOD(oks_flow_idp(&idp, flow, &org, now, own));
+    return idp;
+}
+
+/* Whose file names another URL again and again takes no memory for good; and what a request has in hand stays. */
+static void a_child_forgets_what_is_not_used(void **state)
+{
+    enum { MANY = 300 };
+    const size_t much = 1024 * 1024;
+    const apr_time_t later = NOW + 2 * OKS_FLOW_IDP_KEPT;
+    oks_idp_store_t *store;
+    apr_pool_t *request, *held;
+    oks_document_t document = { .content = oks_span_z(metadata("e", 7)), .fetched = NOW };
+    GOOD(oks_idp_store_create(&store, directory, counters, DAY, pool));
+    oks_flow_t flow = { .directory = directory, .counters = counters, .idps = store };
+    apr_pool_create(&held, pool);
+    for (int i = 0; i < MANY; i++) {
+        apr_pool_create(&request, pool);
+        GOOD(oks_directory_document_put(directory, apr_psprintf(request, URL "?v=%d", i), &document, request));
+        idp_at(&flow, i, NOW, request);
+        apr_pool_destroy(request);
+    }
+    const oks_saml_idp_t *idp = idp_at(&flow, 1, NOW, held);
+    size_t full = mallinfo2().uordblks;
+    idp_at(&flow, 0, later, held);
+    assert_in_range(mallinfo2().uordblks, 0, full - much);
+    assert_string_equal(idp->entity_id, "e");
+    assert_int_equal(idp->certs->nelts, 3);
+    apr_pool_destroy(held);
+    for (int i = 0; i < MANY; i++) {
+        apr_pool_create(&request, pool);
+        assert_ptr_equal(idp_at(&flow, i, later, request), idp_at(&flow, i, later, request));
+        apr_pool_destroy(request);
+    }
+    assert_in_range(mallinfo2().uordblks, 0, full + much / 4);
 }
 
 int main(void)
@@ -174,6 +229,7 @@ int main(void)
         cmocka_unit_test_setup(one_that_comes_back_is_retired_no_more, forget), cmocka_unit_test_setup(another_issuer_inherits_nothing, forget),
         cmocka_unit_test_setup(without_a_window_nothing_is_kept, forget), cmocka_unit_test_setup(a_broken_line_trusts_nobody, forget),
         cmocka_unit_test_setup(a_child_forgets_at_the_end_of_the_window, forget),
+        cmocka_unit_test(a_child_forgets_what_is_not_used),
     };
     return cmocka_run_group_tests(tests, set_up, scratch_tear_down);
 }
