@@ -162,6 +162,8 @@ def test_every_reason_is_documented():
     missing = [row for code, status, level, whose in rows
                if (row := f"| `{code}` | {status} | {level.lower()} | {who[whose]} |") not in reference]
     assert not missing, "conf.d/reference.md lacks " + ", ".join(missing)
+    documented = re.findall(r"(?m)^\| `([a-z]+\.[a-z0-9_.]+)` \| \d+ \|", reference)
+    assert documented == sorted(documented), "the reasons are not in order"
 
 
 def test_every_directive_is_documented_and_tested():
