@@ -1,8 +1,10 @@
 """Nobody gets into another person's record, and nobody stays who was switched off: where logins come before SCIM, or between its pushes."""
 
 import hashlib
+import itertools
 
 import openid
+import postgres
 import pytest
 import test_local
 import test_scim
@@ -15,9 +17,25 @@ MALLORY_ID, VICTIM_ID = "00uMallory0000000001", "00uVictim00000000001"
 ADMINS = "Okta-Admins"
 
 
+@pytest.fixture(scope="module", params=["sqlite3", pytest.param("pgsql", marks=[postgres.needed, postgres.once])])
+def directory(request):
+    """A line of configuration for an empty one, each time."""
+    if request.param == "sqlite3":
+        yield lambda: ""
+        return
+    with postgres.started() as database:
+        numbers = itertools.count()
+
+        def fresh():
+            name = f"takeover{next(numbers)}"
+            database.query(f"CREATE DATABASE {name}")
+            return f'OktaSSODirectory "{database.spec.replace("dbname=postgres", f"dbname={name}")}"\n'
+        yield fresh
+
+
 @pytest.fixture
-def server(httpd):
-    server = httpd(SCIM)
+def server(httpd, directory):
+    server = httpd(directory() + SCIM)
     server.expect(r"directory\.")
     return server
 
