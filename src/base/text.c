@@ -40,6 +40,14 @@ bool oks_is_html(oks_span_t document)
     return false;
 }
 
+/* By category as well: some of class 0 are composed of others (U+0F73). */
+static bool is_mark(utf8proc_int32_t c)
+{
+    const utf8proc_property_t *property = utf8proc_get_property(c);
+    return property->combining_class ||
+           (property->category >= UTF8PROC_CATEGORY_MN && property->category <= UTF8PROC_CATEGORY_ME);
+}
+
 /* Does it have more combining marks in a row than anybody writes? To order them takes their number squared. */
 static bool has_marks_without_end(const char *text)
 {
@@ -47,22 +55,27 @@ static bool has_marks_without_end(const char *text)
     int marks = 0;
     utf8proc_int32_t c;
     for (utf8proc_ssize_t n; *p && (n = utf8proc_iterate(p, -1, &c)) > 0; p += n) {
-        marks = c >= 0x80 && utf8proc_get_property(c)->combining_class ? marks + 1 : 0;
+        marks = c >= 0x80 && is_mark(c) ? marks + 1 : 0;
         if (marks > OKS_MARKS_MAX) return true;
     }
     return false;
 }
 
-/* utf8proc allocates with malloc: into the pool, or `fallback` when the text is not UTF-8, or nothing that anybody writes. */
+/* utf8proc allocates with malloc: into the pool, or `fallback` when the text is not UTF-8. */
 static const char *map_utf8(const char *text, utf8proc_option_t options, const char *fallback, apr_pool_t *pool)
 {
     utf8proc_uint8_t *mapped = NULL;
-    if (has_marks_without_end(text)) return fallback;
     utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text, 0, &mapped, options | UTF8PROC_NULLTERM);
     if (n < 0) return fallback;
     char *copy = apr_pstrmemdup(pool, (const char *)mapped, (apr_size_t)n);
     free(mapped);
     return copy;
+}
+
+/* The same with its marks composed, for text that somebody may have written. */
+static const char *compose(const char *text, utf8proc_option_t options, const char *fallback, apr_pool_t *pool)
+{
+    return has_marks_without_end(text) ? fallback : map_utf8(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | options, fallback, pool);
 }
 
 bool oks_is_ascii(oks_span_t text)
@@ -75,7 +88,7 @@ bool oks_is_ascii(oks_span_t text)
 const char *oks_fold_key(const char *text, apr_pool_t *pool)
 {
     if (oks_is_ascii(oks_span_z(text))) return oks_lower_key(text, pool); /* the same, for a fraction of the time */
-    return map_utf8(text, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD, text, pool);
+    return compose(text, UTF8PROC_CASEFOLD, text, pool);
 }
 
 const char *oks_lower_key(const char *text, apr_pool_t *pool)
@@ -102,8 +115,7 @@ static bool name_keeps(utf8proc_int32_t c)
 
 const char *oks_name_sanitize(const char *text, apr_pool_t *pool)
 {
-    const utf8proc_uint8_t *in = (const utf8proc_uint8_t *)map_utf8(
-        text, UTF8PROC_STABLE | UTF8PROC_COMPOSE, "", pool);
+    const utf8proc_uint8_t *in = (const utf8proc_uint8_t *)compose(text, 0, "", pool);
     utf8proc_uint8_t *out = apr_palloc(pool, strlen((const char *)in) + 1), *p = out;
     utf8proc_int32_t before = 0, c;
     bool blank = false;
@@ -125,7 +137,7 @@ const char *oks_name_sanitize(const char *text, apr_pool_t *pool)
     }
     *p = '\0';
     /* Once more: what stood between a letter and its mark may be gone. */
-    return map_utf8((const char *)out, UTF8PROC_STABLE | UTF8PROC_COMPOSE, "", pool);
+    return compose((const char *)out, 0, "", pool);
 }
 
 static bool value_drops(utf8proc_int32_t c)

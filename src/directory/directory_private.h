@@ -46,8 +46,9 @@ typedef enum oks_statement_t {
     OKS_S_RESOURCE_INSERT,
     OKS_S_RESOURCE_UPDATE,
     OKS_S_RESOURCE_DELETE,
-    OKS_S_SUBJECT_FORGET,
+    OKS_S_SUBJECT_DENY,
     OKS_S_TOKENS_MOVE,
+    OKS_S_MEMBERS_MOVE,
     OKS_S_USER_DELETE,
     OKS_S_DELETED_FREE_SUBJECT,
     OKS_S_DELETED_FREE_EMAIL,
@@ -212,6 +213,11 @@ const char *oks_document_hash(const char *key, apr_pool_t *pool);
 oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks_profile_t *profile, apr_pool_t *pool)
     OKS_MUST_USE;
 #define OKS_SUBJECT "subject" /* the scope of the hash of what an identity provider calls somebody */
+#define OKS_SUBJECT_DENIED "denied:" /* what the key begins with where SCIM contradicted the subject that was there */
+/* As Okta numbers its users: in SCIM's externalId, and in `sub`. Other clients and other names of people have other forms. */
+bool oks_is_okta_id(const char *text);
+/* Two spellings of one name or address. */
+bool oks_same_name(const char *one, const char *other, apr_pool_t *pool);
 /* The hash of a userName; of one that is an email address, the same as of the address. */
 const char *oks_user_name_key(const char *user_name, apr_pool_t *pool);
 /* From the user's columns of a row, which begin at `first`. */

@@ -84,7 +84,6 @@ typedef struct found_t {
     bool renamed;               /* its userName, which was its address, is not any longer */
     bool relinked;              /* it would get another subject, or its first one */
     bool stranger;              /* and has one that the identity provider calls somebody: perhaps another person */
-    bool other_address;         /* SCIM has pushed it with an address, and who comes is named by another one */
     const char *okta_id;        /* of another person, as SCIM says; or NULL */
     const char *external_key;   /* "" when SCIM gave no externalId; what was deleted keeps it */
     oks_id_t id;
@@ -102,14 +101,17 @@ static bool same_profile(const login_work_t *work, oks_conn_t *conn, apr_dbd_row
            !strcmp(oks_conn_text(conn, row, OKS_C_EXTRA), work->extra);
 }
 
-/* An address in another spelling is the same one. */
-static bool same_address(const char *one, const char *other, apr_pool_t *pool)
+bool oks_same_name(const char *one, const char *other, apr_pool_t *pool)
 {
-    return oks_email_ok(oks_span_z(one)) && !strcmp(oks_lower_key(one, pool), oks_lower_key(other, pool));
+    return !strcmp(oks_lower_key(one, pool), oks_lower_key(other, pool));
 }
 
-/* As Okta numbers its users: in SCIM's externalId, and in `sub`. Other clients and other names of people have other forms. */
-static bool is_okta_id(const char *text)
+static bool same_address(const char *one, const char *other, apr_pool_t *pool)
+{
+    return oks_email_ok(oks_span_z(one)) && oks_same_name(one, other, pool);
+}
+
+bool oks_is_okta_id(const char *text)
 {
     const apr_size_t prefix_len = sizeof OKTA_ID_PREFIX - 1;
     if (strlen(text) != OKTA_ID_LEN || strncmp(text, OKTA_ID_PREFIX, prefix_len) != 0) return false;
@@ -124,9 +126,9 @@ static void compare_subjects(found_t *found, const login_work_t *work, oks_conn_
     const bool asserted = !strcmp(key, oks_directory_hash(OKS_SUBJECT, subject, pool)) && !work->login->account_kind;
     found->relinked = !work->subject_key || strcmp(key, work->subject_key) != 0;
     found->stranger = asserted && found->relinked && !same_address(subject, now, pool);
-    found->other_address = found->pushed && found->relinked && !work->login->account_kind && oks_email_ok(oks_span_z(now)) &&
-                           !same_address(now, oks_conn_text(conn, row, OKS_C_EMAIL), pool);
-    if (!work->login->account_kind && is_okta_id(now) && is_okta_id(external) && strcmp(now, external) != 0)
+    if (!strncmp(key, OKS_SUBJECT_DENIED, sizeof OKS_SUBJECT_DENIED - 1) && !work->login->account_kind)
+        found->stranger = !same_address(now, oks_conn_text(conn, row, OKS_C_EMAIL), pool);
+    if (!work->login->account_kind && oks_is_okta_id(now) && oks_is_okta_id(external) && strcmp(now, external) != 0)
         found->okta_id = apr_pstrdup(pool, external);
 }
 
@@ -236,7 +238,6 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
         vouched = vouched || (ways[i].of_subject && next.pushed);
     }
     found->stranger = found->stranger && !vouched;
-    found->other_address = found->other_address && !vouched;
     work->met_deleted = gone.present;
     if (!found->present || (self.present && !vouched && !is_made_anew(found, &self, work->login->profile, pool)))
         *found = gone;
@@ -249,9 +250,6 @@ static oks_err_t *refuse_stranger(const found_t *found, const login_work_t *work
     if (found->okta_id)
         return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\", and SCIM says externalId \"%s\": if it is one"
                        " person, Okta must push the user again", who(work, pool), now, found->okta_id);
-    if (found->other_address)
-        return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\", which SCIM has not pushed: if it is one person, Okta"
-                       " must push the user with this userName", who(work, pool), now);
     return oks_err(pool, OKS_R_DIRECTORY_SUBJECT_CHANGED, "%s, now \"%s\": if it is one person, oktassoctl user relink %s %s",
                    who(work, pool), now, work->login->org, who(work, pool));
 }
@@ -263,7 +261,7 @@ static oks_err_t *settle_user(login_work_t *work, oks_conn_t *conn, apr_pool_t *
     if (!found.present) return create_user(work, conn, pool);
     if (!found.active) /* nothing resurrects (SECURITY.md 33) */
         return oks_err(pool, OKS_R_DIRECTORY_USER_INACTIVE, "%s", who(work, pool));
-    if (found.okta_id || found.stranger || found.other_address) return refuse_stranger(&found, work, pool);
+    if (found.okta_id || found.stranger) return refuse_stranger(&found, work, pool);
     work->user = found.id;
     work->user_renamed = found.renamed;
     if (found.same || work->login->keep_profile) return NULL;

@@ -234,28 +234,32 @@ static bool same_row(const oks_user_row_t *a, const oks_user_row_t *b)
            !strcmp(a->last_name, b->last_name) && !strcmp(a->name, b->name);
 }
 
-static bool same_name(const char *one, const char *other, apr_pool_t *pool)
-{
-    return !strcmp(oks_lower_key(one, pool), oks_lower_key(other, pool));
-}
-
 /* Does SCIM call the user so? */
 static bool is_called(const oks_user_row_t *row, const char *name, apr_pool_t *pool)
 {
-    return same_name(row->user_name, name, pool) || same_name(row->email, name, pool) ||
+    return oks_same_name(row->user_name, name, pool) || oks_same_name(row->email, name, pool) ||
            (row->external_id && !strcmp(row->external_id, name));
 }
 
+/* Does SCIM say that the user is another one? By an Okta id or an address of its own; silence, and names of other forms, say
+ * nothing. */
+static bool is_contradicted(const oks_user_row_t *row, const char *subject, apr_pool_t *pool)
+{
+    if (is_called(row, subject, pool)) return false;
+    if (oks_is_okta_id(subject)) return row->external_id && oks_is_okta_id(row->external_id);
+    return oks_email_ok(oks_span_z(subject)) && (*row->email || oks_email_ok(oks_span_z(row->user_name)));
+}
+
 /* A subject is not for ever. It was a name of the user's, and isn't any longer: somebody else may have it now. Or it is of who came
- * before SCIM, by an address of another one's: then the sessions are of somebody else as well. A subject of a form that SCIM does
- * not know stays. */
-static oks_err_t *forget_subject(oks_conn_t *conn, const oks_user_row_t *before, const oks_user_row_t *row, apr_pool_t *pool)
+ * before SCIM, by an address of another one's: then the sessions are of somebody else as well. From then on the user gets in by
+ * what SCIM says alone. Who is switched off stays so under each name. */
+static oks_err_t *deny_subject(oks_conn_t *conn, const oks_user_row_t *before, const oks_user_row_t *row, apr_pool_t *pool)
 {
     const bool pushed = strcmp(before->resource, "{}") != 0;
     const bool asserted = !strcmp(before->subject_key, oks_directory_hash(OKS_SUBJECT, before->subject, pool));
-    if (!asserted || is_called(row, before->subject, pool)) return NULL; /* a local account's name is nothing of SCIM's */
+    if (!row->active || !asserted || !is_contradicted(row, before->subject, pool)) return NULL;
     if (pushed && !is_called(before, before->subject, pool)) return NULL;
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_FORGET, OKS_ARGS(row->id), pool));
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(row->id), pool));
     return pushed ? NULL : oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(row->id), pool);
 }
 
@@ -279,6 +283,7 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, bool *made, apr_po
             continue;
         }
         OKS_TRY(oks_conn_query(NULL, conn, OKS_S_TOKENS_MOVE, OKS_ARGS(row->id, other->id), pool));
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_MOVE, OKS_ARGS(row->id, other->id), pool));
         OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_DELETE, OKS_ARGS(other->id), pool)); /* and its sessions */
         OKS_TRY(oks_change_log(conn, OKS_CHANGE_USER, other->id, pool));
         APR_ARRAY_PUSH(work->absorbed, const char *) = other->id;
@@ -307,7 +312,7 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     OKS_TRY(absorb(conn, work, &made, pool));
     OKS_TRY(settle_key(conn, work, OKS_USER_NAME, &work->row->user_name, before.user_name, pool));
     OKS_TRY(settle_key(conn, work, OKS_USER_EMAIL, &work->row->email, before.email, pool));
-    OKS_TRY(forget_subject(conn, &before, work->row, pool));
+    OKS_TRY(deny_subject(conn, &before, work->row, pool));
     OKS_TRY(write_user(conn, work, made, pool));
     work->row->version++;
     work->row->updated = work->now;

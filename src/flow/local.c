@@ -322,7 +322,7 @@ static void session_of(oks_id_t *session, const attempt_t *attempt)
     memcpy(session->bytes, digest, OKS_ID_LEN);
 }
 
-/* *theirs: the account still leads to that record. An address may be another person's since. */
+/* *theirs: no other record has the account's address, which may be another person's since. */
 static oks_err_t *check_owner(bool *theirs, const oks_session_t *session, const attempt_t *attempt)
 {
     const char *account = attempt->user;
@@ -332,7 +332,8 @@ static oks_err_t *check_owner(bool *theirs, const oks_session_t *session, const 
               !strcmp(oks_lower_key(account, pool), oks_lower_key(session->profile->email, pool));
     if (*theirs) return NULL;
     OKS_TRY(oks_directory_user(&row, attempt->flow->directory, attempt->org->name, OKS_USER_NAME, account, pool));
-    *theirs = row && !strcmp(row->id, oks_hex_encode(oks_span((const char *)session->user.bytes, OKS_ID_LEN), pool));
+    if (!row) OKS_TRY(oks_directory_user(&row, attempt->flow->directory, attempt->org->name, OKS_USER_EMAIL, account, pool));
+    *theirs = !row || !strcmp(row->id, oks_hex_encode(oks_span((const char *)session->user.bytes, OKS_ID_LEN), pool));
     return NULL;
 }
 

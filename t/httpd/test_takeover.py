@@ -8,6 +8,7 @@ import postgres
 import pytest
 import test_local
 import test_scim
+import test_tokens
 from harness import wait_until
 from test_identity import SCIM, seen, sign_in
 
@@ -19,9 +20,9 @@ ADMINS = "Okta-Admins"
 
 @pytest.fixture(scope="module", params=["sqlite3", pytest.param("pgsql", marks=[postgres.needed, postgres.once])])
 def directory(request):
-    """A line of configuration for an empty one, each time."""
+    """What OktaSSODirectory says of an empty one, each time; None: the default."""
     if request.param == "sqlite3":
-        yield lambda: ""
+        yield lambda: None
         return
     with postgres.started() as database:
         numbers = itertools.count()
@@ -29,13 +30,15 @@ def directory(request):
         def fresh():
             name = f"takeover{next(numbers)}"
             database.query(f"CREATE DATABASE {name}")
-            return f'OktaSSODirectory "{database.spec.replace("dbname=postgres", f"dbname={name}")}"\n'
+            return database.spec.replace("dbname=postgres", f"dbname={name}")
         yield fresh
 
 
 @pytest.fixture
 def server(httpd, directory):
-    server = httpd(directory() + SCIM)
+    spec = directory()
+    server = httpd((f'OktaSSODirectory "{spec}"\n' if spec else "") + SCIM)
+    server.spec = spec
     server.expect(r"directory\.")
     return server
 
@@ -89,6 +92,33 @@ def test_who_is_the_same_stays_signed_in(server, scim, name_id):
     [found] = scim.find(f'userName eq "{VICTIM}"')
     assert say(scim, found, VICTIM, VICTIM_ID).status == 200
     assert seen(browser) == (VICTIM, "member")
+
+
+@pytest.mark.parametrize("name_id", [VICTIM_ID, "victim", "upn@corp.example"])
+@pytest.mark.parametrize("silent", [{}, {"title": "Pilot"}])
+def test_what_scim_does_not_say_denies_nobody(server, scim, name_id, silent):
+    """A PUT without externalId, or of a user whose NameID SCIM has no place for."""
+    browser, _ = sign_in(server, name_id, VICTIM)
+    [found] = scim.find(f'userName eq "{VICTIM}"')
+    if name_id != "upn@corp.example":
+        assert say(scim, found, VICTIM, None, **silent).status == 200
+        assert seen(browser) == (VICTIM, "member")
+        assert sign_in(server, "other", VICTIM)[1].reason == "directory.subject.changed"
+    assert say(scim, found, VICTIM, None, active=False).status == 200 and seen(browser) == 303
+    for email in (VICTIM, "elsewhere@acme.example"):
+        assert sign_in(server, name_id, email)[1].reason == "directory.user.inactive"
+
+
+def test_a_name_of_another_place_is_relinked(server, scim):
+    """NameIDs that look like addresses, and are none of those that SCIM pushes."""
+    scim.make(userName="bob@acme.example")
+    assert sign_in(server, "bob@corp.example", "bob@acme.example")[1].status == 303, "the first one has the record"
+    browser, _ = sign_in(server, "ann@corp.example", "ann@acme.example")
+    [found] = scim.find('userName eq "ann@acme.example"')
+    assert say(scim, found, "ann@acme.example", VICTIM_ID).status == 200 and seen(browser) == 303, "SCIM may mean somebody else"
+    assert sign_in(server, "ann@corp.example", "ann@acme.example")[1].reason == "directory.subject.changed"
+    assert "1 of acme" in test_tokens.run(server, "user", "relink", "acme", "ann@acme.example", spec=server.spec).stderr
+    assert seen(sign_in(server, "ann@corp.example", "ann@acme.example")[0]) == ("ann@acme.example", "member")
 
 
 # ---- A name that somebody gave up ----
@@ -145,6 +175,16 @@ def test_a_login_by_a_new_name_before_the_push_of_it(server, scim):
     assert names(scim) == ["m2@acme.example"] and seen(browser) == 303
     assert say(scim, made, "m2@acme.example", MALLORY_ID, active=False).json()["active"] is False
     assert sign_in(server, "m2@acme.example", "m2@acme.example")[1].reason == "directory.user.inactive"
+
+
+def test_groups_come_along(server, scim):
+    made = scim.make(userName="m1@acme.example", externalId=MALLORY_ID)
+    sign_in(server, "m2@acme.example", "m2@acme.example", [])
+    [other] = scim.find('userName eq "m2@acme.example"')
+    both, one = scim.make_group(ADMINS, [made["id"], other["id"]]), scim.make_group("Sales", [other["id"]])
+    assert say(scim, made, "m2@acme.example", MALLORY_ID).status == 200
+    assert scim.members(both["id"]) == scim.members(one["id"]) == [made["id"]]
+    assert seen(sign_in(server, "m2@acme.example", "m2@acme.example", [])[0]) == ("m2@acme.example", "admin")
 
 
 def test_two_records_of_logins_become_the_pushed_one(server, scim):
@@ -212,3 +252,18 @@ def test_http_basic_goes_on_as_who_has_the_address_now(httpd):
     assert asked() == test_local.AMELIA
     assert say(scim, first, "boss@acme.example", VICTIM_ID, active=False).status == 200 and asked() == test_local.AMELIA
     assert say(scim, second, test_local.AMELIA, MALLORY_ID, active=False).status == 200 and asked() == "directory.user.inactive"
+
+
+def test_an_account_whose_record_scim_renamed_has_one_session(httpd):
+    server = test_local.started(httpd, TOKEN.strip())
+    scim = test_scim.Scim(server)
+
+    def asked():
+        answer = server.browser().get("/headers.json", headers=test_local.basic(test_local.AMELIA, "local-1"), navigate=False)
+        assert answer.status == 200
+    asked()
+    [found] = scim.find(f'userName eq "{test_local.AMELIA}"')
+    assert say(scim, found, "boss@acme.example", VICTIM_ID).status == 200
+    for _ in range(5):
+        asked()
+    assert sum("login.basic" in line for line in server.verdicts()) == 1

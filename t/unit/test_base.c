@@ -143,6 +143,9 @@ static void names_of_organizations_and_people(void **state)
     text = apr_pstrcat(pool, text, "\u0301", NULL); /* one more: nobody's name, and not worth the time */
     assert_string_equal(oks_fold_key(text, pool), text);
     assert_string_equal(oks_name_sanitize(text, pool), "");
+    text = "A";
+    for (int i = 0; i <= OKS_MARKS_MAX; i++) text = apr_pstrcat(pool, text, "\u0f73", NULL); /* of class 0, and composed of two */
+    assert_string_equal(oks_fold_key(text, pool), text);
     assert_string_equal(oks_lower_key("AZ[@`Äß\u212a.COM", pool), "az[@`Äß\u212a.com");
 }
 
@@ -170,6 +173,9 @@ static void what_a_provider_may_take_for_one_account(void **state)
     assert_string_equal(oks_loose_key("MASSE", pool), oks_loose_key("maße", pool));
     assert_string_not_equal(oks_loose_key("ann", pool), oks_loose_key("anne", pool));
     assert_string_equal(oks_loose_key("\xff", pool), "\xff");
+    const char *marked = "Ann";
+    for (int i = 0; i < 1000; i++) marked = apr_pstrcat(pool, marked, "\u0301", NULL);
+    assert_string_equal(oks_loose_key(marked, pool), "ann"); /* however many */
 }
 
 static void sanitizer(void **state)
