@@ -46,6 +46,7 @@ typedef enum oks_statement_t {
     OKS_S_RESOURCE_INSERT,
     OKS_S_RESOURCE_UPDATE,
     OKS_S_RESOURCE_DELETE,
+    OKS_S_SUBJECT_FREE,
     OKS_S_SUBJECT_DENY,
     OKS_S_TOKENS_MOVE,
     OKS_S_MEMBERS_MOVE,
@@ -213,7 +214,9 @@ const char *oks_document_hash(const char *key, apr_pool_t *pool);
 oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks_profile_t *profile, apr_pool_t *pool)
     OKS_MUST_USE;
 #define OKS_SUBJECT "subject" /* the scope of the hash of what an identity provider calls somebody */
-#define OKS_SUBJECT_DENIED "denied:" /* what the key begins with where SCIM contradicted the subject that was there */
+/* Before the hash of a subject that was the record's until SCIM contradicted it: it leads to it no more, but who is switched off
+ * stays so by this name, too. */
+#define OKS_SUBJECT_DENIED "denied:"
 /* As Okta numbers its users: in SCIM's externalId, and in `sub`. Other clients and other names of people have other forms. */
 bool oks_is_okta_id(const char *text);
 /* Two spellings of one name or address. */

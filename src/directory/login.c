@@ -208,6 +208,7 @@ static bool is_made_anew(const found_t *found, const found_t *deleted, const oks
  * user id and so the `sub` of OpenID Connect; and the email address. All that lead to somebody lead to one, or it is refused.
  * A record of another subject is somebody else's, unless SCIM says that this subject is its own; so is one whose externalId is
  * another user id of Okta's, whether that user has signed in or not.
+ * A subject that SCIM has denied is new again, but for who was switched off since.
  * What was deleted gives its address to somebody, and its subject to whom SCIM has made anew, or else stands for itself
  * (SECURITY.md 33). */
 static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn, apr_pool_t *pool)
@@ -222,7 +223,9 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
         { OKS_S_USER_BY_EMAIL, work->email_key, false, false },
     };
     bool vouched = false;
-    found_t next, gone = { .present = false }, self = gone; /* self: who signs in was deleted */
+    found_t next, gone = { .present = false }, self = gone, denied; /* self: who signs in was deleted */
+    const char *denied_key = *subject ? apr_pstrcat(pool, OKS_SUBJECT_DENIED, work->subject_key, NULL) : NULL;
+    OKS_TRY(find(&denied, work, conn, OKS_S_USER_BY_SUBJECT, denied_key, pool));
     memset(found, 0, sizeof *found);
     for (apr_size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         OKS_TRY(find(&next, work, conn, ways[i].by, ways[i].key, pool));
@@ -241,6 +244,9 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
     work->met_deleted = gone.present;
     if (!found->present || (self.present && !vouched && !is_made_anew(found, &self, work->login->profile, pool)))
         *found = gone;
+    if (denied.present && !denied.active && !vouched &&
+        !(found->present && is_made_anew(found, &denied, work->login->profile, pool)))
+        *found = denied;
     return NULL;
 }
 

@@ -51,6 +51,7 @@ static void *user_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
     made->updated = oks_conn_number(conn, row, OKS_C_RESOURCE_UPDATED);
     made->subject = copy(conn, row, OKS_C_RESOURCE_SUBJECT, pool);
     made->subject_key = copy(conn, row, OKS_C_RESOURCE_SUBJECT_KEY, pool);
+    made->said_email = made->email;
     return made;
 }
 
@@ -237,46 +238,60 @@ static bool same_row(const oks_user_row_t *a, const oks_user_row_t *b)
 /* Does SCIM call the user so? */
 static bool is_called(const oks_user_row_t *row, const char *name, apr_pool_t *pool)
 {
-    return oks_same_name(row->user_name, name, pool) || oks_same_name(row->email, name, pool) ||
+    return oks_same_name(row->user_name, name, pool) || oks_same_name(row->said_email, name, pool) ||
            (row->external_id && !strcmp(row->external_id, name));
 }
 
-/* Does SCIM say that the user is another one? By an Okta id or an address of its own; silence, and names of other forms, say
- * nothing. */
-static bool is_contradicted(const oks_user_row_t *row, const char *subject, apr_pool_t *pool)
+/* It was a name of the user's, and SCIM says another one now. Silence says nothing. */
+static bool is_given_up(const oks_user_row_t *before, const oks_user_row_t *row, const char *subject, apr_pool_t *pool)
 {
-    if (is_called(row, subject, pool)) return false;
-    if (oks_is_okta_id(subject)) return row->external_id && oks_is_okta_id(row->external_id);
-    return oks_email_ok(oks_span_z(subject)) && (*row->email || oks_email_ok(oks_span_z(row->user_name)));
+    return oks_same_name(before->user_name, subject, pool) || (*row->said_email && oks_same_name(before->email, subject, pool)) ||
+           (row->external_id && before->external_id && !strcmp(before->external_id, subject));
 }
 
-/* A subject is not for ever. It was a name of the user's, and isn't any longer: somebody else may have it now. Or it is of who came
- * before SCIM, by an address of another one's: then the sessions are of somebody else as well. From then on the user gets in by
- * what SCIM says alone. Who is switched off stays so under each name. */
-static oks_err_t *deny_subject(oks_conn_t *conn, const oks_user_row_t *before, const oks_user_row_t *row, apr_pool_t *pool)
+/* It is the Okta id or the address of somebody, and SCIM says another one. Names of other forms say nothing. */
+static bool is_of_another(const oks_user_row_t *row, const char *subject)
 {
-    const bool pushed = strcmp(before->resource, "{}") != 0;
-    const bool asserted = !strcmp(before->subject_key, oks_directory_hash(OKS_SUBJECT, before->subject, pool));
-    if (!row->active || !asserted || !is_contradicted(row, before->subject, pool)) return NULL;
-    if (pushed && !is_called(before, before->subject, pool)) return NULL;
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(row->id), pool));
-    return pushed ? NULL : oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(row->id), pool);
+    if (oks_is_okta_id(subject)) return row->external_id && oks_is_okta_id(row->external_id);
+    return oks_email_ok(oks_span_z(subject)) && (*row->said_email || oks_email_ok(oks_span_z(row->user_name)));
+}
+
+/* A subject is not for ever: somebody else may have it now. Or it is of who came before SCIM, by an address of another one's: then
+ * the sessions are of somebody else as well. From then on the user gets in by what SCIM says alone, and has its address. */
+static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const oks_user_row_t *before, apr_pool_t *pool)
+{
+    oks_user_row_t *row = work->row;
+    const char *subject = before->subject, *hash = oks_directory_hash(OKS_SUBJECT, subject, pool);
+    const bool known = strcmp(before->resource, "{}") != 0 && before->active; /* so far it was the user's */
+    const bool asserted = !strcmp(before->subject_key, hash);
+    if (!asserted || is_called(row, subject, pool)) return NULL; /* a local account's name is nothing of SCIM's */
+    if (!is_given_up(before, row, subject, pool) && (known || !is_of_another(row, subject))) return NULL;
+    const char *key = apr_pstrcat(pool, OKS_SUBJECT_DENIED, hash, NULL);
+    row->email = row->said_email;
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_FREE, OKS_ARGS(work->org, key), pool));
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(key, row->id), pool));
+    return known ? NULL : oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(row->id), pool);
 }
 
 /* Who signed in before SCIM said the name: a record whose subject is this user's userName or externalId is this user's. Left to
- * itself, it would go on when the user is deactivated. A new user takes such a record over. */
+ * itself, it would go on when the user is deactivated; and so would one of a subject that was this user's until it was denied. A
+ * new user takes such a record over. Its groups are those of who SCIM took it for. */
 static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, bool *made, apr_pool_t *pool)
 {
     oks_user_row_t *row = work->row;
-    const char *names[] = { row->external_id ? row->external_id : "", row->user_name };
+    const bool denied = strncmp(row->subject_key, OKS_SUBJECT_DENIED, sizeof OKS_SUBJECT_DENIED - 1) == 0;
+    const char *names[] = { row->external_id ? row->external_id : "", row->user_name, denied && !row->active ? row->subject : "" };
     work->absorbed = apr_array_make(pool, 2, sizeof(const char *));
-    for (int i = 0; i < 2; i++) {
+    for (apr_size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         oks_rows_t *results;
         const oks_user_row_t *other = NULL;
+        if (!*names[i]) continue;
         OKS_TRY(oks_conn_select(&results, conn, OKS_S_RESOURCE_BY_SUBJECT,
                                 OKS_ARGS(work->org, oks_directory_hash(OKS_SUBJECT, names[i], pool)), pool));
         for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;) other = user_row(conn, found, pool);
         if (!other || !strcmp(other->id, row->id)) continue;
+        const bool same = oks_same_name(other->user_name, row->user_name, pool);
+        if (!same) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_DELETE_OF_USER, OKS_ARGS(other->id), pool));
         if (*made) {
             row->id = other->id, row->created = other->created, row->version = other->version;
             *made = false;
@@ -300,7 +315,8 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     if (made) {
         work->row = apr_pcalloc(pool, sizeof *work->row);
         *work->row = (oks_user_row_t){ .active = true, .user_name = "", .resource = "{}", .email = "", .first_name = "",
-                                       .last_name = "", .name = "", .subject = "", .subject_key = "", .created = work->now };
+                                       .last_name = "", .name = "", .said_email = "", .subject = "", .subject_key = "",
+                                       .created = work->now };
         OKS_TRY(new_id(&work->row->id, pool));
     }
     const oks_user_row_t before = *work->row;
@@ -311,13 +327,19 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     if (made) OKS_TRY(check_free(conn, work, OKS_USER_NAME, work->row->user_name, "", pool));
     OKS_TRY(absorb(conn, work, &made, pool));
     OKS_TRY(settle_key(conn, work, OKS_USER_NAME, &work->row->user_name, before.user_name, pool));
+    OKS_TRY(deny_subject(conn, work, &before, pool));
     OKS_TRY(settle_key(conn, work, OKS_USER_EMAIL, &work->row->email, before.email, pool));
-    OKS_TRY(deny_subject(conn, &before, work->row, pool));
     OKS_TRY(write_user(conn, work, made, pool));
     work->row->version++;
     work->row->updated = work->now;
     if (!work->row->active) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->row->id), pool));
     return made ? NULL : oks_change_log(conn, OKS_CHANGE_USER, work->row->id, pool);
+}
+
+static void touch_absorbed(oks_directory_t *directory, const user_work_t *work)
+{
+    for (int i = 0; work->absorbed && i < work->absorbed->nelts; i++)
+        touch(directory, APR_ARRAY_IDX(work->absorbed, i, const char *));
 }
 
 oks_err_t *oks_directory_user_edit(oks_user_row_t **row, oks_directory_t *directory, const char *org, const char *id,
@@ -326,7 +348,7 @@ oks_err_t *oks_directory_user_edit(oks_user_row_t **row, oks_directory_t *direct
     user_work_t work = { .org = org, .key = id, .edit = edit, .baton = baton, .now = now };
     OKS_TRY(oks_directory_write(directory, edit_user, &work, pool));
     if (work.changed) touch(directory, work.row->id);
-    for (int i = 0; work.absorbed && i < work.absorbed->nelts; i++) touch(directory, APR_ARRAY_IDX(work.absorbed, i, const char *));
+    touch_absorbed(directory, &work);
     *row = work.row;
     return NULL;
 }
@@ -468,6 +490,8 @@ static oks_err_t *delete_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     OKS_TRY(find_user(&work->row, &deleted, conn, work->org, OKS_USER_ID, work->key, pool));
     if (!work->row || deleted) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
     OKS_TRY(work->edit(work->row, work->baton, pool));
+    work->row->active = false;
+    OKS_TRY(absorb(conn, work, &(bool){ false }, pool));
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_DELETE_OF_USER, OKS_ARGS(work->key), pool));
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->key), pool));
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_RESOURCE_DELETE, OKS_ARGS(oks_directory_number(work->now, pool), work->key), pool));
@@ -480,6 +504,7 @@ oks_err_t *oks_directory_user_delete(oks_directory_t *directory, const char *org
     user_work_t work = { .org = org, .key = id, .edit = check, .baton = baton, .now = now };
     OKS_TRY(oks_directory_write(directory, delete_user, &work, pool));
     touch(directory, id);
+    touch_absorbed(directory, &work);
     return NULL;
 }
 

@@ -101,7 +101,8 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_RESOURCE_DELETE] =
         "UPDATE users SET deleted = 1, active = 0, resource = '{}', external_id = NULL, first_name = '', last_name = '', name = '',"
         " asserted_groups = '[]', extra = '[]', updated = %lld, version = version + 1 WHERE id = %s",
-    [OKS_S_SUBJECT_DENY] = "UPDATE users SET subject_key = '" OKS_SUBJECT_DENIED "' || id WHERE id = %s",
+    [OKS_S_SUBJECT_FREE] = "UPDATE users SET subject_key = NULL WHERE org = %s AND subject_key = %s",
+    [OKS_S_SUBJECT_DENY] = "UPDATE users SET subject_key = %s WHERE id = %s",
     [OKS_S_TOKENS_MOVE] = "UPDATE scim_tokens SET owner = %s WHERE owner = %s",
     [OKS_S_MEMBERS_MOVE] =
         "INSERT INTO members (group_id, user_id) SELECT group_id, %s FROM members WHERE user_id = %s ON CONFLICT DO NOTHING",

@@ -322,18 +322,23 @@ static void session_of(oks_id_t *session, const attempt_t *attempt)
     memcpy(session->bytes, digest, OKS_ID_LEN);
 }
 
-/* *theirs: no other record has the account's address, which may be another person's since. */
+/* *theirs: the account still leads to that record: by its address, or because it was made for the account and no other one has the
+ * address, which may be another person's since. */
 static oks_err_t *check_owner(bool *theirs, const oks_session_t *session, const attempt_t *attempt)
 {
+    static const oks_user_key_t keys[] = { OKS_USER_NAME, OKS_USER_EMAIL };
     const char *account = attempt->user;
-    apr_pool_t *pool = attempt->pool;
-    oks_user_row_t *row;
-    *theirs = !oks_email_ok(oks_span_z(account)) ||
-              !strcmp(oks_lower_key(account, pool), oks_lower_key(session->profile->email, pool));
+    const char *id = oks_hex_encode(oks_span((const char *)session->user.bytes, OKS_ID_LEN), attempt->pool);
+    const char *email = oks_lower_key(session->profile->email, attempt->pool);
+    *theirs = !oks_email_ok(oks_span_z(account)) || strcmp(oks_lower_key(account, attempt->pool), email) == 0;
     if (*theirs) return NULL;
-    OKS_TRY(oks_directory_user(&row, attempt->flow->directory, attempt->org->name, OKS_USER_NAME, account, pool));
-    if (!row) OKS_TRY(oks_directory_user(&row, attempt->flow->directory, attempt->org->name, OKS_USER_EMAIL, account, pool));
-    *theirs = !row || !strcmp(row->id, oks_hex_encode(oks_span((const char *)session->user.bytes, OKS_ID_LEN), pool));
+    *theirs = strcmp(session->profile->subject, account) == 0;
+    for (int i = 0; i < 2; i++) {
+        oks_user_row_t *row;
+        OKS_TRY(oks_directory_user(&row, attempt->flow->directory, attempt->org->name, keys[i], account, attempt->pool));
+        if (row) *theirs = strcmp(row->id, id) == 0;
+        if (row) return NULL;
+    }
     return NULL;
 }
 

@@ -210,7 +210,8 @@ static oks_err_t *fill_user(oks_user_row_t *row, const oks_scim_call_t *call, js
     if (active) row->active = json_is_true(active);
     /* A login may have brought another address since: it stays until SCIM says a new one. */
     if (row->active && (!same || !was_active)) OKS_TRY(check_domain(call, email));
-    if (!same) row->email = apr_pstrdup(pool, email);
+    row->said_email = apr_pstrdup(pool, email);
+    if (!same) row->email = row->said_email;
     row->first_name = name_of(name, "givenName", pool);
     row->last_name = name_of(name, "familyName", pool);
     row->name = name_of(resource, "displayName", pool);

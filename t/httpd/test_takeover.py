@@ -140,6 +140,38 @@ def test_a_name_given_up_leads_to_who_has_it_now(server, scim, pushed):
         assert seen(mallory) == 303
 
 
+@pytest.mark.parametrize("pushed", [False, True])
+@pytest.mark.parametrize("old, new", [("alice", "asmith"), ("alice@acme.example", "asmith")])
+def test_a_name_of_any_form_is_given_up(server, scim, old, new, pushed):
+    first = scim.make(userName=old, externalId=VICTIM_ID, emails=[{"value": "alice@acme.example", "primary": True}])
+    scim.make_group(ADMINS, [first["id"]])
+    sign_in(server, old, "alice@acme.example", [])
+    assert say(scim, first, new, VICTIM_ID, email="asmith@acme.example").status == 200
+    if pushed:
+        scim.make(userName=old, externalId=MALLORY_ID, emails=[{"value": "alice@acme.example", "primary": True}])
+    assert seen(sign_in(server, old, "alice@acme.example", [])[0]) == ("alice@acme.example", "member")
+    assert seen(sign_in(server, new, "asmith@acme.example", [])[0]) == ("asmith@acme.example", "admin")
+
+
+def test_nor_does_being_off_and_on_again_keep_it(server, scim):
+    sign_in(server, MALLORY, VICTIM, [])
+    [found] = scim.find(f'userName eq "{VICTIM}"')
+    for active in (False, True):
+        assert say(scim, found, VICTIM, VICTIM_ID, active=active).status == 200
+    scim.make_group(ADMINS, [found["id"]])
+    assert sign_in(server, MALLORY, VICTIM, [])[1].reason == "directory.subject.changed"
+    assert seen(sign_in(server, MALLORY, MALLORY, [])[0]) == (MALLORY, "member")
+
+
+def test_the_address_that_a_login_brought_is_nothing_of_scims(server, scim):
+    made = scim.make(userName="alice@acme.example", externalId=VICTIM_ID)
+    scim.make_group(ADMINS, [made["id"]])
+    assert seen(sign_in(server, "alice@acme.example", "shared@acme.example", [])[0]) == ("shared@acme.example", "admin")
+    assert say(scim, made, "alice.smith@acme.example", VICTIM_ID, email="alice@acme.example").status == 200
+    assert seen(sign_in(server, "alice@acme.example", "alice@acme.example", [])[0]) == ("alice@acme.example", "admin"), "SCIM says so still"
+    assert seen(sign_in(server, "shared@acme.example", "shared@acme.example", [])[0]) == ("shared@acme.example", "member")
+
+
 def test_who_was_deleted_does_not_come_back_as_a_colleague(server, scim):
     scim.make(userName=VICTIM, externalId=VICTIM_ID)
     mallory = scim.make(userName=MALLORY, externalId=MALLORY_ID)
@@ -167,6 +199,23 @@ def test_a_login_before_the_push_with_another_address(server, scim, subject, del
         assert sign_in(server, subject, email)[1].reason == "directory.user.inactive"
 
 
+@pytest.mark.parametrize("how", ["put", "patch", "delete"])
+def test_a_denied_name_is_switched_off_too(server, scim, how):
+    sign_in(server, "ann@corp.example", "ann@acme.example", [])
+    [found] = scim.find('userName eq "ann@acme.example"')
+    assert say(scim, found, "ann@acme.example", VICTIM_ID).status == 200
+    browser, _ = sign_in(server, "ann@corp.example", "other@acme.example", [])
+    assert seen(browser) == ("other@acme.example", "member")
+    if how == "put":
+        say(scim, found, "ann@acme.example", VICTIM_ID, active=False)
+    elif how == "patch":
+        scim.patch(f"/Users/{found['id']}", {"op": "replace", "value": {"active": False}})
+    else:
+        scim.call("DELETE", f"/Users/{found['id']}")
+    assert seen(browser) == 303
+    assert sign_in(server, "ann@corp.example", "elsewhere@acme.example")[1].reason == "directory.user.inactive"
+
+
 def test_a_login_by_a_new_name_before_the_push_of_it(server, scim):
     made = scim.make(userName="m1@acme.example", externalId=MALLORY_ID)
     browser, _ = sign_in(server, "m2@acme.example", "m2@acme.example", [ADMINS])
@@ -185,6 +234,20 @@ def test_groups_come_along(server, scim):
     assert say(scim, made, "m2@acme.example", MALLORY_ID).status == 200
     assert scim.members(both["id"]) == scim.members(one["id"]) == [made["id"]]
     assert seen(sign_in(server, "m2@acme.example", "m2@acme.example", [])[0]) == ("m2@acme.example", "admin")
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_groups_meant_for_another_do_not(server, scim, pushed):
+    if pushed:
+        mallory = scim.make(userName="m0@acme.example", externalId=MALLORY_ID)
+    sign_in(server, MALLORY, VICTIM, [])
+    [found] = scim.find(f'userName eq "{VICTIM}"')
+    scim.make_group(ADMINS, [found["id"]])
+    if pushed:
+        assert say(scim, mallory, MALLORY, MALLORY_ID).status == 200
+    else:
+        scim.make(userName=MALLORY, externalId=MALLORY_ID)
+    assert seen(sign_in(server, MALLORY, MALLORY, [])[0]) == (MALLORY, "member")
 
 
 def test_two_records_of_logins_become_the_pushed_one(server, scim):
