@@ -116,6 +116,7 @@ bool oks_span_eq(oks_span_t a, oks_span_t b);                 /* byte for byte *
 bool oks_span_eq_z(oks_span_t a, const char *text);           /* byte for byte; NULL equals nothing */
 bool oks_span_case_eq_z(oks_span_t a, const char *text);      /* ASCII case folded; NULL equals nothing */
 oks_span_t oks_span_trim(oks_span_t span);                    /* without blanks, tabs, CR, LF at both ends */
+oks_span_t oks_span_skip_mark(oks_span_t span);               /* without the byte order mark that some editors put first */
 char *oks_span_dup(oks_span_t span, apr_pool_t *pool);        /* NUL-terminated copy in `pool` */
 /* Cuts the next piece up to `separator` off the front of `rest`; false when rest is used up. */
 bool oks_span_next(oks_span_t *piece, oks_span_t *rest, char separator);
@@ -170,6 +171,7 @@ bool oks_is_ascii(oks_span_t text);
 const char *oks_fold_key(const char *text, apr_pool_t *pool);
 /* ASCII letters lower-cased, and nothing else: the key under which an address or a userName is unique. */
 const char *oks_lower_key(const char *text, apr_pool_t *pool);
+bool oks_same_name(const char *one, const char *other, apr_pool_t *pool); /* two spellings of one name or address, by that key */
 
 /* ---- Text that goes out ----------------------------------------------------------------------------------- */
 

@@ -45,6 +45,13 @@ oks_span_t oks_span_trim(oks_span_t span)
     return span;
 }
 
+oks_span_t oks_span_skip_mark(oks_span_t span)
+{
+    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8 */
+    const apr_size_t len = sizeof mark - 1;
+    return span.len >= len && memcmp(span.ptr, mark, len) == 0 ? oks_span(span.ptr + len, span.len - len) : span;
+}
+
 char *oks_span_dup(oks_span_t span, apr_pool_t *pool)
 {
     return span.len ? apr_pstrmemdup(pool, span.ptr, span.len) : apr_pstrdup(pool, "");

@@ -33,8 +33,7 @@ bool oks_utf8_ok(oks_span_t text)
 bool oks_is_html(oks_span_t document)
 {
     static const char *const starts[] = { "<!doctype html", "<html" };
-    if (document.len >= 3 && memcmp(document.ptr, "\xef\xbb\xbf", 3) == 0) document.ptr += 3, document.len -= 3;
-    document = oks_span_trim(document);
+    document = oks_span_trim(oks_span_skip_mark(document));
     for (apr_size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
         if (document.len >= strlen(starts[i]) && apr_cstr_casecmpn(document.ptr, starts[i], strlen(starts[i])) == 0) return true;
     return false;
@@ -89,6 +88,11 @@ const char *oks_fold_key(const char *text, apr_pool_t *pool)
 {
     if (oks_is_ascii(oks_span_z(text))) return oks_lower_key(text, pool); /* the same, for a fraction of the time */
     return compose(text, UTF8PROC_CASEFOLD, text, pool);
+}
+
+bool oks_same_name(const char *one, const char *other, apr_pool_t *pool)
+{
+    return strcmp(oks_lower_key(one, pool), oks_lower_key(other, pool)) == 0;
 }
 
 const char *oks_lower_key(const char *text, apr_pool_t *pool)

@@ -214,13 +214,12 @@ const char *oks_document_hash(const char *key, apr_pool_t *pool);
 oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks_profile_t *profile, apr_pool_t *pool)
     OKS_MUST_USE;
 #define OKS_SUBJECT "subject" /* the scope of the hash of what an identity provider calls somebody */
-/* Before the hash of a subject that was the record's until SCIM contradicted it: it leads to it no more, but who is switched off
- * stays so by this name, too. */
-#define OKS_SUBJECT_DENIED "denied:"
+/* The key, made of its hash, of a subject that was the record's until SCIM contradicted it: it leads to it no more, but who is
+ * switched off stays so by this name, too. */
+const char *oks_denied_key(const char *hash, apr_pool_t *pool);
+bool oks_is_denied(const char *subject_key);
 /* As Okta numbers its users: in SCIM's externalId, and in `sub`. Other clients and other names of people have other forms. */
 bool oks_is_okta_id(const char *text);
-/* Two spellings of one name or address. */
-bool oks_same_name(const char *one, const char *other, apr_pool_t *pool);
 /* The hash of a userName; of one that is an email address, the same as of the address. */
 const char *oks_user_name_key(const char *user_name, apr_pool_t *pool);
 /* From the user's columns of a row, which begin at `first`. */

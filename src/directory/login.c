@@ -8,6 +8,7 @@
 
 #define OKTA_ID_PREFIX "00u"
 #define OKTA_ID_LEN 20
+#define DENIED "denied:"
 
 /* ---- Profiles as text ---- */
 
@@ -101,9 +102,14 @@ static bool same_profile(const login_work_t *work, oks_conn_t *conn, apr_dbd_row
            !strcmp(oks_conn_text(conn, row, OKS_C_EXTRA), work->extra);
 }
 
-bool oks_same_name(const char *one, const char *other, apr_pool_t *pool)
+const char *oks_denied_key(const char *hash, apr_pool_t *pool)
 {
-    return !strcmp(oks_lower_key(one, pool), oks_lower_key(other, pool));
+    return apr_pstrcat(pool, DENIED, hash, NULL);
+}
+
+bool oks_is_denied(const char *subject_key)
+{
+    return strncmp(subject_key, DENIED, sizeof DENIED - 1) == 0;
 }
 
 static bool same_address(const char *one, const char *other, apr_pool_t *pool)
@@ -126,7 +132,7 @@ static void compare_subjects(found_t *found, const login_work_t *work, oks_conn_
     const bool asserted = !strcmp(key, oks_directory_hash(OKS_SUBJECT, subject, pool)) && !work->login->account_kind;
     found->relinked = !work->subject_key || strcmp(key, work->subject_key) != 0;
     found->stranger = asserted && found->relinked && !same_address(subject, now, pool);
-    if (!strncmp(key, OKS_SUBJECT_DENIED, sizeof OKS_SUBJECT_DENIED - 1) && !work->login->account_kind)
+    if (oks_is_denied(key) && !work->login->account_kind)
         found->stranger = !same_address(now, oks_conn_text(conn, row, OKS_C_EMAIL), pool);
     if (!work->login->account_kind && oks_is_okta_id(now) && oks_is_okta_id(external) && strcmp(now, external) != 0)
         found->okta_id = apr_pstrdup(pool, external);
@@ -224,8 +230,7 @@ static oks_err_t *find_user(found_t *found, login_work_t *work, oks_conn_t *conn
     };
     bool vouched = false;
     found_t next, gone = { .present = false }, self = gone, denied; /* self: who signs in was deleted */
-    const char *denied_key = *subject ? apr_pstrcat(pool, OKS_SUBJECT_DENIED, work->subject_key, NULL) : NULL;
-    OKS_TRY(find(&denied, work, conn, OKS_S_USER_BY_SUBJECT, denied_key, pool));
+    OKS_TRY(find(&denied, work, conn, OKS_S_USER_BY_SUBJECT, *subject ? oks_denied_key(work->subject_key, pool) : NULL, pool));
     memset(found, 0, sizeof *found);
     for (apr_size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         OKS_TRY(find(&next, work, conn, ways[i].by, ways[i].key, pool));

@@ -106,7 +106,7 @@ typedef struct user_work_t {
     oks_user_edit_fn *edit;
     void *baton;
     apr_time_t now;
-    bool changed;
+    bool made, changed; /* made: there is no record to change yet */
     apr_array_header_t *absorbed; /* ids: records that were the same user's */
 } user_work_t;
 
@@ -211,14 +211,14 @@ static oks_err_t *settle_key(oks_conn_t *conn, const user_work_t *work, oks_user
     return NULL;
 }
 
-static oks_err_t *write_user(oks_conn_t *conn, const user_work_t *work, bool made, apr_pool_t *pool)
+static oks_err_t *write_user(oks_conn_t *conn, const user_work_t *work, apr_pool_t *pool)
 {
     const oks_user_row_t *row = work->row;
     const char *active = row->active ? "1" : "0", *now = oks_directory_number(work->now, pool);
     const char *name_key = oks_user_name_key(row->user_name, pool);
     const char *email_key = *row->email ? oks_user_name_key(row->email, pool) : NULL;
     const char *external_key = row->external_id ? oks_directory_hash("external", row->external_id, pool) : NULL;
-    if (made)
+    if (work->made)
         return oks_conn_query(NULL, conn, OKS_S_RESOURCE_INSERT,
                               OKS_ARGS(active, row->user_name, name_key, row->external_id, external_key, row->resource, row->email,
                                        email_key, row->first_name, row->last_name, row->name, now, row->id, work->org, now), pool);
@@ -266,7 +266,7 @@ static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const 
     const bool asserted = !strcmp(before->subject_key, hash);
     if (!asserted || is_called(row, subject, pool)) return NULL; /* a local account's name is nothing of SCIM's */
     if (!is_given_up(before, row, subject, pool) && (known || !is_of_another(row, subject))) return NULL;
-    const char *key = apr_pstrcat(pool, OKS_SUBJECT_DENIED, hash, NULL);
+    const char *key = oks_denied_key(hash, pool);
     row->email = row->said_email;
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_FREE, OKS_ARGS(work->org, key), pool));
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(key, row->id), pool));
@@ -276,11 +276,11 @@ static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const 
 /* Who signed in before SCIM said the name: a record whose subject is this user's userName or externalId is this user's. Left to
  * itself, it would go on when the user is deactivated; and so would one of a subject that was this user's until it was denied. A
  * new user takes such a record over. Its groups are those of who SCIM took it for. */
-static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, bool *made, apr_pool_t *pool)
+static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, apr_pool_t *pool)
 {
     oks_user_row_t *row = work->row;
-    const bool denied = strncmp(row->subject_key, OKS_SUBJECT_DENIED, sizeof OKS_SUBJECT_DENIED - 1) == 0;
-    const char *names[] = { row->external_id ? row->external_id : "", row->user_name, denied && !row->active ? row->subject : "" };
+    const char *denied = oks_is_denied(row->subject_key) && !row->active ? row->subject : "";
+    const char *names[] = { row->external_id ? row->external_id : "", row->user_name, denied };
     work->absorbed = apr_array_make(pool, 2, sizeof(const char *));
     for (apr_size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         oks_rows_t *results;
@@ -291,15 +291,15 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, bool *made, apr_po
         for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;) other = user_row(conn, found, pool);
         if (!other || !strcmp(other->id, row->id)) continue;
         const bool same = oks_same_name(other->user_name, row->user_name, pool);
-        if (!same) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_DELETE_OF_USER, OKS_ARGS(other->id), pool));
-        if (*made) {
+        if (work->made) {
+            if (!same) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_DELETE_OF_USER, OKS_ARGS(other->id), pool));
             row->id = other->id, row->created = other->created, row->version = other->version;
-            *made = false;
+            work->made = false;
             continue;
         }
         OKS_TRY(oks_conn_query(NULL, conn, OKS_S_TOKENS_MOVE, OKS_ARGS(row->id, other->id), pool));
-        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_MOVE, OKS_ARGS(row->id, other->id), pool));
-        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_DELETE, OKS_ARGS(other->id), pool)); /* and its sessions */
+        if (same) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_MOVE, OKS_ARGS(row->id, other->id), pool));
+        OKS_TRY(oks_conn_query(NULL, conn, OKS_S_USER_DELETE, OKS_ARGS(other->id), pool)); /* with its sessions and memberships */
         OKS_TRY(oks_change_log(conn, OKS_CHANGE_USER, other->id, pool));
         APR_ARRAY_PUSH(work->absorbed, const char *) = other->id;
     }
@@ -309,10 +309,11 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, bool *made, apr_po
 static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
 {
     user_work_t *work = baton;
-    bool deleted = false, made = !work->key;
-    if (!made) OKS_TRY(find_user(&work->row, &deleted, conn, work->org, OKS_USER_ID, work->key, pool));
-    if (!made && (!work->row || deleted)) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
-    if (made) {
+    bool deleted = false;
+    work->made = !work->key;
+    if (!work->made) OKS_TRY(find_user(&work->row, &deleted, conn, work->org, OKS_USER_ID, work->key, pool));
+    if (!work->made && (!work->row || deleted)) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
+    if (work->made) {
         work->row = apr_pcalloc(pool, sizeof *work->row);
         *work->row = (oks_user_row_t){ .active = true, .user_name = "", .resource = "{}", .email = "", .first_name = "",
                                        .last_name = "", .name = "", .said_email = "", .subject = "", .subject_key = "",
@@ -321,19 +322,19 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     }
     const oks_user_row_t before = *work->row;
     OKS_TRY(work->edit(work->row, work->baton, pool));
-    work->changed = made || !same_row(&before, work->row);
+    work->changed = work->made || !same_row(&before, work->row);
     if (!work->changed) return NULL;
-    /* Whom SCIM sees is changed, not made again (RFC 7644 3.3). */
-    if (made) OKS_TRY(check_free(conn, work, OKS_USER_NAME, work->row->user_name, "", pool));
-    OKS_TRY(absorb(conn, work, &made, pool));
-    OKS_TRY(settle_key(conn, work, OKS_USER_NAME, &work->row->user_name, before.user_name, pool));
+    /* Whom SCIM sees is changed, not made again (RFC 7644 3.3); so a new name is looked at before anybody is taken over. */
+    if (!work->key) OKS_TRY(check_free(conn, work, OKS_USER_NAME, work->row->user_name, "", pool));
+    OKS_TRY(absorb(conn, work, pool));
+    if (work->key) OKS_TRY(settle_key(conn, work, OKS_USER_NAME, &work->row->user_name, before.user_name, pool));
     OKS_TRY(deny_subject(conn, work, &before, pool));
     OKS_TRY(settle_key(conn, work, OKS_USER_EMAIL, &work->row->email, before.email, pool));
-    OKS_TRY(write_user(conn, work, made, pool));
+    OKS_TRY(write_user(conn, work, pool));
     work->row->version++;
     work->row->updated = work->now;
     if (!work->row->active) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->row->id), pool));
-    return made ? NULL : oks_change_log(conn, OKS_CHANGE_USER, work->row->id, pool);
+    return work->made ? NULL : oks_change_log(conn, OKS_CHANGE_USER, work->row->id, pool);
 }
 
 static void touch_absorbed(oks_directory_t *directory, const user_work_t *work)
@@ -491,7 +492,7 @@ static oks_err_t *delete_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     if (!work->row || deleted) return oks_err(pool, OKS_R_DIRECTORY_USER_UNKNOWN, NULL);
     OKS_TRY(work->edit(work->row, work->baton, pool));
     work->row->active = false;
-    OKS_TRY(absorb(conn, work, &(bool){ false }, pool));
+    OKS_TRY(absorb(conn, work, pool));
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_DELETE_OF_USER, OKS_ARGS(work->key), pool));
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->key), pool));
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_RESOURCE_DELETE, OKS_ARGS(oks_directory_number(work->now, pool), work->key), pool));

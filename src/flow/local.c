@@ -329,8 +329,7 @@ static oks_err_t *check_owner(bool *theirs, const oks_session_t *session, const 
     static const oks_user_key_t keys[] = { OKS_USER_NAME, OKS_USER_EMAIL };
     const char *account = attempt->user;
     const char *id = oks_hex_encode(oks_span((const char *)session->user.bytes, OKS_ID_LEN), attempt->pool);
-    const char *email = oks_lower_key(session->profile->email, attempt->pool);
-    *theirs = !oks_email_ok(oks_span_z(account)) || strcmp(oks_lower_key(account, attempt->pool), email) == 0;
+    *theirs = !oks_email_ok(oks_span_z(account)) || oks_same_name(account, session->profile->email, attempt->pool);
     if (*theirs) return NULL;
     *theirs = strcmp(session->profile->subject, account) == 0;
     for (int i = 0; i < 2; i++) {

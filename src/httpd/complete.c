@@ -508,7 +508,7 @@ int oks_httpd_complete(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     for (server_rec *s = main_server; s && !error; s = s->next) /* files come after all that configuration says */
         if (!(error = start_dir(oks_httpd_server_conf(s), pconf, ptemp))) tell_of_absent(oks_httpd_server_conf(s));
     if (!error) error = oks_httpd_check_required_names(main_server, pconf);
-    if (!error) error = oks_httpd_check_state(main_server, ptemp);
+    if (!error && is_configtest()) error = oks_httpd_check_state(main_server, ptemp);
     if (error) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, main_server, "OKS0011: %s", error);
         return HTTP_INTERNAL_SERVER_ERROR;

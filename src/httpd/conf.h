@@ -210,7 +210,7 @@ const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf
 void oks_httpd_tell_of_open(const server_rec *main_server, apr_pool_t *ptemp);
 void oks_httpd_tell_of_passwords(const server_rec *main_server, apr_pool_t *ptemp);
 
-/* runtime.c: at configtest by root: will start-up find its files usable? What is wrong, or NULL. */
+/* runtime.c, for configtest: will start-up find its files usable, as far as root can tell? What is wrong, or NULL. */
 const char *oks_httpd_check_state(const server_rec *main_server, apr_pool_t *pool);
 
 /* authz.c: what is wrong with the names in Require lines, once all organizations are known; or NULL. */

@@ -17,13 +17,12 @@
 
 static const char *read_source_file(apr_size_t *len, char *buffer, apr_size_t size, const char *path, apr_pool_t *pool)
 {
-    static const char mark[] = "\xEF\xBB\xBF"; /* the byte order mark, which some editors put first */
-    oks_span_t bytes;
+    oks_span_t bytes, text;
     const char *error = oks_httpd_read_file(&bytes, path, size, pool);
     if (error) return error;
-    const apr_size_t skip = bytes.len >= sizeof mark - 1 && memcmp(bytes.ptr, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
-    *len = bytes.len - skip;
-    memcpy(buffer, bytes.ptr + skip, *len);
+    text = oks_span_skip_mark(bytes);
+    *len = text.len;
+    memcpy(buffer, text.ptr, text.len);
     explicit_bzero((char *)(uintptr_t)bytes.ptr, bytes.len);
     return NULL;
 }

@@ -8,8 +8,6 @@
 
 #include <util_varbuf.h>
 
-#define BYTE_ORDER_MARK "\xEF\xBB\xBF" /* of UTF-8 */
-
 static apr_status_t next_char(char *c, void *text_)
 {
     oks_span_t *text = text_;
@@ -81,7 +79,7 @@ const char *oks_httpd_parse_org(oks_org_conf_t *section, oks_server_conf_t *conf
     ap_directive_t *tree = NULL;
     struct ap_varbuf joined;
     if (memchr(text.ptr, '\0', text.len)) return "a NUL byte";
-    if (text.len >= sizeof BYTE_ORDER_MARK - 1 && memcmp(text.ptr, BYTE_ORDER_MARK, sizeof BYTE_ORDER_MARK - 1) == 0)
+    if (oks_span_skip_mark(text).len != text.len)
         return "line 1: the file begins with a byte order mark: save it as UTF-8 without one";
     text = oks_span_z(apr_pstrcat(scratch, oks_span_dup(text, scratch), "\n", NULL)); /* else httpd may lose the last line */
     ap_varbuf_init(scratch, &joined, text.len);

@@ -197,6 +197,14 @@ void oks_httpd_apply(request_rec *r, const oks_request_note_t *note)
         apr_table_addn(r->subprocess_env, record->fields[i].variable, record->fields[i].value);
 }
 
+static void take_identity(oks_request_note_t *note, const oks_request_note_t *from)
+{
+    note->pass = from->pass;
+    note->headers = from->headers;
+    note->assertion = from->assertion;
+    note->org = from->org;
+}
+
 /* httpd skips authentication where a sub-request or redirect falls under the same configuration, and keeps r->user: then
  * the identity is that of the request before. Anywhere else a header left over from it goes. */
 static void inherit(request_rec *r, oks_request_note_t *note, request_rec *from)
@@ -205,10 +213,7 @@ static void inherit(request_rec *r, oks_request_note_t *note, request_rec *from)
     if (note->pass) return;
     oks_httpd_scrub(r);
     if (before->pass && r->user && r->user == before->pass->user) {
-        note->pass = before->pass;
-        note->headers = before->headers;
-        note->assertion = before->assertion;
-        note->org = before->org;
+        take_identity(note, before);
         oks_httpd_apply(r, note);
     }
 }
@@ -252,10 +257,7 @@ static void take_over(request_rec *r, oks_request_note_t *note)
     scrub_environment(r);
     r->user = served->user;
     r->ap_auth_type = served->ap_auth_type;
-    note->pass = its->pass;
-    note->headers = its->headers;
-    note->assertion = its->assertion;
-    note->org = its->org;
+    take_identity(note, its);
     oks_httpd_hide_password(r, its->password);
     if (note->pass) oks_httpd_apply(r, note);
 }

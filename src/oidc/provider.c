@@ -26,8 +26,7 @@ const char *oks_oidc_discovery_url(const char *written, apr_pool_t *pool)
 
 bool oks_oidc_is_discovery(oks_span_t document)
 {
-    if (document.len >= 3 && memcmp(document.ptr, "\xef\xbb\xbf", 3) == 0) document.ptr += 3, document.len -= 3;
-    document = oks_span_trim(document);
+    document = oks_span_trim(oks_span_skip_mark(document));
     return document.len && document.ptr[0] == '{';
 }
 

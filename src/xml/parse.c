@@ -173,7 +173,7 @@ static oks_err_t *read_tree(xmlDocPtr *doc, const scan_t *scan, const char *star
 oks_err_t *oks_xml_parse(xmlDocPtr *doc, oks_span_t bytes, apr_size_t max, apr_pool_t *pool)
 {
     if (bytes.len > max) return oks_err(pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "more than %" APR_SIZE_T_FMT " bytes", max);
-    if (bytes.len >= 3 && memcmp(bytes.ptr, "\xef\xbb\xbf", 3) == 0) bytes.ptr += 3, bytes.len -= 3;
+    bytes = oks_span_skip_mark(bytes);
     if (!oks_utf8_ok(bytes)) return oks_err(pool, OKS_R_XML_ENCODING_REFUSED, "not UTF-8");
     bytes = oks_span_trim(bytes);
     if (!bytes.len) return oks_err(pool, OKS_R_XML_DOCUMENT_MALFORMED, "empty");
