@@ -299,12 +299,15 @@ static const char *const version_4[] = {
 
 const char *const *const oks_directory_migrations[OKS_SCHEMA_VERSION] = {version_1, version_2, version_3, version_4};
 
-/* busy_timeout is short on purpose. apr_dbd's SQLite driver holds one lock for the whole process while a statement
+/* The last busy_timeout is short on purpose. apr_dbd's SQLite driver holds one lock for the whole process while a statement
  * runs, so that one who waits inside SQLite stops every reader; when SQLite gives up, the driver lets go of that lock,
- * sleeps 100 ms and tries again, 16 times in all. Together that waits about two seconds for another writer. */
+ * sleeps 100 ms and tries again, 16 times in all. Together that waits about two seconds for another writer. The first one is for
+ * the program that closes the file as its last user: until it is done no other connection exists that could be stopped, and
+ * reading the schema is nothing that the driver tries again. */
 static const char *const sqlite3_on_open[] = {
-    "PRAGMA busy_timeout = 40", "40",
+    "PRAGMA busy_timeout = 3000", "3000",
     "PRAGMA journal_mode = WAL", "wal",
+    "PRAGMA busy_timeout = 40", "40",
     "PRAGMA synchronous = FULL", "", /* a commit is on the disk before it is acknowledged, in WAL mode as well */
     "PRAGMA foreign_keys = ON", "",
     NULL

@@ -3,6 +3,7 @@ kills under load. No request is answered wrongly, no session and no acknowledged
 
 import concurrent.futures
 import contextlib
+import fcntl
 import os
 import pathlib
 import random
@@ -188,6 +189,18 @@ def test_a_reload_while_another_program_holds_the_database(faulty):
     harness.wait_until(lambda: create(server, "reloaded@acme.example").status == 201, "the new children")
 
 
+def test_a_start_while_another_program_closes_the_database(faulty):
+    """Whoever closes it last has it alone while what is in the log goes into the file: all of SQLite's SHARED bytes are locked."""
+    server = faulty()
+    browser, _ = server.login(user=AMELIA)
+    server.stop()
+    closing = (server.state / "directory.db").open("rb+")
+    fcntl.lockf(closing, fcntl.LOCK_EX, 510, 0x40000002)
+    threading.Timer(0.5, closing.close).start()
+    server.start()
+    assert browser.get("/headers.json").status == 200
+
+
 def test_a_reload_that_finds_an_older_schema_held(faulty):
     """httpd goes on, nobody uses what is not up to date, and the next reload finds it free."""
     server = faulty()
@@ -270,7 +283,7 @@ def test_a_broken_database(faulty, how):
         assert create(server, f"c{i}@acme.example").status == 201
     with contextlib.closing(sqlite3.connect(server.state / "directory.db")) as live, contextlib.closing(sqlite3.connect(server.dir / "backup.db")) as backup:
         live.backup(backup)
-    server.stop()
+    whole(server)  # which leaves no log beside it: from that SQLite would mend what is damaged here
     damage(server.state / "directory.db", how)
     server.expect("OKS0020", "AH00020")
     said = start_or_not(server)
