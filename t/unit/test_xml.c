@@ -104,6 +104,7 @@ static void other_encodings_are_refused(void **state)
     assert_refuses("<?xml version=\"1.0\" encoding=\"UTF-16\"?><a/>", "xml.encoding.refused");
     assert_refuses("<?xml version=\"1.0\" encoding = 'iso-8859-1'?><a/>", "xml.encoding.refused");
     assert_refuses("<?xml version=\"1.0\" encoding=\"UTF-8859\"?><a/>", "xml.encoding.refused");
+    assert_refuses("<?xml version=\"1.0\" encoding=\"u\"?><a/>", "xml.encoding.refused");
     assert_refuses("<a>\xff</a>", "xml.encoding.refused");
     assert_refuses("<a>\xc0\xaf</a>", "xml.encoding.refused");
     assert_refuses("<a>\xed\xa0\x80</a>", "xml.encoding.refused");
@@ -338,6 +339,99 @@ static void the_id_must_be_the_parent_s(void **state)
     assert_string_equal(verify(&bytes, evil), "xml.signature.reference");
 }
 
+/* The first `old` of `text`, and `new` in its place. */
+static const char *altered(const char *text, const char *old, const char *new)
+{
+    const char *at = strstr(text, old);
+    assert_non_null(at);
+    return apr_pstrcat(pool, apr_pstrmemdup(pool, text, (apr_size_t)(at - text)), new, at + strlen(old), NULL);
+}
+
+/* Seen before any digest is asked. */
+static void what_a_signature_holds_is_what_saml_uses(void **state)
+{
+    const char *const list = "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\" PrefixList=\"xs\"/>";
+    const struct { const char *old, *new, *code; } rows[] = {
+        { list, "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\" PrefixList=\"xs\"><ds:Object/>"
+                "</ec:InclusiveNamespaces>", "xml.signature.transform" },
+        { list, "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/>", "xml.signature.transform" },
+        { list, apr_pstrcat(pool, list, list, NULL), "xml.signature.transform" },
+        { list, "<ds:XPath>1</ds:XPath>", "xml.signature.transform" },
+        { "xml-exc-c14n#\"/><ds:Sig", "xml-exc-c14n#\"><ds:XPath>1</ds:XPath></ds:CanonicalizationMethod><ds:Sig",
+          "xml.signature.transform" },
+        { "</ds:DigestValue>", "</ds:DigestValue><ds:DigestValue/>", "xml.signature.malformed" },
+        { "</ds:Reference>", "</ds:Reference><ds:Object/>", "xml.signature.malformed" },
+        { "</ds:SignatureValue>", "</ds:SignatureValue><ds:Object/>", "xml.signature.malformed" },
+    };
+    for (apr_size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        oks_span_t bytes;
+        xmlNode *root = root_of(altered(response("good-assertion-signed"), rows[i].old, rows[i].new));
+        assert_string_equal(verify(&bytes, assertion_in(root)), rows[i].code);
+    }
+}
+
+/* An ID that libxml2 already knows as another element's, as a caller's second look would find it. */
+static void an_id_that_leads_elsewhere_is_refused(void **state)
+{
+    oks_span_t bytes;
+    xmlNode *root = root_of(response("good-assertion-signed")), *element = assertion_in(root);
+    const char *id = oks_xml_attribute(element, "ID", pool);
+    assert_non_null(xmlAddID(NULL, root->doc, (const xmlChar *)id, xmlHasProp(root, (const xmlChar *)"Destination")));
+    assert_string_equal(verify(&bytes, element), "xml.id.duplicate");
+}
+
+/* ---- Decryption ------------------------------------------------------------------------------------------- */
+
+#define X "http://www.w3.org/2001/04/xmlenc#"
+#define GCM "<x:EncryptionMethod Algorithm='http://www.w3.org/2009/xmlenc11#aes128-gcm'/>"
+#define OAEP "<x:EncryptionMethod Algorithm='" X "rsa-oaep-mgf1p'/>"
+#define VALUE "<x:CipherData><x:CipherValue>AAAA</x:CipherValue></x:CipherData>"
+#define KEY "<d:KeyInfo xmlns:d='http://www.w3.org/2000/09/xmldsig#'><x:EncryptedKey>" OAEP VALUE "</x:EncryptedKey></d:KeyInfo>"
+#define SEALED "<e><x:EncryptedData xmlns:x='" X "'>" GCM KEY VALUE "</x:EncryptedData></e>"
+
+static const char *decrypt(const char *text, const apr_array_header_t *keys)
+{
+    xmlNode *plain;
+    oks_err_t *err = oks_xml_decrypt(&plain, root_of(text), keys, false, pool);
+    return err ? oks_reason_info(err->reason)->code : "good";
+}
+
+/* Before any key is tried. */
+static void what_is_encrypted_is_said_once(void **state)
+{
+    const apr_array_header_t *none = apr_array_make(pool, 1, sizeof(oks_keypair_t *));
+    const struct { const char *old, *new, *code; } rows[] = {
+        { GCM, GCM, "xml.encryption.failed" }, /* well said, and no key opens it */
+        { GCM, GCM GCM, "xml.encryption.malformed" },
+        { OAEP, OAEP OAEP, "xml.encryption.malformed" },
+        { KEY, KEY KEY, "xml.encryption.malformed" },
+        { KEY, "", "xml.encryption.malformed" },
+        { ">AAAA<", "><x:Part/><", "xml.encryption.malformed" },
+        { ">AAAA</x:CipherValue>", ">AAAA</x:CipherValue><x:CipherValue/>", "xml.encryption.malformed" },
+        { "mgf1p'/>", "mgf1p'><d:DigestMethod xmlns:d='http://www.w3.org/2000/09/xmldsig#' Algorithm='urn:none'/></x:EncryptionMethod>",
+          "xml.encryption.algorithm" },
+    };
+    for (apr_size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_string_equal(decrypt(altered(SEALED, rows[i].old, rows[i].new), none), rows[i].code);
+}
+
+/* No document that a browser brings is so large; what another caller parses may be. */
+static void an_encrypted_element_has_its_limit(void **state)
+{
+    xmlNode *plain;
+    xmlDocPtr doc;
+    const apr_array_header_t *none = apr_array_make(pool, 1, sizeof(oks_keypair_t *));
+    const struct { int times; const char *said; } rows[] = {
+        { 256 * 1024 / 3, "xml.encryption.failed" }, { 256 * 1024 / 3 + 1, "xml.encryption.malformed: an element that is too large" },
+    };
+    for (apr_size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *value = apr_pstrcat(pool, "<x:CipherValue>", repeat("AAAA", rows[i].times), "</x:CipherValue>", NULL);
+        const char *text = altered(SEALED, KEY VALUE, apr_pstrcat(pool, KEY "<x:CipherData>", value, "</x:CipherData>", NULL));
+        assert_null(oks_xml_parse(&doc, oks_span_z(text), 4 * BYTES_MAX, pool));
+        assert_string_equal(oks_err_text(oks_xml_decrypt(&plain, xmlDocGetRootElement(doc), none, false, pool), pool), rows[i].said);
+    }
+}
+
 static void no_certificate_verifies_nothing(void **state)
 {
     oks_span_t bytes;
@@ -421,6 +515,10 @@ int main(void)
         TEST(an_element_without_its_own_signature_is_refused),
         TEST(the_id_must_be_the_parent_s),
         TEST(no_certificate_verifies_nothing),
+        TEST(what_a_signature_holds_is_what_saml_uses),
+        TEST(an_id_that_leads_elsewhere_is_refused),
+        TEST(what_is_encrypted_is_said_once),
+        TEST(an_encrypted_element_has_its_limit),
         TEST(what_we_sign_verifies),
         TEST(what_cannot_be_signed),
         TEST(names_of_algorithms),
