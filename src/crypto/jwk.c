@@ -155,7 +155,7 @@ static json_t *number(const EVP_PKEY *pkey, const char *name, apr_size_t size, a
     return written < 0 ? NULL : json_string(oks_base64url_encode(oks_span((char *)bytes, (apr_size_t)written), pool));
 }
 
-/* The members of RFC 7638 3.2, which are all that makes the key. */
+/* The members of RFC 7638 3.2, which are all that makes the key, in the order that its thumbprint has. */
 static json_t *essential(const oks_jws_key_t *key, apr_pool_t *pool)
 {
     if (key->algorithm == OKS_JWS_RS256)
@@ -186,11 +186,9 @@ oks_err_t *oks_jws_key_parse(oks_jws_key_t **key, oks_span_t pem, const char *ki
     if (!made->algorithm) return oks_err(pool, OKS_R_CRYPTO_KEY_MALFORMED, "neither RSA nor EC on P-256");
     OKS_TRY(oks_key_judge(pkey, pool));
     json_t *jwk = essential(made, pool);
-    char *text = jwk ? json_dumps(jwk, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    json_decref(jwk);
+    const char *text = jwk ? oks_json_text(jwk, pool) : NULL;
     if (!text) return oks_err(pool, OKS_R_INTERNAL, "no public half");
     oks_sha256(digest, oks_span_z(text));
-    free(text);
     made->kid = kid ? apr_pstrdup(pool, kid) : oks_base64url_encode(oks_span((char *)digest, sizeof digest), pool);
     *key = made;
     return NULL;

@@ -1,6 +1,6 @@
 /* The nth call of the database, or of the random numbers, fails, for each n: a login is whole or not at all, a session that cannot be
  * read is not "no session", and a write is done or refused; tried again it works. (Memory is left out: where it ends, a child of httpd
- * ends, by APR's pools and oks_json_init(); and libxml2 2.9 does not live through that either.) */
+ * ends, by APR's pools and oks_json_init(); and libxml2 2.9 does not live through that either. OpenSSL's is test_memory.c's.) */
 #include <apr_dbd.h>
 #include <apr_file_io.h>
 
