@@ -125,12 +125,17 @@ static oks_err_t *check_namespace(const xmlNs *ns, apr_pool_t *pool)
     return absolute ? NULL : oks_err(pool, OKS_R_XML_DOCUMENT_MALFORMED, "a relative namespace URI");
 }
 
-static oks_err_t *check_tree(xmlNode *node, apr_hash_t *ids, apr_pool_t *pool)
+/* `scope`: how many declarations the node's ancestors have, which canonicalization walks through for each element and prefix. */
+static oks_err_t *check_tree(xmlNode *node, int scope, apr_hash_t *ids, apr_pool_t *pool)
 {
     OKS_TRY(check_id(node, ids, pool));
-    for (const xmlNs *ns = node->nsDef; ns; ns = ns->next) OKS_TRY(check_namespace(ns, pool));
+    for (const xmlNs *ns = node->nsDef; ns; ns = ns->next) {
+        OKS_TRY(check_namespace(ns, pool));
+        if (++scope > OKS_XML_SCOPE_MAX)
+            return oks_err(pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "more than %d namespaces in one place", OKS_XML_SCOPE_MAX);
+    }
     for (xmlNode *child = oks_xml_first_element(node); child; child = oks_xml_next_element(child))
-        OKS_TRY(check_tree(child, ids, pool));
+        OKS_TRY(check_tree(child, scope, ids, pool));
     return NULL;
 }
 
@@ -180,7 +185,7 @@ oks_err_t *oks_xml_parse(xmlDocPtr *doc, oks_span_t bytes, apr_size_t max, apr_p
     scan_t scan = { .p = bytes.ptr, .end = bytes.ptr + bytes.len, .pool = pool };
     OKS_TRY(scan_document(&scan));
     OKS_TRY(read_tree(doc, &scan, bytes.ptr, pool));
-    return check_tree(xmlDocGetRootElement(*doc), apr_hash_make(pool), pool);
+    return check_tree(xmlDocGetRootElement(*doc), 0, apr_hash_make(pool), pool);
 }
 
 /* ---- Reading the tree ---- */

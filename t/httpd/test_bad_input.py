@@ -3,6 +3,8 @@
 import base64
 import re
 import sqlite3
+import string
+import time
 import urllib.parse
 
 import pytest
@@ -107,6 +109,30 @@ def test_bad_documents(site, unchanged, document, reason):
     site.expect(r"OKS0001: refused .*reason=(xml|saml)\.")
     answer = site.browser().post(ACS, {"SAMLResponse": base64.b64encode(document).decode()})
     assert answer.status in (400, 403, 413) and answer.reason.startswith(reason), answer.reason
+
+
+def test_no_signature_takes_long_to_be_looked_at(site, unchanged):
+    """Canonicalization looks each prefix of a PrefixList up among all namespaces that are declared, at each element."""
+    names = [a + b for a in string.ascii_letters for b in string.ascii_letters]
+    declared = "".join(f' xmlns:{name}="a:"' for name in names[:1000])
+    prefixes = " ".join(string.ascii_letters) + " " + " ".join(f"_{c}" for c in string.ascii_letters)[:150]
+    transform = '<ds:Transform Algorithm="http://www.w3.org/2000/09/xmldsig#enveloped-signature"/>' \
+                '<ds:Transform Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"><i:InclusiveNamespaces ' \
+                f'xmlns:i="http://www.w3.org/2001/10/xml-exc-c14n#" PrefixList="{prefixes}"/></ds:Transform>'
+    document = '<p:Response xmlns:p="urn:oasis:names:tc:SAML:2.0:protocol" ID="x" Version="2.0"><p:Status>' \
+               '<p:StatusCode Value="urn:oasis:names:tc:SAML:2.0:status:Success"/></p:Status>' \
+               '<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:SignedInfo>' \
+               '<ds:CanonicalizationMethod Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"/>' \
+               '<ds:SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"/><ds:Reference URI="#x">' \
+               f'<ds:Transforms>{transform}</ds:Transforms><ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>' \
+               '<ds:DigestValue>AAAA</ds:DigestValue></ds:Reference></ds:SignedInfo><ds:SignatureValue>AAAA</ds:SignatureValue>' \
+               f'</ds:Signature><p:Extensions>{f"<a{declared}>" * 10}{"<a/>" * 9000}{"</a>" * 10}</p:Extensions>' \
+               '<s:Assertion xmlns:s="urn:oasis:names:tc:SAML:2.0:assertion" ID="y"/></p:Response>'
+    site.expect(r"OKS0001: refused .*reason=xml\.")
+    begun = time.monotonic()
+    answer = site.browser().post(ACS, {"SAMLResponse": base64.b64encode(document.encode()).decode()})
+    assert answer.status in (400, 403, 413) and answer.reason.startswith("xml."), answer.reason
+    assert time.monotonic() - begun < 5
 
 
 def test_ten_megabytes(site, unchanged):

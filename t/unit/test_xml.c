@@ -52,6 +52,14 @@ static const char *repeat(const char *unit, int times)
     return text;
 }
 
+/* xmlns:p1='u:' and so on. */
+static const char *declarations(int count)
+{
+    const char *text = "";
+    for (int i = 1; i <= count; i++) text = apr_psprintf(pool, "%s xmlns:p%d='u:'", text, i);
+    return text;
+}
+
 static xmlNode *root_of(const char *text)
 {
     xmlDocPtr doc;
@@ -193,6 +201,10 @@ static void limits(void **state)
     assert_parses(apr_pstrcat(pool, "<a xmlns='u:", repeat("x", OKS_XML_NAMESPACE_MAX - 2), "'/>", NULL));
     assert_refuses(apr_pstrcat(pool, "<a xmlns='u:", repeat("x", OKS_XML_NAMESPACE_MAX - 1), "'/>", NULL),
                    "xml.document.too_large");
+
+    const char *more = "><b xmlns='u:'/><b xmlns='u:'/></a>"; /* one beside another is no more than one */
+    assert_parses(apr_pstrcat(pool, "<a", declarations(OKS_XML_SCOPE_MAX - 1), more, NULL));
+    assert_refuses(apr_pstrcat(pool, "<a", declarations(OKS_XML_SCOPE_MAX), more, NULL), "xml.document.too_large");
 
     assert_parses(apr_pstrcat(pool, "<a>", repeat("x", BYTES_MAX - 7), "</a>", NULL));
     assert_refuses(apr_pstrcat(pool, "<a>", repeat("x", BYTES_MAX - 6), "</a>", NULL), "xml.document.too_large");
