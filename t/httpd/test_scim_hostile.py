@@ -54,6 +54,14 @@ def test_paths_lead_nowhere_else(quiet, scim, path):
     assert user["userName"] not in other.text
 
 
+@pytest.mark.parametrize("query", ["filter={filter}&filter={filter}", "filter={filter}&%66ilter=", "count=1&count=2", "attributes=id&attributes=emails"])
+def test_a_repeated_parameter_is_refused(quiet, scim, query):
+    """Whoever asks for one user, and says so twice, is not given everybody."""
+    user = scim.make()
+    answer = scim.get("/Users?" + query.replace("{filter}", urllib.parse.quote(f'userName eq "{user["userName"]}"')))
+    assert answer.status == 400 and "base.form.repeated" in answer.text, answer.text[:300]
+
+
 @pytest.mark.parametrize("name", ["startIndex", "count"])
 @pytest.mark.parametrize("value", ["-1", "0", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "99999999999999999999999", "2147483648",
                                    "4294967297", "1e9", "0x10", "", "NaN", "١"])
