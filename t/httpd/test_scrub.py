@@ -5,6 +5,7 @@ import socket
 import pytest
 
 import harness
+from conftest import SMALLEST
 
 NAMES = ["X-Remote-User", "x_remote_USER", "X.Remote.User", "XRemoteUser", "x-remote-user", "X--Remote__User", "X!Remote~User",
          "X-Remote-Email", "X-Remote-FirstName", "X_Remote_LastName", "X-Remote-Name", "X-Remote-Groups", "X-Remote-Role",
@@ -33,6 +34,11 @@ OktaSSOIdPMetadata "{okta}"
     OktaSSOUnauthorized pass
     Require valid-user
 </Location>
+<Location "/guarded">
+    AuthType OktaSSO
+    OktaSSOOrg acme
+    Require valid-user
+</Location>
 ProxyPass "/app" "http://127.0.0.1:{backend}"
 ProxyPass "/location" "http://127.0.0.1:{backend}"
 ProxyPass "/optional" "http://127.0.0.1:{backend}"
@@ -51,6 +57,8 @@ RewriteRule "^/proxied$" "http://127.0.0.1:{backend}/headers.json" [P]
     RewriteEngine On
     RewriteRule "^internal$" "/open/headers.json" [L]
     RewriteRule "^internal-app$" "/app/headers.json" [L]
+    RewriteRule "^guarded/app$" "/app/headers.json" [L]
+    RewriteRule "^guarded/open$" "/open/headers.json" [L]
 </Directory>
 <VirtualHost *:*>
     ServerName other.example
@@ -102,6 +110,14 @@ def test_each_header_once_where_somebody_is(site, signed_in, method, path):
     assert got.get("x-in-location") == (got["x-remote-email"] if path.startswith("/location") else None)
 
 
+def test_a_header_that_the_site_set_early_gives_way(httpd):
+    """Nothing stands beside what the check has found, whoever put it there."""
+    site = httpd(SMALLEST + "RequestHeader set x-remote_Role early-value early\n")
+    browser, _ = site.login()
+    sent = [(name, value) for name, value in browser.get("/headers.json").json() if name.lower().replace("_", "-") == "x-remote-role"]
+    assert sent == [("X-Remote-Role", "member")]
+
+
 def test_forged_headers_do_not_sign_anybody_in(site):
     for path in ("/app/headers.json", "/location/headers.json"):
         assert visitor(site).get(path, raw_headers=FORGED).status == 303
@@ -119,11 +135,14 @@ def test_internal_redirects(site, signed_in):
     for cookies in ({}, signed_in):
         assert_clean(visitor(site, cookies).get("/internal", raw_headers=FORGED))
     assert visitor(site).get("/internal-app", raw_headers=FORGED).status == 303
-    for path in ("/internal-app", "/redirected/app"):
+    for path in ("/internal-app", "/redirected/app", "/guarded/app"):
         answer = visitor(site, signed_in).get(path, raw_headers=FORGED)
         assert_clean(answer)
         names = [name.lower() for name, _ in answer.json()]
-        assert names.count("x-remote-user") == 1
+        assert names.count("x-remote-user") == names.count("x-our-special") == 1
+    answer = visitor(site, signed_in).get("/guarded/open", raw_headers=FORGED)
+    assert_clean(answer)
+    assert "x-remote" not in answer.text.lower(), "nothing is left of the identity of the request before"
 
 
 def test_sub_requests(site, signed_in):
@@ -172,6 +191,8 @@ ScriptSock "{dir}/cgisock"
     AddHandler cgi-script .cgi
     AddType text/html .shtml
     AddOutputFilter INCLUDES .shtml
+    RewriteEngine On
+    RewriteRule "^acme/to/(.*)$" "/$1" [L]
 </Directory>
 """
 CGI = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nenv | grep -E 'REMOTE_USER|OKTASSO|AUTH|HTTP_X_' | sort\n"
@@ -194,7 +215,9 @@ def sign_in(site, browser, org, **attributes):
 
 
 def variables(text):
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    pairs = [line.split("=", 1) for line in text.splitlines() if "=" in line]
+    assert len(pairs) == len({name for name, _ in pairs}), "a variable twice: " + text
+    return dict(pairs)
 
 
 def test_no_part_of_a_page_sees_what_is_left_of_its_identity(httpd):
@@ -203,6 +226,7 @@ def test_no_part_of_a_page_sees_what_is_left_of_its_identity(httpd):
     put(site, "acme/page.shtml", "\n-----\n".join(f'<!--#include virtual="/{part}" -->' for part in parts), 0o644)
     for part in parts:
         put(site, part, CGI)
+    put(site, "admins/x.cgi", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nSEEN=1\\n'\n")
     site.expect(r"flow\.idp\.unavailable", r"AH01630", r"unable to include")
     browser = site.start().browser()
     sign_in(site, browser, "acme", dept=["Finance"], email=["amelia@acme.example"])
@@ -214,6 +238,11 @@ def test_no_part_of_a_page_sees_what_is_left_of_its_identity(httpd):
     assert globex == variables(browser.get("/globex/x.cgi").text), "as if asked for by itself"
     assert globex["OKTASSO_ORG"] == globex["HTTP_X_REMOTE_ORG"] == "globex" and "OKTASSO_DEPT" not in globex
     assert (public, admins) == ({}, {})
+    # Nor does a Location that a page of hers leads to.
+    assert browser.get("/admins/x.cgi").status == browser.get("/acme/to/admins/x.cgi").status == 403
+    led = variables(browser.get("/acme/to/public/x.cgi").text)
+    assert not [name for name in led if not name.startswith("REDIRECT_")], led
+    assert variables(browser.get("/acme/to/globex/x.cgi").text)["HTTP_X_REMOTE_ORG"] == "globex"
 
 
 @pytest.mark.parametrize("connection", [

@@ -644,6 +644,7 @@ def statement_cases():
         "in-response-to-confirmation-missing": (dict(response_in_response_to="_" + "f" * 32,
                                                      omit=["confirmation_in_response_to"]),
                                                 "saml.in_response_to.mismatch"),
+        "in-response-to-response-alone": (dict(omit=["confirmation_in_response_to"]), "saml.in_response_to.mismatch"),
         "in-response-to-case": (dict(in_response_to=REQUEST.upper()), "saml.in_response_to.mismatch"),
         "in-response-to-empty": (dict(edit_assertion=[(f'InResponseTo="{REQUEST}"', 'InResponseTo=""')]),
                                  "saml.in_response_to.mismatch"),
@@ -736,6 +737,8 @@ def encryption_cases():
     sealed("encrypted-unsigned", "saml.response.unsigned", sign="none")
     sealed("encrypted-assertion-of-another", "xml.signature.invalid", sign="assertion", assertion_signer=KEYS["other"])
     sealed("encrypted-response-of-another", "xml.signature.invalid", response_signer=KEYS["other"])
+    sealed("encrypted-both-inner-of-another", "xml.signature.invalid", assertion_signer=KEYS["other"])
+    sealed("encrypted-both-inner-digest-broken", "xml.signature.invalid", break_digest="assertion")
     sealed("encrypted-digest-broken", "xml.signature.invalid", sign="assertion", break_digest="assertion")
     sealed("encrypted-no-key", "saml.assertion.encrypted", sp_keys=())
     sealed("encrypted-for-another", "xml.encryption.failed", dict(certificate=KEYS["other"].certificate_pem()))
