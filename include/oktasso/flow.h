@@ -23,7 +23,8 @@
 #define OKS_FLOW_FAILURES_WINDOW apr_time_from_sec(5 * 60)
 #define OKS_FLOW_PASSWORD_MAX 1024          /* bytes */
 #define OKS_FLOW_PASSWORD_WAIT apr_time_from_sec(5) /* for other passwords that are being checked, where these use up the limit */
-#define OKS_FLOW_PUSHED_MAX 120             /* logins whose request is pushed, of one organization and from one address, in */
+#define OKS_FLOW_PUSHED_MAX 120             /* logins whose request is pushed, and as many codes that sign nobody in, of one
+                                               organization and from one address, in */
 #define OKS_FLOW_PUSHED_WINDOW apr_time_from_sec(60)
 #define OKS_FLOW_VISITOR_ORGS_MAX 16        /* session cookies that are looked at, where any organization may enter */
 #define OKS_SCIM_SCAN_MAX 10000             /* resources that a filter without an index looks at, */

@@ -48,14 +48,25 @@ static const char *joined(const char *const *contexts, apr_pool_t *pool)
     return text;
 }
 
-/* A pushed request costs the provider's patience and a worker's time, and anybody may start a login. */
-static oks_err_t *may_push(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, apr_pool_t *pool)
+static const char *limit_of(const oks_org_t *org, const oks_request_t *request, const char *what, apr_pool_t *pool)
 {
-    const char *key = apr_pstrcat(pool, "pushed\n", org->name, "\n", oks_flow_client_net(request->client, pool), NULL);
+    return apr_pstrcat(pool, what, "\n", org->name, "\n", oks_flow_client_net(request->client, pool), NULL);
+}
+
+oks_err_t *oks_flow_may_ask(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, const char *what,
+                            apr_pool_t *pool)
+{
+    const char *key = limit_of(org, request, what, pool);
     if (oks_limiter_take(flow->limiter, key, OKS_FLOW_PUSHED_MAX, OKS_FLOW_PUSHED_WINDOW, request->now)) return NULL;
-    oks_err_t *err = oks_err(pool, OKS_R_FLOW_LOGIN_LIMITED, "from %s", request->client);
+    oks_err_t *err = oks_err(pool, OKS_R_FLOW_LOGIN_LIMITED, "%s, from %s", what, request->client);
     err->retry_after = (int)apr_time_sec(OKS_FLOW_PUSHED_WINDOW);
     return err;
+}
+
+void oks_flow_asked_well(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, const char *what,
+                         apr_pool_t *pool)
+{
+    oks_limiter_give(flow->limiter, limit_of(org, request, what, pool), OKS_FLOW_PUSHED_WINDOW, request->now);
 }
 
 /* RFC 9126: what is asked goes to the provider behind the browser's back, which only brings a reference. */
@@ -88,7 +99,7 @@ oks_err_t *oks_flow_authorize(const char **url, const oks_flow_t *flow, const ok
         .acr_values = joined(demand->authn_contexts, pool), .max_age = demand->max_age ? apr_time_sec(demand->max_age) : -1,
     };
     if (org->oidc->par || at.provider->par_required) {
-        OKS_TRY(may_push(flow, org, request, pool));
+        OKS_TRY(oks_flow_may_ask(flow, org, request, "pushed", pool));
         return push(url, flow, org, &asked, request->now, pool);
     }
     *url = oks_oidc_authorization_url(&asked, pool);

@@ -5,6 +5,7 @@
 
 #include "flow_private.h"
 
+#define CODE "code" /* what is counted of an address: those that lead to no identity */
 #define REFETCH_WINDOW apr_time_from_sec(60) /* of one provider, keys are fetched again once in it, for an unknown kid */
 
 typedef struct callback_t {
@@ -111,6 +112,17 @@ static oks_err_t *add_userinfo(oks_identity_t *identity, const callback_t *callb
                                                  reply->pool), response);
 }
 
+/* A state is good for many callbacks, and anybody has one: invented codes are not for the provider to count. */
+static oks_err_t *redeem(oks_identity_t **identity, callback_t *callback)
+{
+    const oks_reply_t *reply = &callback->reply;
+    OKS_TRY(oks_flow_may_ask(reply->flow, reply->org, reply->request, CODE, reply->pool));
+    OKS_TRY(exchange(callback));
+    OKS_TRY(verify(identity, callback));
+    oks_flow_asked_well(reply->flow, reply->org, reply->request, CODE, reply->pool);
+    return NULL;
+}
+
 static oks_err_t *consume(oks_answer_t **answer, callback_t *callback, const apr_array_header_t *params)
 {
     const oks_reply_t *reply = &callback->reply;
@@ -124,8 +136,7 @@ static oks_err_t *consume(oks_answer_t **answer, callback_t *callback, const apr
     OKS_TRY(oks_form_get(&callback->code, params, "code", reply->pool));
     if (error.len) return oks_oidc_error(error, description, reply->pool);
     if (!callback->code.len) return oks_err(reply->pool, OKS_R_FLOW_PARAMETER_MISSING, "code");
-    OKS_TRY(exchange(callback));
-    OKS_TRY(verify(&identity, callback));
+    OKS_TRY(redeem(&identity, callback));
     OKS_TRY(add_userinfo(identity, callback));
     return oks_reply_sign_in(answer, reply, identity);
 }

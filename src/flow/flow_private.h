@@ -266,6 +266,12 @@ oks_err_t *oks_flow_send(oks_net_response_t **response, const oks_flow_t *flow, 
 /* Posts a form of ours to the organization's provider. */
 oks_err_t *oks_flow_post(oks_net_response_t **response, const oks_flow_t *flow, const oks_org_t *org, const oks_oidc_post_t *post,
                          apr_pool_t *pool) OKS_MUST_USE;
+/* Before a request that anybody can have us send to the provider: it costs the provider's patience and a worker's time. So many
+ * of one kind (`what`) and from one address: flow.login.limited; what went well does not count. */
+oks_err_t *oks_flow_may_ask(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, const char *what,
+                            apr_pool_t *pool) OKS_MUST_USE;
+void oks_flow_asked_well(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request, const char *what,
+                         apr_pool_t *pool);
 /* `err`, with the Retry-After that came with it. */
 oks_err_t *oks_flow_told(oks_err_t *err, const oks_net_response_t *response);
 /* A fresh jti (RFC 7519 4.1.7). */

@@ -25,14 +25,18 @@ def test_settings_that_sign_in(globex, provider, settings):
 PUSHED_MAX, PUSHED_WINDOW = 120, 60
 
 
+def early_in_the_window():
+    if time.time() % PUSHED_WINDOW > PUSHED_WINDOW / 2:
+        time.sleep(PUSHED_WINDOW + 1 - time.time() % PUSHED_WINDOW)
+
+
 def test_pushed_requests_are_limited(httpd, provider):
     """Each costs a worker's time and some of the provider's rate limit, and anybody may start one."""
     server = configured(httpd("", start=False, modules=("remoteip",)), provider, SECRET + "\n OktaSSOPAR On",
                         "RemoteIPHeader X-Test-Client\n" + CONF).start()
     server.wait_for_metadata("globex")
     server.expect(r"flow\.login\.limited")
-    if time.time() % PUSHED_WINDOW > PUSHED_WINDOW / 2:
-        time.sleep(PUSHED_WINDOW + 1 - time.time() % PUSHED_WINDOW)
+    early_in_the_window()
     browser = server.browser()
     for i in range(PUSHED_MAX):
         assert browser.get("/", headers={"X-Test-Client": f"2001:db8::{i}"}).status == 303
@@ -41,6 +45,28 @@ def test_pushed_requests_are_limited(httpd, provider):
     assert (answer.status, answer.reason, answer["Retry-After"]) == (429, "flow.login.limited", str(PUSHED_WINDOW))
     assert provider.seen.count("push") == pushed
     assert browser.get("/", headers={"X-Test-Client": "2001:db8:0:1::"}).status == 303
+
+
+def test_invented_codes_are_limited(httpd, provider):
+    """One login that anybody may start would send the provider's token endpoint as many codes as somebody cares to invent."""
+    server = configured(httpd("", start=False, modules=("remoteip",)), provider, conf="RemoteIPHeader X-Test-Client\n" + CONF).start()
+    server.wait_for_metadata("globex")
+    server.expect(r"flow\.login\.limited")
+    early_in_the_window()
+    browser = server.browser()
+    state = provider.request(server.start_login(browser))["state"]
+
+    def invented(client):
+        return browser.get(f"{CALLBACK}?code=x&state={state}", headers={"X-Test-Client": client})
+    for i in range(PUSHED_MAX):
+        assert invented(f"2001:db8::{i}").status == 303
+    asked = provider.seen.count("token")
+    answer = invented("2001:db8::ffff")
+    assert (answer.status, answer.reason, answer["Retry-After"]) == (429, "flow.login.limited", str(PUSHED_WINDOW))
+    assert provider.seen.count("token") == asked >= PUSHED_MAX
+    assert invented("2001:db8:0:1::").status == 303
+    for _ in range(3):
+        assert log_in(server, provider)[1].status == 303, "who signs in is not counted"
 
 
 def test_form_post(globex, provider):
