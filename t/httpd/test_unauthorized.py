@@ -40,8 +40,8 @@ def assert_page(answer, status, reason):
     assert answer["Content-Type"] == "text/html; charset=utf-8"
     assert not re.search(r"<script|javascript:|\son\w+=|style=", answer.text, re.I)
     policy = answer["Content-Security-Policy"]
-    assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
-    assert answer["X-Content-Type-Options"] == "nosniff" and "no-store" in answer["Cache-Control"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy and "base-uri 'none'" in policy
+    assert answer["X-Content-Type-Options"] == "nosniff" and "no-store" in answer["Cache-Control"] and answer["Referrer-Policy"] == "no-referrer"
     assert re.search(r"<dt>Request</dt><dd>[\w@.-]{8,}</dd>", answer.text), "the request id"
 
 
