@@ -4,7 +4,6 @@ import base64
 import re
 import sqlite3
 import string
-import time
 import urllib.parse
 
 import pytest
@@ -129,10 +128,8 @@ def test_no_signature_takes_long_to_be_looked_at(site, unchanged):
                f'</ds:Signature><p:Extensions>{f"<a{declared}>" * 10}{"<a/>" * 9000}{"</a>" * 10}</p:Extensions>' \
                '<s:Assertion xmlns:s="urn:oasis:names:tc:SAML:2.0:assertion" ID="y"/></p:Response>'
     site.expect(r"OKS0001: refused .*reason=xml\.")
-    begun = time.monotonic()
     answer = site.browser().post(ACS, {"SAMLResponse": base64.b64encode(document.encode()).decode()})
-    assert answer.status in (400, 403, 413) and answer.reason.startswith("xml."), answer.reason
-    assert time.monotonic() - begun < 5
+    assert answer.reason == "xml.document.too_large", "not xml.signature.invalid, after half a minute"
 
 
 def test_ten_megabytes(site, unchanged):
