@@ -215,7 +215,9 @@ oks_err_t *oks_profile_encode(const char **groups, const char **extra, const oks
     OKS_MUST_USE;
 #define OKS_SUBJECT "subject" /* the scope of the hash of what an identity provider calls somebody */
 /* The key, made of its hash, of a subject that was the record's until SCIM contradicted it: it leads to it no more, but who is
- * switched off stays so by this name, too. */
+ * switched off stays so by this name, too. Of several records that were denied one subject, one has this key: who was switched off
+ * last, else who was denied last. The others have one of their own. */
+#define OKS_DENIED "denied:"
 const char *oks_denied_key(const char *hash, apr_pool_t *pool);
 bool oks_is_denied(const char *subject_key);
 /* As Okta numbers its users: in SCIM's externalId, and in `sub`. Other clients and other names of people have other forms. */

@@ -8,7 +8,6 @@
 
 #define OKTA_ID_PREFIX "00u"
 #define OKTA_ID_LEN 20
-#define DENIED "denied:"
 
 /* ---- Profiles as text ---- */
 
@@ -104,12 +103,12 @@ static bool same_profile(const login_work_t *work, oks_conn_t *conn, apr_dbd_row
 
 const char *oks_denied_key(const char *hash, apr_pool_t *pool)
 {
-    return apr_pstrcat(pool, DENIED, hash, NULL);
+    return apr_pstrcat(pool, OKS_DENIED, hash, NULL);
 }
 
 bool oks_is_denied(const char *subject_key)
 {
-    return strncmp(subject_key, DENIED, sizeof DENIED - 1) == 0;
+    return strncmp(subject_key, OKS_DENIED, sizeof OKS_DENIED - 1) == 0;
 }
 
 static bool same_address(const char *one, const char *other, apr_pool_t *pool)

@@ -256,20 +256,26 @@ static bool is_of_another(const oks_user_row_t *row, const char *subject)
     return oks_email_ok(oks_span_z(subject)) && (*row->said_email || oks_email_ok(oks_span_z(row->user_name)));
 }
 
+/* The record is found by the subject no more, but remembers it. */
+static oks_err_t *deny(oks_conn_t *conn, const user_work_t *work, const char *subject, apr_pool_t *pool)
+{
+    const char *key = oks_denied_key(oks_directory_hash(OKS_SUBJECT, subject, pool), pool);
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_FREE, OKS_ARGS(work->org, key), pool));
+    return oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(key, work->row->id), pool);
+}
+
 /* A subject is not for ever: somebody else may have it now. Or it is of who came before SCIM, by an address of another one's: then
  * the sessions are of somebody else as well. From then on the user gets in by what SCIM says alone, and has its address. */
 static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const oks_user_row_t *before, apr_pool_t *pool)
 {
     oks_user_row_t *row = work->row;
-    const char *subject = before->subject, *hash = oks_directory_hash(OKS_SUBJECT, subject, pool);
+    const char *subject = before->subject;
     const bool known = strcmp(before->resource, "{}") != 0 && before->active; /* so far it was the user's */
-    const bool asserted = !strcmp(before->subject_key, hash);
+    const bool asserted = !strcmp(before->subject_key, oks_directory_hash(OKS_SUBJECT, subject, pool));
     if (!asserted || is_called(row, subject, pool)) return NULL; /* a local account's name is nothing of SCIM's */
     if (!is_given_up(before, row, subject, pool) && (known || !is_of_another(row, subject))) return NULL;
-    const char *key = oks_denied_key(hash, pool);
     row->email = row->said_email;
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_FREE, OKS_ARGS(work->org, key), pool));
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(key, row->id), pool));
+    OKS_TRY(deny(conn, work, subject, pool));
     return known ? NULL : oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(row->id), pool);
 }
 
@@ -303,7 +309,7 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, apr_pool_t *pool)
         OKS_TRY(oks_change_log(conn, OKS_CHANGE_USER, other->id, pool));
         APR_ARRAY_PUSH(work->absorbed, const char *) = other->id;
     }
-    return NULL;
+    return *denied ? deny(conn, work, denied, pool) : NULL;
 }
 
 static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)

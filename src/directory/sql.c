@@ -101,7 +101,9 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_RESOURCE_DELETE] =
         "UPDATE users SET deleted = 1, active = 0, resource = '{}', external_id = NULL, first_name = '', last_name = '', name = '',"
         " asserted_groups = '[]', extra = '[]', updated = %lld, version = version + 1 WHERE id = %s",
-    [OKS_S_SUBJECT_FREE] = "UPDATE users SET subject_key = NULL WHERE org = %s AND subject_key = %s",
+    /* A denied one that another record has from now on: denied it stays, by itself. */
+    [OKS_S_SUBJECT_FREE] =
+        "UPDATE users SET subject_key = CASE WHEN deleted = 0 THEN '" OKS_DENIED "' || id END WHERE org = %s AND subject_key = %s",
     [OKS_S_SUBJECT_DENY] = "UPDATE users SET subject_key = %s WHERE id = %s",
     [OKS_S_TOKENS_MOVE] = "UPDATE scim_tokens SET owner = %s WHERE owner = %s",
     [OKS_S_MEMBERS_MOVE] =

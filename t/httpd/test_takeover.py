@@ -216,6 +216,35 @@ def test_a_denied_name_is_switched_off_too(server, scim, how):
     assert sign_in(server, "ann@corp.example", "elsewhere@acme.example")[1].reason == "directory.user.inactive"
 
 
+def test_who_was_denied_one_record_frees_it_by_no_other(server, scim):
+    """Whoever is denied a second record by the same name is a stranger to the first one still, and goes with both."""
+    sign_in(server, MALLORY, VICTIM, [])
+    [victim] = scim.find(f'userName eq "{VICTIM}"')
+    assert say(scim, victim, VICTIM, VICTIM_ID).status == 200
+    scim.make_group(ADMINS, [victim["id"]])
+    sign_in(server, MALLORY, "bob@acme.example", [])
+    [bob] = scim.find('userName eq "bob@acme.example"')
+    assert say(scim, bob, "bob@acme.example", "00uBob00000000000001").status == 200
+    for email in (VICTIM, "bob@acme.example"):
+        assert sign_in(server, MALLORY, email, [])[1].reason == "directory.subject.changed"
+    browser, _ = sign_in(server, MALLORY, "elsewhere@acme.example", [])
+    assert seen(browser) == ("elsewhere@acme.example", "member")
+    assert say(scim, victim, VICTIM, VICTIM_ID, active=False).status == 200 and seen(browser) == 303
+    assert sign_in(server, MALLORY, "elsewhere@acme.example")[1].reason == "directory.user.inactive"
+
+
+def test_a_name_that_two_gave_up_leaves_both_closed(server, scim):
+    first = scim.make(userName="alice@acme.example", externalId=VICTIM_ID)
+    scim.make_group(ADMINS, [first["id"]])
+    sign_in(server, "alice@acme.example", "alice@acme.example", [])
+    assert say(scim, first, "asmith@acme.example", VICTIM_ID).status == 200
+    sign_in(server, "alice@acme.example", "alice@acme.example", [])
+    [second] = scim.find('userName eq "alice@acme.example"')
+    assert say(scim, second, "ajones@acme.example", MALLORY_ID).status == 200
+    for email in ("asmith@acme.example", "ajones@acme.example"):
+        assert sign_in(server, "somebody", email, [])[1].reason == "directory.subject.changed"
+
+
 def test_a_login_by_a_new_name_before_the_push_of_it(server, scim):
     made = scim.make(userName="m1@acme.example", externalId=MALLORY_ID)
     browser, _ = sign_in(server, "m2@acme.example", "m2@acme.example", [ADMINS])
