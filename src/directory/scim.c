@@ -249,10 +249,17 @@ static bool is_given_up(const oks_user_row_t *before, const oks_user_row_t *row,
            (row->external_id && before->external_id && !strcmp(before->external_id, subject));
 }
 
+/* Whose Okta ids differ are two people, whatever else SCIM has said before. */
+static bool is_of_another_id(const oks_user_row_t *row, const char *subject)
+{
+    if (!row->external_id || !oks_is_okta_id(row->external_id)) return false;
+    return oks_is_okta_id(subject) && strcmp(row->external_id, subject) != 0;
+}
+
 /* It is the Okta id or the address of somebody, and SCIM says another one. Names of other forms say nothing. */
 static bool is_of_another(const oks_user_row_t *row, const char *subject)
 {
-    if (oks_is_okta_id(subject)) return row->external_id && oks_is_okta_id(row->external_id);
+    if (oks_is_okta_id(subject)) return is_of_another_id(row, subject);
     return oks_email_ok(oks_span_z(subject)) && (*row->said_email || oks_email_ok(oks_span_z(row->user_name)));
 }
 
@@ -264,13 +271,14 @@ static oks_err_t *deny(oks_conn_t *conn, const user_work_t *work, const char *su
     return oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(key, work->row->id), pool);
 }
 
-/* A subject is not for ever: somebody else may have it now. Or it is of who came before SCIM, by an address of another one's: then
- * the sessions are of somebody else as well. From then on the user gets in by what SCIM says alone, and has its address. */
+/* A subject is not for ever: somebody else may have it now. Or it is of another one, who came by the user's address: then the
+ * sessions are of somebody else as well. From then on the user gets in by what SCIM says alone, and has its address. */
 static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const oks_user_row_t *before, apr_pool_t *pool)
 {
     oks_user_row_t *row = work->row;
     const char *subject = before->subject;
-    const bool known = strcmp(before->resource, "{}") != 0 && before->active; /* so far it was the user's */
+    const bool pushed = strcmp(before->resource, "{}") != 0;
+    const bool known = pushed && before->active && !is_of_another_id(row, subject); /* so far it was the user's */
     const bool asserted = !strcmp(before->subject_key, oks_directory_hash(OKS_SUBJECT, subject, pool));
     if (!asserted || is_called(row, subject, pool)) return NULL; /* a local account's name is nothing of SCIM's */
     if (!is_given_up(before, row, subject, pool) && (known || !is_of_another(row, subject))) return NULL;

@@ -121,6 +121,17 @@ def test_a_name_of_another_place_is_relinked(server, scim):
     assert seen(sign_in(server, "ann@corp.example", "ann@acme.example")[0]) == ("ann@acme.example", "member")
 
 
+@pytest.mark.parametrize("said_before", [None, MALLORY_ID])
+def test_another_okta_id_ends_the_sessions_of_a_pushed_user_too(server, scim, said_before):
+    made = scim.make(userName=VICTIM, **({"externalId": said_before} if said_before else {}))
+    mallory, _ = sign_in(server, MALLORY_ID, VICTIM, [])
+    assert seen(mallory) == (VICTIM, "member")
+    assert scim.patch(f"/Users/{made['id']}", {"op": "replace", "value": {"externalId": VICTIM_ID}}).status == 200
+    scim.make_group(ADMINS, [made["id"]])
+    assert seen(mallory) == 303 and sign_in(server, MALLORY_ID, VICTIM)[1].reason == "directory.subject.changed"
+    assert seen(sign_in(server, VICTIM_ID, VICTIM, [])[0]) == (VICTIM, "admin")
+
+
 # ---- A name that somebody gave up ----
 
 @pytest.mark.parametrize("pushed", [False, True])
