@@ -142,7 +142,8 @@ typedef struct oks_user_row_t {
     const char *external_id;     /* or NULL */
     const char *resource;        /* canonical JSON without id, meta and groups; "{}": who only signed in */
     const char *email, *first_name, *last_name, *name; /* as headers show them; "" when unknown */
-    const char *said_email;      /* what SCIM itself says now; an edit sets it. `email` may be what a login brought. */
+    const char *said_email, *said_before; /* the address that SCIM itself says, now and so far: an edit sets both. `email` may be
+                                             what a login brought. */
     const char *subject, *subject_key; /* of the last login; the key is "" when there is none */
     int64_t version;
     apr_time_t created, updated;

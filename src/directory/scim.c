@@ -51,7 +51,7 @@ static void *user_row(oks_conn_t *conn, apr_dbd_row_t *row, apr_pool_t *pool)
     made->updated = oks_conn_number(conn, row, OKS_C_RESOURCE_UPDATED);
     made->subject = copy(conn, row, OKS_C_RESOURCE_SUBJECT, pool);
     made->subject_key = copy(conn, row, OKS_C_RESOURCE_SUBJECT_KEY, pool);
-    made->said_email = made->email;
+    made->said_email = made->said_before = made->email;
     return made;
 }
 
@@ -245,7 +245,8 @@ static bool is_called(const oks_user_row_t *row, const char *name, apr_pool_t *p
 /* It was a name of the user's, and SCIM says another one now. Silence says nothing. */
 static bool is_given_up(const oks_user_row_t *before, const oks_user_row_t *row, const char *subject, apr_pool_t *pool)
 {
-    return oks_same_name(before->user_name, subject, pool) || (*row->said_email && oks_same_name(before->email, subject, pool)) ||
+    return oks_same_name(before->user_name, subject, pool) ||
+           (*row->said_email && oks_same_name(row->said_before, subject, pool)) ||
            (row->external_id && before->external_id && !strcmp(before->external_id, subject));
 }
 
@@ -330,8 +331,8 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     if (work->made) {
         work->row = apr_pcalloc(pool, sizeof *work->row);
         *work->row = (oks_user_row_t){ .active = true, .user_name = "", .resource = "{}", .email = "", .first_name = "",
-                                       .last_name = "", .name = "", .said_email = "", .subject = "", .subject_key = "",
-                                       .created = work->now };
+                                       .last_name = "", .name = "", .said_email = "", .said_before = "", .subject = "",
+                                       .subject_key = "", .created = work->now };
         OKS_TRY(new_id(&work->row->id, pool));
     }
     const oks_user_row_t before = *work->row;

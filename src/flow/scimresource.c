@@ -184,14 +184,12 @@ static const char *name_of(const json_t *object, const char *name, apr_pool_t *p
     return text ? oks_name_sanitize(text, pool) : "";
 }
 
-/* Is it the address that SCIM said last; of somebody who only signed in, the record's? Of a new user it never is. */
-static oks_err_t *is_same_email(bool *same, const oks_user_row_t *row, const char *email, apr_pool_t *pool)
+/* The address that SCIM said last; of somebody who only signed in, the record's. */
+static oks_err_t *email_before(const char **email, const oks_user_row_t *row, apr_pool_t *pool)
 {
     json_t *resource;
-    *same = false;
-    if (!row->version) return NULL;
     OKS_TRY(stored(&resource, row->resource, pool));
-    *same = strcmp(email, json_object_size(resource) ? email_of(resource, row->user_name) : row->email) == 0;
+    *email = json_object_size(resource) ? apr_pstrdup(pool, email_of(resource, row->user_name)) : row->email;
     return NULL;
 }
 
@@ -203,8 +201,8 @@ static oks_err_t *fill_user(oks_user_row_t *row, const oks_scim_call_t *call, js
     const char *external_id = oks_json_string(resource, "externalId");
     const char *email = email_of(resource, oks_json_string(resource, "userName"));
     const bool was_active = row->active;
-    bool same;
-    OKS_TRY(is_same_email(&same, row, email, pool));
+    OKS_TRY(email_before(&row->said_before, row, pool));
+    const bool same = row->version && strcmp(email, row->said_before) == 0; /* a new user's never is */
     row->user_name = apr_pstrdup(pool, oks_json_string(resource, "userName"));
     row->external_id = external_id && *external_id ? apr_pstrdup(pool, external_id) : NULL;
     if (active) row->active = json_is_true(active);

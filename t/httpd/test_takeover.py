@@ -183,6 +183,26 @@ def test_the_address_that_a_login_brought_is_nothing_of_scims(server, scim):
     assert seen(sign_in(server, "shared@acme.example", "shared@acme.example", [])[0]) == ("shared@acme.example", "member")
 
 
+def test_an_address_is_given_up_whatever_a_login_brought_since(server, scim):
+    made = scim.make(userName="alice", externalId=VICTIM_ID, emails=[{"value": "alice@acme.example", "primary": True}])
+    scim.make_group(ADMINS, [made["id"]])
+    for email in ("alice@acme.example", "shared@acme.example"):
+        assert seen(sign_in(server, "alice@acme.example", email, [])[0]) == (email, "admin")
+    assert say(scim, made, "alice", VICTIM_ID, email="asmith@acme.example").status == 200
+    assert seen(sign_in(server, "alice@acme.example", "alice@acme.example", [])[0]) == ("alice@acme.example", "member"), "another Alice"
+
+
+def test_nor_is_what_a_login_brought_given_up(server, scim):
+    """By a push that says of addresses what all pushes have said."""
+    made = scim.make(userName="bob@acme.example", externalId=VICTIM_ID)
+    scim.make_group(ADMINS, [made["id"]])
+    for email in ("bob@acme.example", "bob@corp.example"):
+        browser, _ = sign_in(server, "bob@corp.example", email, [])
+    assert say(scim, made, "bob@acme.example", VICTIM_ID, title="Pilot").status == 200
+    assert seen(browser) == ("bob@corp.example", "admin")
+    assert seen(sign_in(server, "bob@corp.example", "bob@corp.example", [])[0]) == ("bob@corp.example", "admin")
+
+
 def test_who_was_deleted_does_not_come_back_as_a_colleague(server, scim):
     scim.make(userName=VICTIM, externalId=VICTIM_ID)
     mallory = scim.make(userName=MALLORY, externalId=MALLORY_ID)
