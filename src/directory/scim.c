@@ -273,7 +273,8 @@ static oks_err_t *deny(oks_conn_t *conn, const user_work_t *work, const char *su
 }
 
 /* A subject is not for ever: somebody else may have it now. Or it is of another one, who came by the user's address: then the
- * sessions are of somebody else as well. From then on the user gets in by what SCIM says alone, and has its address. */
+ * sessions, groups and own fields are of somebody else as well. From then on the user gets in by what SCIM says alone, and has its
+ * address. */
 static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const oks_user_row_t *before, apr_pool_t *pool)
 {
     oks_user_row_t *row = work->row;
@@ -285,6 +286,7 @@ static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const 
     if (!is_given_up(before, row, subject, pool) && (known || !is_of_another(row, subject))) return NULL;
     row->email = row->said_email;
     OKS_TRY(deny(conn, work, subject, pool));
+    if (!known) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_ASSERTED_FORGET, OKS_ARGS(row->id), pool));
     return known ? NULL : oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(row->id), pool);
 }
 

@@ -105,6 +105,7 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_SUBJECT_FREE] =
         "UPDATE users SET subject_key = CASE WHEN deleted = 0 THEN '" OKS_DENIED "' || id END WHERE org = %s AND subject_key = %s",
     [OKS_S_SUBJECT_DENY] = "UPDATE users SET subject_key = %s WHERE id = %s",
+    [OKS_S_ASSERTED_FORGET] = "UPDATE users SET asserted_groups = '[]', extra = '[]' WHERE id = %s",
     [OKS_S_TOKENS_MOVE] = "UPDATE scim_tokens SET owner = %s WHERE owner = %s",
     [OKS_S_MEMBERS_MOVE] =
         "INSERT INTO members (group_id, user_id) SELECT group_id, %s FROM members WHERE user_id = %s ON CONFLICT DO NOTHING",

@@ -360,6 +360,20 @@ def test_a_group_of_the_emergency_accounts_name_is_not_theirs(httpd):
     assert (answer.status, got["X-Remote-Groups"], got["X-Remote-Role"]) == (303, "Sales", "member")
 
 
+def test_a_local_account_has_nothing_of_who_was_in_its_record(httpd):
+    """Nor the groups, nor a field of the administrator's, which here is the user."""
+    extra = f"{TOKEN.strip()}\n    OktaSSOAttribute login login\n    OktaSSOUserField login\n    OktaSSORole admin {ADMINS}"
+    server = test_local.started(httpd, extra)
+    scim = test_scim.Scim(server)
+    browser, answer = server.login(path="/sso/okta/login/acme?sso=1&return=/headers.json", name_id=MALLORY,
+                                   attributes={"email": [test_local.AMELIA], "groups": [ADMINS], "login": ["mallory"]})
+    assert answer.status == 303 and seen(browser) == ("mallory", "admin")
+    [found] = scim.find(f'userName eq "{test_local.AMELIA}"')
+    assert say(scim, found, test_local.AMELIA, VICTIM_ID).status == 200 and seen(browser) == 303
+    got = dict(server.browser().get("/headers.json", headers=test_local.basic(test_local.AMELIA, "local-1"), navigate=False).json())
+    assert (got["X-Remote-User"], got["X-Remote-Role"], got.get("X-Remote-Groups")) == (test_local.AMELIA, "member", None)
+
+
 def test_http_basic_goes_on_as_who_has_the_address_now(httpd):
     server = test_local.started(httpd, TOKEN.strip())
     server.expect(r"directory\.user\.inactive")
