@@ -83,8 +83,8 @@ typedef struct oks_login_t {
 oks_err_t *oks_directory_login(oks_id_t *user, oks_directory_t *directory, const oks_login_t *login, apr_pool_t *pool)
     OKS_MUST_USE;
 
-/* Forgets the subject of the user with this userName or address, or of all (NULL): the next login that has it brings its own, and
- * ends the user's sessions. *count: of how many. */
+/* Forgets the subject of the user with this userName or address, or of all who are active (NULL): the next login that has it brings
+ * its own, and ends the user's sessions. *count: of how many. */
 oks_err_t *oks_directory_relink(int *count, oks_directory_t *directory, const char *org, const char *name,
                                 apr_pool_t *pool) OKS_MUST_USE;
 

@@ -42,7 +42,8 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_USER_RELINK] =
         "UPDATE users SET subject = '', subject_key = NULL WHERE org = %s AND (user_name_key = %s OR email_key = %s)"
         " AND deleted = 0 AND " SCIM_SEES,
-    [OKS_S_USERS_RELINK] = "UPDATE users SET subject = '', subject_key = NULL WHERE org = %s AND deleted = 0 AND " SCIM_SEES,
+    /* Whoever is switched off is refused by it, too. */
+    [OKS_S_USERS_RELINK] = "UPDATE users SET subject = '', subject_key = NULL WHERE org = %s AND active = 1 AND " SCIM_SEES,
 
     [OKS_S_SESSION_INSERT] =
         "INSERT INTO sessions (id, user_id, org, vhost, protocol, subject_format, session_index, session_index_key,"

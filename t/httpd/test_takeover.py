@@ -276,6 +276,18 @@ def test_a_name_that_two_gave_up_leaves_both_closed(server, scim):
         assert sign_in(server, "somebody", email, [])[1].reason == "directory.subject.changed"
 
 
+def test_relinking_all_lets_nobody_in_who_is_switched_off(server, scim):
+    made = scim.make(userName=MALLORY, externalId=MALLORY_ID)
+    sign_in(server, "n-1", MALLORY)
+    scim.patch(f"/Users/{made['id']}", {"op": "replace", "value": {"active": False}})
+    test_tokens.run(server, "user", "relink-all", "acme", spec=server.spec)
+    assert sign_in(server, "n-1", "elsewhere@acme.example")[1].reason == "directory.user.inactive"
+    scim.patch(f"/Users/{made['id']}", {"op": "replace", "value": {"active": True}})
+    assert sign_in(server, "n-2", MALLORY)[1].reason == "directory.subject.changed"
+    test_tokens.run(server, "user", "relink", "acme", MALLORY, spec=server.spec)
+    assert sign_in(server, "n-2", MALLORY)[1].status == 303
+
+
 def test_a_login_by_a_new_name_before_the_push_of_it(server, scim):
     made = scim.make(userName="m1@acme.example", externalId=MALLORY_ID)
     browser, _ = sign_in(server, "m2@acme.example", "m2@acme.example", [ADMINS])
