@@ -107,7 +107,7 @@ typedef struct user_work_t {
     void *baton;
     apr_time_t now;
     bool made, changed; /* made: there is no record to change yet */
-    apr_array_header_t *absorbed; /* ids: records that were the same user's */
+    apr_array_header_t *absorbed; /* ids: records that were the same user's, or had this user's subject */
 } user_work_t;
 
 static oks_err_t *read_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
@@ -290,6 +290,16 @@ static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const 
     return known ? NULL : oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(row->id), pool);
 }
 
+/* SCIM has written this record, too, and says now that its subject is of another user, who came by the address. */
+static oks_err_t *expel(oks_conn_t *conn, const user_work_t *work, const oks_user_row_t *other, apr_pool_t *pool)
+{
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(oks_denied_key(other->id, pool), other->id), pool));
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_ASSERTED_FORGET, OKS_ARGS(other->id), pool));
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(other->id), pool));
+    APR_ARRAY_PUSH(work->absorbed, const char *) = other->id;
+    return oks_change_log(conn, OKS_CHANGE_USER, other->id, pool);
+}
+
 /* Who signed in before SCIM said the name: a record whose subject is this user's userName or externalId is this user's. Left to
  * itself, it would go on when the user is deactivated; and so would one of a subject that was this user's until it was denied. A
  * new user takes such a record over. Its groups are those of who SCIM took it for. */
@@ -307,6 +317,11 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, apr_pool_t *pool)
                                 OKS_ARGS(work->org, oks_directory_hash(OKS_SUBJECT, names[i], pool)), pool));
         for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;) other = user_row(conn, found, pool);
         if (!other || !strcmp(other->id, row->id)) continue;
+        if (strcmp(other->resource, "{}") != 0) { /* by the same externalId it is either's */
+            if (names[i] != denied && (!other->external_id || strcmp(other->external_id, names[i]) != 0))
+                OKS_TRY(expel(conn, work, other, pool));
+            continue;
+        }
         const bool same = oks_same_name(other->user_name, row->user_name, pool);
         if (work->made) {
             if (!same) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_MEMBERS_DELETE_OF_USER, OKS_ARGS(other->id), pool));

@@ -82,9 +82,8 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
     [OKS_S_RESOURCE_BY_EXTERNAL_ID] =
         "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.external_key = %s ORDER BY u.deleted",
     [OKS_S_RESOURCE_BY_EMAIL] = "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.email_key = %s",
-    /* Of logins alone. */
     [OKS_S_RESOURCE_BY_SUBJECT] =
-        "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.subject_key = %s AND u.deleted = 0 AND u.resource = '{}'",
+        "SELECT " RESOURCE_COLUMNS " FROM users u WHERE u.org = %s AND u.subject_key = %s AND u.deleted = 0",
     [OKS_S_RESOURCE_COUNT] = /* created: so that SQLite takes the index that has just these rows */
         "SELECT COUNT(*) FROM users WHERE org = %s AND deleted = 0 AND created >= 0 AND " SCIM_SEES,
     [OKS_S_RESOURCE_PAGE] =

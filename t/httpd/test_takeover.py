@@ -230,6 +230,22 @@ def test_a_login_before_the_push_with_another_address(server, scim, subject, del
         assert sign_in(server, subject, email)[1].reason == "directory.user.inactive"
 
 
+@pytest.mark.parametrize("subject", [MALLORY, MALLORY_ID])
+@pytest.mark.parametrize("active", [True, False])
+def test_a_push_ends_the_sessions_of_its_name_in_the_record_of_another(server, scim, subject, active):
+    """Where that one was pushed before, and has the same address."""
+    victim = scim.make(userName=VICTIM, title="Pilot")
+    mallory, _ = sign_in(server, subject, VICTIM, [ADMINS])
+    assert seen(mallory) == (VICTIM, "admin")
+    scim.make(userName=MALLORY, externalId=MALLORY_ID, active=active)
+    assert seen(mallory) == 303, "SCIM says whose name it is"
+    for email in (VICTIM, MALLORY):
+        refused = "directory.user.conflict" if email == VICTIM else None if active else "directory.user.inactive"
+        assert sign_in(server, subject, email, [])[1].reason == refused
+    scim.make_group("Sales", [victim["id"]])
+    assert seen(sign_in(server, VICTIM, VICTIM, [])[0]) == (VICTIM, "member")
+
+
 @pytest.mark.parametrize("how", ["put", "patch", "delete"])
 def test_a_denied_name_is_switched_off_too(server, scim, how):
     sign_in(server, "ann@corp.example", "ann@acme.example", [])
