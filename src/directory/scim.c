@@ -264,6 +264,13 @@ static bool is_of_another(const oks_user_row_t *row, const char *subject)
     return oks_email_ok(oks_span_z(subject)) && (*row->said_email || oks_email_ok(oks_span_z(row->user_name)));
 }
 
+/* What they brought, and their sessions. */
+static oks_err_t *forget_logins(oks_conn_t *conn, const char *id, apr_pool_t *pool)
+{
+    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_ASSERTED_FORGET, OKS_ARGS(id), pool));
+    return oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(id), pool);
+}
+
 /* The record is found by the subject no more, but remembers it. */
 static oks_err_t *deny(oks_conn_t *conn, const user_work_t *work, const char *subject, apr_pool_t *pool)
 {
@@ -272,30 +279,28 @@ static oks_err_t *deny(oks_conn_t *conn, const user_work_t *work, const char *su
     return oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(key, work->row->id), pool);
 }
 
-/* A subject is not for ever: somebody else may have it now. Or it is of another one, who came by the user's address: then the
- * sessions, groups and own fields are of somebody else as well. From then on the user gets in by what SCIM says alone, and has its
- * address. */
+/* A subject is not for ever: somebody else may have it now, and may have come by it before SCIM said so. Or it is of another one,
+ * who came by the user's address. The sessions, groups and own fields that it brought may be of somebody else as well. From then on
+ * the user gets in by what SCIM says alone, and has its address. */
 static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const oks_user_row_t *before, apr_pool_t *pool)
 {
     oks_user_row_t *row = work->row;
     const char *subject = before->subject;
     const bool pushed = strcmp(before->resource, "{}") != 0;
-    const bool known = pushed && before->active && !is_of_another_id(row, subject); /* so far it was the user's */
+    const bool known = pushed && before->active && !is_of_another_id(row, subject); /* and yet SCIM never said that it is not */
     const bool asserted = !strcmp(before->subject_key, oks_directory_hash(OKS_SUBJECT, subject, pool));
     if (!asserted || is_called(row, subject, pool)) return NULL; /* a local account's name is nothing of SCIM's */
     if (!is_given_up(before, row, subject, pool) && (known || !is_of_another(row, subject))) return NULL;
     row->email = row->said_email;
     OKS_TRY(deny(conn, work, subject, pool));
-    if (!known) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_ASSERTED_FORGET, OKS_ARGS(row->id), pool));
-    return known ? NULL : oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(row->id), pool);
+    return forget_logins(conn, row->id, pool);
 }
 
 /* SCIM has written this record, too, and says now that its subject is of another user, who came by the address. */
 static oks_err_t *expel(oks_conn_t *conn, const user_work_t *work, const oks_user_row_t *other, apr_pool_t *pool)
 {
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(oks_denied_key(other->id, pool), other->id), pool));
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_ASSERTED_FORGET, OKS_ARGS(other->id), pool));
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(other->id), pool));
+    OKS_TRY(forget_logins(conn, other->id, pool));
     APR_ARRAY_PUSH(work->absorbed, const char *) = other->id;
     return oks_change_log(conn, OKS_CHANGE_USER, other->id, pool);
 }
