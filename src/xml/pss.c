@@ -84,7 +84,7 @@ static int verify(xmlSecTransformPtr transform, const xmlSecByte *value, xmlSecS
     xmlSecTransformId function(void)                                                                                           \
     {                                                                                                                          \
         static xmlSecTransformKlass klass = {                                                                                  \
-            .klassSize = sizeof klass, .objSize = sizeof(pss_t), .name = (const xmlChar *)name_,                               \
+            .klassSize = sizeof klass, .objSize = sizeof(pss_t), .name = (const xmlChar *)(name_),                             \
             .href = (const xmlChar *)DSIG_2007 name_, .usage = xmlSecTransformUsageSignatureMethod,                            \
             .initialize = initialize, .finalize = finalize, .setKeyReq = require_key, .setKey = set_key, .verify = verify,     \
             .getDataType = xmlSecTransformDefaultGetDataType, .pushBin = xmlSecTransformDefaultPushBin,                        \
