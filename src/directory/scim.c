@@ -250,17 +250,17 @@ static bool is_given_up(const oks_user_row_t *before, const oks_user_row_t *row,
            (row->external_id && before->external_id && !strcmp(before->external_id, subject));
 }
 
-/* Whose Okta ids differ are two people, whatever else SCIM has said before. */
-static bool is_of_another_id(const oks_user_row_t *row, const char *subject)
+static bool is_pushed(const oks_user_row_t *row)
 {
-    if (!row->external_id || !oks_is_okta_id(row->external_id)) return false;
-    return oks_is_okta_id(subject) && strcmp(row->external_id, subject) != 0;
+    return strcmp(row->resource, "{}") != 0;
 }
 
-/* It is the Okta id or the address of somebody, and SCIM says another one. Names of other forms say nothing. */
-static bool is_of_another(const oks_user_row_t *row, const char *subject)
+/* An Okta id that SCIM does not call the user by, where it says another one. Or an address where it says others, of who was not
+ * SCIM's so far. Names of other forms say nothing. */
+static bool is_of_another(const oks_user_row_t *before, const oks_user_row_t *row, const char *subject)
 {
-    if (oks_is_okta_id(subject)) return is_of_another_id(row, subject);
+    if (oks_is_okta_id(subject)) return row->external_id && oks_is_okta_id(row->external_id);
+    if (is_pushed(before) && before->active) return false;
     return oks_email_ok(oks_span_z(subject)) && (*row->said_email || oks_email_ok(oks_span_z(row->user_name)));
 }
 
@@ -286,11 +286,9 @@ static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const 
 {
     oks_user_row_t *row = work->row;
     const char *subject = before->subject;
-    const bool pushed = strcmp(before->resource, "{}") != 0;
-    const bool known = pushed && before->active && !is_of_another_id(row, subject); /* and yet SCIM never said that it is not */
     const bool asserted = !strcmp(before->subject_key, oks_directory_hash(OKS_SUBJECT, subject, pool));
     if (!asserted || is_called(row, subject, pool)) return NULL; /* a local account's name is nothing of SCIM's */
-    if (!is_given_up(before, row, subject, pool) && (known || !is_of_another(row, subject))) return NULL;
+    if (!is_given_up(before, row, subject, pool) && !is_of_another(before, row, subject)) return NULL;
     row->email = row->said_email;
     OKS_TRY(deny(conn, work, subject, pool));
     return forget_logins(conn, row->id, pool);
@@ -322,7 +320,7 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, apr_pool_t *pool)
                                 OKS_ARGS(work->org, oks_directory_hash(OKS_SUBJECT, names[i], pool)), pool));
         for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;) other = user_row(conn, found, pool);
         if (!other || !strcmp(other->id, row->id)) continue;
-        if (strcmp(other->resource, "{}") != 0) { /* by the same externalId it is either's */
+        if (is_pushed(other)) { /* by the same externalId it is either's */
             if (names[i] != denied && (!other->external_id || strcmp(other->external_id, names[i]) != 0))
                 OKS_TRY(expel(conn, work, other, pool));
             continue;
