@@ -260,7 +260,7 @@ static bool is_pushed(const oks_user_row_t *row)
 static bool is_of_another(const oks_user_row_t *before, const oks_user_row_t *row, const char *subject)
 {
     if (oks_is_okta_id(subject)) return row->external_id && oks_is_okta_id(row->external_id);
-    if (is_pushed(before) && before->active) return false;
+    if (is_pushed(before)) return false;
     return oks_email_ok(oks_span_z(subject)) && (*row->said_email || oks_email_ok(oks_span_z(row->user_name)));
 }
 
