@@ -235,11 +235,15 @@ static bool same_row(const oks_user_row_t *a, const oks_user_row_t *b)
            !strcmp(a->last_name, b->last_name) && !strcmp(a->name, b->name);
 }
 
+static bool is_named(const oks_user_row_t *row, const char *name, apr_pool_t *pool)
+{
+    return oks_same_name(row->user_name, name, pool) || (row->external_id && !strcmp(row->external_id, name));
+}
+
 /* Does SCIM call the user so? */
 static bool is_called(const oks_user_row_t *row, const char *name, apr_pool_t *pool)
 {
-    return oks_same_name(row->user_name, name, pool) || oks_same_name(row->said_email, name, pool) ||
-           (row->external_id && !strcmp(row->external_id, name));
+    return is_named(row, name, pool) || oks_same_name(row->said_email, name, pool);
 }
 
 /* It was a name of the user's, and SCIM says another one now. Silence says nothing. */
@@ -320,9 +324,8 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, apr_pool_t *pool)
                                 OKS_ARGS(work->org, oks_directory_hash(OKS_SUBJECT, names[i], pool)), pool));
         for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;) other = user_row(conn, found, pool);
         if (!other || !strcmp(other->id, row->id)) continue;
-        if (is_pushed(other)) { /* by the same externalId it is either's */
-            if (names[i] != denied && (!other->external_id || strcmp(other->external_id, names[i]) != 0))
-                OKS_TRY(expel(conn, work, other, pool));
+        if (is_pushed(other)) { /* whose own name it is, too, stays: a deactivation may say a userName that is another one's */
+            if (names[i] != denied && !is_named(other, names[i], pool)) OKS_TRY(expel(conn, work, other, pool));
             continue;
         }
         const bool same = oks_same_name(other->user_name, row->user_name, pool);

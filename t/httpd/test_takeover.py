@@ -246,6 +246,19 @@ def test_a_push_ends_the_sessions_of_its_name_in_the_record_of_another(server, s
     assert seen(sign_in(server, VICTIM, VICTIM, [])[0]) == (VICTIM, "member")
 
 
+@pytest.mark.parametrize("how", ["put", "patch"])
+def test_a_deactivation_that_names_another_ends_nothing_of_theirs(server, scim, how):
+    scim.make(userName=VICTIM, externalId=VICTIM_ID)
+    mallory = scim.make(userName=MALLORY, externalId=MALLORY_ID)
+    browser, _ = sign_in(server, VICTIM, VICTIM, [ADMINS])
+    if how == "put":
+        assert say(scim, mallory, VICTIM, MALLORY_ID, active=False).json()["active"] is False
+    else:
+        scim.patch(f"/Users/{mallory['id']}", {"op": "replace", "value": {"active": False, "userName": VICTIM}})
+    assert scim.get(f"/Users/{mallory['id']}").json()["active"] is False
+    assert seen(browser) == (VICTIM, "admin")
+
+
 @pytest.mark.parametrize("how", ["put", "patch", "delete"])
 def test_a_denied_name_is_switched_off_too(server, scim, how):
     sign_in(server, "ann@corp.example", "ann@acme.example", [])
