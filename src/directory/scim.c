@@ -6,6 +6,7 @@
 
 #include "directory_private.h"
 #include "oktasso/crypto.h"
+#include "oktasso/json.h"
 
 static const char *copy(oks_conn_t *conn, apr_dbd_row_t *row, int column, apr_pool_t *pool)
 {
@@ -235,6 +236,24 @@ static bool same_row(const oks_user_row_t *a, const oks_user_row_t *b)
            !strcmp(a->last_name, b->last_name) && !strcmp(a->name, b->name);
 }
 
+static bool is_pushed(const oks_user_row_t *row)
+{
+    return strcmp(row->resource, "{}") != 0;
+}
+
+oks_err_t *oks_user_said_email(const char **email, const oks_user_row_t *row, apr_pool_t *pool)
+{
+    json_t *resource = oks_json_own(json_loads(row->resource, 0, NULL), pool), *emails = json_object_get(resource, "emails"), *each;
+    const json_t *chosen = json_array_get(emails, 0);
+    size_t i;
+    if (!resource) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "a resource that cannot be read");
+    json_array_foreach(emails, i, each)
+        if (json_is_true(json_object_get(each, "primary"))) chosen = each;
+    const char *said = chosen ? oks_json_string(chosen, "value") : row->user_name;
+    *email = !is_pushed(row) ? row->email : said && oks_email_ok(oks_span_z(said)) ? apr_pstrdup(pool, said) : "";
+    return NULL;
+}
+
 static bool is_named(const oks_user_row_t *row, const char *name, apr_pool_t *pool)
 {
     return oks_same_name(row->user_name, name, pool) || (row->external_id && !strcmp(row->external_id, name));
@@ -252,11 +271,6 @@ static bool is_given_up(const oks_user_row_t *before, const oks_user_row_t *row,
     return oks_same_name(before->user_name, subject, pool) ||
            (*row->said_email && oks_same_name(row->said_before, subject, pool)) ||
            (row->external_id && before->external_id && !strcmp(before->external_id, subject));
-}
-
-static bool is_pushed(const oks_user_row_t *row)
-{
-    return strcmp(row->resource, "{}") != 0;
 }
 
 /* An Okta id that SCIM does not call the user by, where it says another one. Or an address where it says others, of who was not
@@ -298,11 +312,19 @@ static oks_err_t *deny_subject(oks_conn_t *conn, const user_work_t *work, const 
     return forget_logins(conn, row->id, pool);
 }
 
-/* SCIM has written this record, too, and says now that its subject is of another user, who came by the address. */
-static oks_err_t *expel(oks_conn_t *conn, const user_work_t *work, const oks_user_row_t *other, apr_pool_t *pool)
+/* SCIM has written this record, too, and says now that its subject is of another user, who came by the address, and may have
+ * brought another one since. */
+static oks_err_t *expel(oks_conn_t *conn, const user_work_t *work, oks_user_row_t *other, apr_pool_t *pool)
 {
+    const user_work_t theirs = { .org = work->org, .row = other, .now = work->now };
+    const char *brought = other->email;
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(oks_denied_key(other->id, pool), other->id), pool));
     OKS_TRY(forget_logins(conn, other->id, pool));
+    OKS_TRY(oks_user_said_email(&other->email, other, pool));
+    oks_err_t *err = check_free(conn, &theirs, OKS_USER_EMAIL, other->email, brought, pool);
+    if (err && err->reason != OKS_R_DIRECTORY_USER_CONFLICT) return err;
+    if (err) other->email = "";
+    OKS_TRY(write_user(conn, &theirs, pool));
     APR_ARRAY_PUSH(work->absorbed, const char *) = other->id;
     return oks_change_log(conn, OKS_CHANGE_USER, other->id, pool);
 }
@@ -318,7 +340,7 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, apr_pool_t *pool)
     work->absorbed = apr_array_make(pool, 2, sizeof(const char *));
     for (apr_size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         oks_rows_t *results;
-        const oks_user_row_t *other = NULL;
+        oks_user_row_t *other = NULL;
         if (!*names[i]) continue;
         OKS_TRY(oks_conn_select(&results, conn, OKS_S_RESOURCE_BY_SUBJECT,
                                 OKS_ARGS(work->org, oks_directory_hash(OKS_SUBJECT, names[i], pool)), pool));

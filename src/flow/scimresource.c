@@ -160,16 +160,6 @@ static oks_err_t *text_of(const char **text, const json_t *resource, apr_pool_t 
     return oks_err(pool, OKS_R_SCIM_VALUE_INVALID, "the resource: more than %d bytes", OKS_SCIM_RESOURCE_MAX);
 }
 
-static const char *email_of(const json_t *resource, const char *user_name)
-{
-    json_t *emails = json_object_get(resource, "emails"), *each, *chosen = json_array_get(emails, 0);
-    size_t i;
-    json_array_foreach(emails, i, each)
-        if (json_is_true(json_object_get(each, "primary"))) chosen = each;
-    const char *value = chosen ? oks_json_string(chosen, "value") : user_name;
-    return value && oks_email_ok(oks_span_z(value)) ? value : "";
-}
-
 static oks_err_t *check_domain(const oks_scim_call_t *call, const char *email)
 {
     const bool foreign = oks_flow_other_owner(call->flow, call->caller->org, email, call->pool) != NULL;
@@ -184,40 +174,31 @@ static const char *name_of(const json_t *object, const char *name, apr_pool_t *p
     return text ? oks_name_sanitize(text, pool) : "";
 }
 
-/* The address that SCIM said last; of somebody who only signed in, the record's. */
-static oks_err_t *email_before(const char **email, const oks_user_row_t *row, apr_pool_t *pool)
-{
-    json_t *resource;
-    OKS_TRY(stored(&resource, row->resource, pool));
-    *email = json_object_size(resource) ? apr_pstrdup(pool, email_of(resource, row->user_name)) : row->email;
-    return NULL;
-}
-
 /* What headers show follows from what was pushed. */
 static oks_err_t *fill_user(oks_user_row_t *row, const oks_scim_call_t *call, json_t *resource)
 {
     apr_pool_t *pool = call->pool;
     const json_t *active = json_object_get(resource, "active"), *name = json_object_get(resource, "name");
     const char *external_id = oks_json_string(resource, "externalId");
-    const char *email = email_of(resource, oks_json_string(resource, "userName"));
     const bool was_active = row->active;
-    OKS_TRY(email_before(&row->said_before, row, pool));
-    const bool same = row->version && strcmp(email, row->said_before) == 0; /* a new user's never is */
+    OKS_TRY(oks_user_said_email(&row->said_before, row, pool));
     row->user_name = apr_pstrdup(pool, oks_json_string(resource, "userName"));
     row->external_id = external_id && *external_id ? apr_pstrdup(pool, external_id) : NULL;
     if (active) row->active = json_is_true(active);
+    json_object_del(resource, "active"); /* these have columns of their own */
+    json_object_del(resource, "externalId");
+    OKS_TRY(text_of(&row->resource, resource, pool));
+    OKS_TRY(oks_user_said_email(&row->said_email, row, pool));
     /* A login may have brought another address since: it stays until SCIM says a new one. */
-    if (row->active && (!same || !was_active)) OKS_TRY(check_domain(call, email));
-    row->said_email = apr_pstrdup(pool, email);
+    const bool same = row->version && strcmp(row->said_email, row->said_before) == 0; /* a new user's never is */
+    if (row->active && (!same || !was_active)) OKS_TRY(check_domain(call, row->said_email));
     if (!same) row->email = row->said_email;
     row->first_name = name_of(name, "givenName", pool);
     row->last_name = name_of(name, "familyName", pool);
     row->name = name_of(resource, "displayName", pool);
     if (!*row->name) row->name = name_of(name, "formatted", pool);
     if (!*row->name) row->name = oks_flow_full_name(row->first_name, row->last_name, pool);
-    json_object_del(resource, "active"); /* these have columns of their own */
-    json_object_del(resource, "externalId");
-    return text_of(&row->resource, resource, pool);
+    return NULL;
 }
 
 static oks_err_t *change_user(oks_user_row_t *row, const edit_t *edit, apr_pool_t *pool)

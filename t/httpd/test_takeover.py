@@ -246,6 +246,20 @@ def test_a_push_ends_the_sessions_of_its_name_in_the_record_of_another(server, s
     assert seen(sign_in(server, VICTIM, VICTIM, [])[0]) == (VICTIM, "member")
 
 
+def test_who_took_an_address_along_is_pushed(server, scim):
+    """And is no longer in the record into which that person came by another address."""
+    victim = scim.make(userName=VICTIM)
+    scim.make_group(ADMINS, [victim["id"]])
+    for email in (VICTIM, MALLORY):
+        mallory, answer = sign_in(server, MALLORY, email, [])
+        assert answer.status == 303
+    made = scim.call("POST", "/Users", {"schemas": [test_scim.USER], "userName": MALLORY, "externalId": MALLORY_ID,
+                                        "emails": [{"value": MALLORY, "primary": True}], "active": True})
+    assert made.status == 201, made.text
+    assert seen(mallory) == 303
+    assert seen(sign_in(server, MALLORY, MALLORY, [])[0]) == (MALLORY, "member")
+
+
 @pytest.mark.parametrize("how", ["put", "patch"])
 def test_a_deactivation_that_names_another_ends_nothing_of_theirs(server, scim, how):
     scim.make(userName=VICTIM, externalId=VICTIM_ID)
