@@ -149,7 +149,7 @@ typedef struct oks_user_row_t {
     apr_time_t created, updated;
 } oks_user_row_t;
 /* The address that SCIM says in row->resource: the primary one or else the first, or a userName that is one; "" when there is
- * none. Of a record that logins alone have written, its own. directory.unavailable. */
+ * none. Of a record that logins alone have written, its own. directory.database.unavailable. */
 oks_err_t *oks_user_said_email(const char **email, const oks_user_row_t *row, apr_pool_t *pool) OKS_MUST_USE;
 
 typedef enum oks_member_op_t { OKS_MEMBERS_ADD, OKS_MEMBERS_REMOVE, OKS_MEMBERS_REPLACE } oks_member_op_t;
