@@ -241,6 +241,10 @@ oks_err_t *oks_form_get(oks_span_t *value, const apr_array_header_t *params, con
  * which is ours (__Host- cookies can't be doubled by a browser that knows them). */
 bool oks_cookie_get(oks_span_t *value, oks_span_t header, const char *name);
 
+/* One of the texts (const char *) that is there twice, or NULL; the array is sorted then. For texts that others choose: for a hash
+ * of APR's they can choose them alike, and each is compared with all others. */
+const char *oks_find_repeated(apr_array_header_t *texts);
+
 /* Two header names are the same for a CGI or WSGI backend when their letters and digits are, without regard to case
  * (SECURITY.md 1). Folds `name` so that equal names compare equal. */
 const char *oks_header_fold(const char *name, apr_pool_t *pool);

@@ -1,4 +1,5 @@
 /* Names of organizations, addresses of people, names of header fields. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "oktasso/base.h"
@@ -55,6 +56,20 @@ bool oks_domain_matches(oks_span_t domain, const char *pattern)
     if (strncmp(pattern, "*.", 2) != 0) return oks_span_case_eq_z(domain, pattern);
     apr_size_t below = strlen(pattern + 1); /* with its dot */
     return domain.len > below && oks_span_case_eq_z(oks_span(domain.ptr + domain.len - below, below), pattern + 1);
+}
+
+static int by_text(const void *one, const void *other)
+{
+    return strcmp(*(const char *const *)one, *(const char *const *)other);
+}
+
+const char *oks_find_repeated(apr_array_header_t *texts)
+{
+    const char **text = (const char **)texts->elts;
+    qsort(text, (size_t)texts->nelts, sizeof *text, by_text);
+    for (int i = 1; i < texts->nelts; i++)
+        if (strcmp(text[i - 1], text[i]) == 0) return text[i];
+    return NULL;
 }
 
 const char *oks_header_fold(const char *name, apr_pool_t *pool)

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include <apr_cstr.h>
-#include <apr_hash.h>
 #include <apr_strings.h>
 
 #include "scim_private.h"
@@ -126,15 +125,13 @@ oks_err_t *oks_scim_check_names(const json_t *json, apr_pool_t *pool)
     const char *key;
     json_t *each;
     size_t i;
-    apr_hash_t *seen = json_is_object(json) ? apr_hash_make(pool) : NULL;
+    apr_array_header_t *names = apr_array_make(pool, (int)json_object_size(json), sizeof(const char *));
     json_object_foreach((json_t *)(uintptr_t)json, key, each) {
-        char *lower = apr_pstrdup(pool, key);
-        for (char *p = lower; *p; p++) *p = oks_lower(*p);
-        if (apr_hash_get(seen, lower, APR_HASH_KEY_STRING))
-            return oks_err(pool, OKS_R_SCIM_BODY_MALFORMED, "\"%s\" is there twice", oks_log_escape(oks_span_z(key), 60, pool));
-        apr_hash_set(seen, lower, APR_HASH_KEY_STRING, lower);
+        APR_ARRAY_PUSH(names, const char *) = oks_lower_key(key, pool);
         OKS_TRY(oks_scim_check_names(each, pool));
     }
+    key = oks_find_repeated(names);
+    if (key) return oks_err(pool, OKS_R_SCIM_BODY_MALFORMED, "\"%s\" is there twice", oks_log_escape(oks_span_z(key), 60, pool));
     json_array_foreach((json_t *)(uintptr_t)json, i, each)
         if (!json_is_string(each)) OKS_TRY(oks_scim_check_names(each, pool));
     return NULL;

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include <apr_cstr.h>
-#include <apr_hash.h>
 #include <apr_strings.h>
 #include <libxml/parser.h>
 #include <libxml/uri.h>
@@ -98,7 +97,7 @@ static bool id_ok(const char *id)
     return len && len <= OKS_XML_ID_MAX && strchr(start, *id) && strspn(id, rest) == len;
 }
 
-static oks_err_t *check_id(xmlNode *node, apr_hash_t *ids, apr_pool_t *pool)
+static oks_err_t *check_id(xmlNode *node, apr_array_header_t *ids, apr_pool_t *pool)
 {
     for (const xmlAttr *attr = node->properties; attr; attr = attr->next)
         if (attr->ns && apr_cstr_casecmp((const char *)attr->name, "id") == 0)
@@ -106,8 +105,7 @@ static oks_err_t *check_id(xmlNode *node, apr_hash_t *ids, apr_pool_t *pool)
     const char *id = oks_xml_attribute(node, "ID", pool);
     if (!id) return NULL;
     if (!id_ok(id)) return oks_err(pool, OKS_R_XML_ID_MALFORMED, "\"%s\"", oks_log_escape(oks_span_z(id), 60, pool));
-    if (apr_hash_get(ids, id, APR_HASH_KEY_STRING)) return oks_err(pool, OKS_R_XML_ID_DUPLICATE, "\"%s\"", id);
-    apr_hash_set(ids, id, APR_HASH_KEY_STRING, id);
+    APR_ARRAY_PUSH(ids, const char *) = id;
     return NULL;
 }
 
@@ -126,7 +124,7 @@ static oks_err_t *check_namespace(const xmlNs *ns, apr_pool_t *pool)
 }
 
 /* `scope`: how many declarations the node's ancestors have, which canonicalization walks through for each element and prefix. */
-static oks_err_t *check_tree(xmlNode *node, int scope, apr_hash_t *ids, apr_pool_t *pool)
+static oks_err_t *check_tree(xmlNode *node, int scope, apr_array_header_t *ids, apr_pool_t *pool)
 {
     OKS_TRY(check_id(node, ids, pool));
     for (const xmlNs *ns = node->nsDef; ns; ns = ns->next) {
@@ -185,7 +183,10 @@ oks_err_t *oks_xml_parse(xmlDocPtr *doc, oks_span_t bytes, apr_size_t max, apr_p
     scan_t scan = { .p = bytes.ptr, .end = bytes.ptr + bytes.len, .pool = pool };
     OKS_TRY(scan_document(&scan));
     OKS_TRY(read_tree(doc, &scan, bytes.ptr, pool));
-    return check_tree(xmlDocGetRootElement(*doc), 0, apr_hash_make(pool), pool);
+    apr_array_header_t *ids = apr_array_make(pool, 4, sizeof(const char *));
+    OKS_TRY(check_tree(xmlDocGetRootElement(*doc), 0, ids, pool));
+    const char *repeated = oks_find_repeated(ids);
+    return repeated ? oks_err(pool, OKS_R_XML_ID_DUPLICATE, "\"%s\"", repeated) : NULL;
 }
 
 /* ---- Reading the tree ---- */

@@ -277,6 +277,21 @@ static void cookies(void **state)
     assert_true(oks_cookie_get(&value, oks_span("a=bXXXX", 3), "a") && oks_span_eq_z(value, "b")); /* no NUL at the end */
 }
 
+static const char *repeated_of(int count, const char *const *texts)
+{
+    apr_array_header_t *list = apr_array_make(pool, count, sizeof(const char *));
+    for (int i = 0; i < count; i++) APR_ARRAY_PUSH(list, const char *) = texts[i];
+    return oks_find_repeated(list);
+}
+
+static void a_text_that_is_there_twice(void **state)
+{
+    static const char *const texts[] = { "b", "a", "c", "", "B", "aa", "b" };
+    assert_null(repeated_of(0, texts));
+    assert_null(repeated_of(6, texts));
+    assert_string_equal(repeated_of(7, texts), "b");
+}
+
 static void header_names(void **state)
 {
     assert_string_equal(oks_header_fold("x_remote-USER", pool), oks_header_fold("X-Remote-User", pool));
@@ -355,6 +370,7 @@ int main(void)
         cmocka_unit_test(names_of_organizations_and_people), cmocka_unit_test(sanitizer), cmocka_unit_test(return_paths),
         cmocka_unit_test(what_a_provider_may_take_for_one_account),
         cmocka_unit_test(urls), cmocka_unit_test(forms), cmocka_unit_test(cookies), cmocka_unit_test(header_names),
+        cmocka_unit_test(a_text_that_is_there_twice),
         cmocka_unit_test(the_locale_changes_nothing), cmocka_unit_test(what_json_cannot_be_is_told_without_quoting_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
