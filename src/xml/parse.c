@@ -11,6 +11,7 @@
 typedef struct scan_t {
     const char *p, *end;
     int depth, tags;
+    int declared[OKS_XML_DEPTH_MAX + 1]; /* namespaces on the way to what is open at this depth */
     apr_pool_t *pool;
 } scan_t;
 
@@ -20,11 +21,30 @@ static bool at(const scan_t *scan, const char *text)
     return (apr_size_t)(scan->end - scan->p) >= len && memcmp(scan->p, text, len) == 0;
 }
 
+/* libxml2 (its canonicalization, too) looks through all declarations on the way for each prefix, and through all attributes of a tag
+ * for each of them: too many are refused before it does. */
+static oks_err_t *count_attributes(scan_t *scan, int attributes, int declared, bool open)
+{
+    if (attributes > OKS_XML_ATTRIBUTES_MAX)
+        return oks_err(scan->pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "more than %d attributes", OKS_XML_ATTRIBUTES_MAX);
+    if (scan->depth > 0) declared += scan->declared[scan->depth];
+    if (declared > OKS_XML_SCOPE_MAX)
+        return oks_err(scan->pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "more than %d namespaces in one place", OKS_XML_SCOPE_MAX);
+    if (open && scan->depth >= 0 && scan->depth < OKS_XML_DEPTH_MAX) scan->declared[scan->depth + 1] = declared;
+    return NULL;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* One start, end or empty tag. Quotes may hold '>', nothing may hold '<'. */
 static oks_err_t *scan_tag(scan_t *scan)
 {
     const char *start = scan->p;
     bool closing = start + 1 < scan->end && start[1] == '/';
+    int attributes = 0, declared = 0;
     char quote = 0;
     for (scan->p++; scan->p < scan->end; scan->p++) {
         char c = *scan->p;
@@ -32,8 +52,12 @@ static oks_err_t *scan_tag(scan_t *scan)
             if (c == quote) quote = 0;
         } else if (c == '"' || c == '\'') {
             quote = c;
+        } else if (c == '=') {
+            attributes++;
         } else if (c == '>') {
             break;
+        } else if (c == 'x' && is_blank(scan->p[-1]) && at(scan, "xmlns")) {
+            declared++;
         }
         if (scan->p - start > OKS_XML_TAG_MAX)
             return oks_err(scan->pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "a tag of more than %d bytes", OKS_XML_TAG_MAX);
@@ -41,6 +65,7 @@ static oks_err_t *scan_tag(scan_t *scan)
     if (scan->p == scan->end) return oks_err(scan->pool, OKS_R_XML_DOCUMENT_MALFORMED, "an open tag at the end");
     if (++scan->tags > OKS_XML_TAGS_MAX)
         return oks_err(scan->pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "more than %d tags", OKS_XML_TAGS_MAX);
+    OKS_TRY(count_attributes(scan, attributes, declared, !closing && scan->p[-1] != '/'));
     if (closing) scan->depth--;
     else if (scan->p[-1] != '/') scan->depth++;
     if (scan->depth > OKS_XML_DEPTH_MAX)
@@ -123,17 +148,12 @@ static oks_err_t *check_namespace(const xmlNs *ns, apr_pool_t *pool)
     return absolute ? NULL : oks_err(pool, OKS_R_XML_DOCUMENT_MALFORMED, "a relative namespace URI");
 }
 
-/* `scope`: how many declarations the node's ancestors have, which canonicalization walks through for each element and prefix. */
-static oks_err_t *check_tree(xmlNode *node, int scope, apr_array_header_t *ids, apr_pool_t *pool)
+static oks_err_t *check_tree(xmlNode *node, apr_array_header_t *ids, apr_pool_t *pool)
 {
     OKS_TRY(check_id(node, ids, pool));
-    for (const xmlNs *ns = node->nsDef; ns; ns = ns->next) {
-        OKS_TRY(check_namespace(ns, pool));
-        if (++scope > OKS_XML_SCOPE_MAX)
-            return oks_err(pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "more than %d namespaces in one place", OKS_XML_SCOPE_MAX);
-    }
+    for (const xmlNs *ns = node->nsDef; ns; ns = ns->next) OKS_TRY(check_namespace(ns, pool));
     for (xmlNode *child = oks_xml_first_element(node); child; child = oks_xml_next_element(child))
-        OKS_TRY(check_tree(child, scope, ids, pool));
+        OKS_TRY(check_tree(child, ids, pool));
     return NULL;
 }
 
@@ -184,7 +204,7 @@ oks_err_t *oks_xml_parse(xmlDocPtr *doc, oks_span_t bytes, apr_size_t max, apr_p
     OKS_TRY(scan_document(&scan));
     OKS_TRY(read_tree(doc, &scan, bytes.ptr, pool));
     apr_array_header_t *ids = apr_array_make(pool, 4, sizeof(const char *));
-    OKS_TRY(check_tree(xmlDocGetRootElement(*doc), 0, ids, pool));
+    OKS_TRY(check_tree(xmlDocGetRootElement(*doc), ids, pool));
     const char *repeated = oks_find_repeated(ids);
     return repeated ? oks_err(pool, OKS_R_XML_ID_DUPLICATE, "\"%s\"", repeated) : NULL;
 }

@@ -101,6 +101,15 @@ static oks_err_t *expect(xmlNode **found, xmlNode **node, const char *name, apr_
     return NULL;
 }
 
+static bool prefixes_ok(const char *list)
+{
+    static const char blanks[] = " \t\r\n";
+    int count = 0;
+    if (strlen(list) > OKS_XML_PREFIX_LIST_MAX) return false;
+    for (list += strspn(list, blanks); *list; list += strspn(list, blanks), count++) list += strcspn(list, blanks);
+    return count <= OKS_XML_PREFIXES_MAX;
+}
+
 /* What exclusive canonicalization may hold: one InclusiveNamespaces, as Okta sends it (OKTA.md B.1.4). */
 static bool c14n_content_ok(const xmlNode *node, apr_pool_t *pool)
 {
@@ -108,7 +117,7 @@ static bool c14n_content_ok(const xmlNode *node, apr_pool_t *pool)
     if (!list) return true;
     const char *prefixes = oks_xml_attribute(list, "PrefixList", pool);
     return oks_xml_is(list, EXC_C14N, "InclusiveNamespaces") && !list->children && !oks_xml_next_element(list) &&
-           prefixes && strlen(prefixes) <= OKS_XML_PREFIX_LIST_MAX;
+           prefixes && prefixes_ok(prefixes);
 }
 
 /* enveloped-signature, then exclusive canonicalization: both, once, in this order. */

@@ -60,6 +60,13 @@ static const char *declarations(int count)
     return text;
 }
 
+static const char *attributes(int count)
+{
+    const char *text = "";
+    for (int i = 1; i <= count; i++) text = apr_psprintf(pool, "%s a%d='='", text, i);
+    return text;
+}
+
 static xmlNode *root_of(const char *text)
 {
     xmlDocPtr doc;
@@ -205,6 +212,17 @@ static void limits(void **state)
     const char *more = "><b xmlns='u:'/><b xmlns='u:'/></a>"; /* one beside another is no more than one */
     assert_parses(apr_pstrcat(pool, "<a", declarations(OKS_XML_SCOPE_MAX - 1), more, NULL));
     assert_refuses(apr_pstrcat(pool, "<a", declarations(OKS_XML_SCOPE_MAX), more, NULL), "xml.document.too_large");
+
+    const char *nested = apr_pstrcat(pool, "<a", declarations(OKS_XML_SCOPE_MAX / 2), "><b", declarations(OKS_XML_SCOPE_MAX / 2), NULL);
+    assert_parses(apr_pstrcat(pool, nested, "/><b x='xmlns='/></a>", NULL));
+    assert_parses(apr_pstrcat(pool, nested, "></b><b", declarations(OKS_XML_SCOPE_MAX / 2), "/></a>", NULL));
+    assert_refuses(apr_pstrcat(pool, nested, "><c\nxmlns='u:'/></b></a>", NULL), "xml.document.too_large");
+
+    /* Refused before libxml2 sees them: what it would say is that the end is missing. */
+    assert_refuses(apr_pstrcat(pool, "<a", declarations(OKS_XML_SCOPE_MAX + 1), ">", NULL), "xml.document.too_large");
+    assert_refuses(apr_pstrcat(pool, "<a", attributes(OKS_XML_ATTRIBUTES_MAX + 1), ">", NULL), "xml.document.too_large");
+    assert_parses(apr_pstrcat(pool, "<a", attributes(OKS_XML_ATTRIBUTES_MAX), "/>", NULL));
+    assert_refuses(apr_pstrcat(pool, repeat("</a>", 40), "<a", declarations(1), ">", NULL), "xml.document.malformed");
 
     assert_parses(apr_pstrcat(pool, "<a>", repeat("x", BYTES_MAX - 7), "</a>", NULL));
     assert_refuses(apr_pstrcat(pool, "<a>", repeat("x", BYTES_MAX - 6), "</a>", NULL), "xml.document.too_large");
@@ -359,6 +377,12 @@ static const char *altered(const char *text, const char *old, const char *new)
     return apr_pstrcat(pool, apr_pstrmemdup(pool, text, (apr_size_t)(at - text)), new, at + strlen(old), NULL);
 }
 
+static const char *with_prefixes(int count)
+{
+    return apr_pstrcat(pool, "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\" PrefixList=\" saml2",
+                       repeat("  saml2", count - 1), " \"/>", NULL);
+}
+
 /* Seen before any digest is asked. */
 static void what_a_signature_holds_is_what_saml_uses(void **state)
 {
@@ -368,6 +392,8 @@ static void what_a_signature_holds_is_what_saml_uses(void **state)
                 "</ec:InclusiveNamespaces>", "xml.signature.transform" },
         { list, "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/>", "xml.signature.transform" },
         { list, apr_pstrcat(pool, list, list, NULL), "xml.signature.transform" },
+        { list, with_prefixes(OKS_XML_PREFIXES_MAX), "xml.signature.invalid" }, /* other bytes than those that were signed */
+        { list, with_prefixes(OKS_XML_PREFIXES_MAX + 1), "xml.signature.transform" },
         { list, "<ds:XPath>1</ds:XPath>", "xml.signature.transform" },
         { "xml-exc-c14n#\"/><ds:Sig", "xml-exc-c14n#\"><ds:XPath>1</ds:XPath></ds:CanonicalizationMethod><ds:Sig",
           "xml.signature.transform" },
