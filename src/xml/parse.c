@@ -21,8 +21,8 @@ static bool at(const scan_t *scan, const char *text)
     return (apr_size_t)(scan->end - scan->p) >= len && memcmp(scan->p, text, len) == 0;
 }
 
-/* libxml2 (its canonicalization, too) looks through all declarations on the way for each prefix, and through all attributes of a tag
- * for each of them: too many are refused before it does. */
+/* libxml2 (its canonicalization, too) looks through all declarations on the way for each prefix, and through all attributes of a
+ * tag for each of them: too many are refused before it does. */
 static oks_err_t *count_attributes(scan_t *scan, int attributes, int declared, bool open)
 {
     if (attributes > OKS_XML_ATTRIBUTES_MAX)

@@ -198,18 +198,25 @@ static bool restrict_transforms(xmlSecDSigCtxPtr ctx, unsigned allowed)
     return ok;
 }
 
-bool oks_xml_pin_key(xmlSecDSigCtxPtr ctx, void *pkey)
+static xmlSecKeyPtr new_key(void *pkey)
 {
     EVP_PKEY_up_ref(pkey);
     xmlSecKeyDataPtr data = xmlSecOpenSSLEvpKeyAdopt(pkey);
     if (!data) {
         EVP_PKEY_free(pkey);
-        return false;
+        return NULL;
     }
-    ctx->signKey = xmlSecKeyCreate();
-    if (ctx->signKey && xmlSecKeySetValue(ctx->signKey, data) == 0) return true;
+    xmlSecKeyPtr key = xmlSecKeyCreate();
+    if (key && xmlSecKeySetValue(key, data) == 0) return key;
     xmlSecKeyDataDestroy(data);
-    return false;
+    if (key) xmlSecKeyDestroy(key);
+    return NULL;
+}
+
+bool oks_xml_pin_key(xmlSecDSigCtxPtr ctx, void *pkey)
+{
+    ctx->signKey = new_key(pkey);
+    return ctx->signKey != NULL;
 }
 
 static bool copy_signed(oks_span_t *bytes, xmlSecDSigCtxPtr ctx, apr_pool_t *pool)
@@ -223,16 +230,66 @@ static bool copy_signed(oks_span_t *bytes, xmlSecDSigCtxPtr ctx, apr_pool_t *poo
     return true;
 }
 
-static bool verify_with(oks_span_t *bytes, xmlNode *signature, const oks_cert_t *cert, unsigned allowed, apr_pool_t *pool)
+/* *info: SignedInfo as it is signed, of a signature whose digest holds; else empty, whatever the key. */
+static bool verify_with(oks_span_t *bytes, oks_span_t *info, xmlNode *signature, const oks_cert_t *cert, unsigned allowed,
+                        apr_pool_t *pool)
 {
     xmlSecDSigCtxPtr ctx = xmlSecDSigCtxCreate(NULL);
+    *info = oks_span(NULL, 0);
     if (!ctx) return false;
     ctx->flags = XMLSEC_DSIG_FLAGS_IGNORE_MANIFESTS | XMLSEC_DSIG_FLAGS_STORE_SIGNEDINFO_REFERENCES;
+    ctx->flags |= XMLSEC_DSIG_FLAGS_STORE_SIGNATURE;
     ctx->enabledReferenceUris = xmlSecTransformUriTypeSameDocument;
     bool ok = restrict_transforms(ctx, allowed) && oks_xml_pin_key(ctx, cert->pkey) && xmlSecDSigCtxVerify(ctx, signature) >= 0 &&
               ctx->status == xmlSecDSigStatusSucceeded && copy_signed(bytes, ctx, pool);
+    xmlSecBufferPtr buffer = ok ? NULL : xmlSecDSigCtxGetPreSignBuffer(ctx);
+    apr_size_t len = buffer ? xmlSecBufferGetSize(buffer) : 0;
+    if (len) *info = oks_span(apr_pmemdup(pool, xmlSecBufferGetData(buffer), len), len);
     xmlSecDSigCtxDestroy(ctx);
     return ok;
+}
+
+/* Could this key have made the signature? To ask that costs no more than an operation with the key; to verify costs a
+ * canonicalization of all that is signed. */
+static bool signs(const oks_cert_t *cert, const algorithm_t *method, oks_span_t info, oks_span_t value)
+{
+    xmlSecTransformCtxPtr ctx = xmlSecTransformCtxCreate();
+    xmlSecTransformPtr transform = ctx ? xmlSecTransformCtxCreateAndAppend(ctx, method->transform()) : NULL;
+    xmlSecKeyPtr key = transform ? new_key(cert->pkey) : NULL;
+    if (transform) transform->operation = xmlSecTransformOperationVerify;
+    bool ok = key && xmlSecTransformSetKey(transform, key) >= 0 &&
+              xmlSecTransformCtxBinaryExecute(ctx, (const xmlSecByte *)info.ptr, (xmlSecSize)info.len) >= 0 &&
+              xmlSecTransformVerify(transform, (const xmlSecByte *)value.ptr, (xmlSecSize)value.len, ctx) >= 0 &&
+              transform->status == xmlSecTransformStatusOk;
+    if (key) xmlSecKeyDestroy(key);
+    if (ctx) xmlSecTransformCtxDestroy(ctx);
+    return ok;
+}
+
+/* Of the kind that the algorithm is for: with another one, xmlsec1 canonicalizes all before it says so. */
+static bool suits(const oks_cert_t *cert, const algorithm_t *method)
+{
+    return EVP_PKEY_is_a(cert->pkey, strstr(method->uri, "#ecdsa-") ? "EC" : "RSA");
+}
+
+/* By the first of the certificates that does it, and with as few canonicalizations as there may be: two. */
+static oks_err_t *verify_with_any(oks_span_t *bytes, xmlNode *signature, const apr_array_header_t *certs, unsigned allowed,
+                                  apr_pool_t *pool)
+{
+    xmlNode *node = oks_xml_first_element(signature);
+    const char *text = oks_xml_text(oks_xml_next_element(node), pool);
+    const algorithm_t *method = signature_algorithms;
+    const char *name = oks_xml_method(oks_xml_next_element(oks_xml_first_element(node)), pool);
+    oks_span_t info = oks_span(NULL, 0), value;
+    while (method->uri && strcmp(method->uri, name) != 0) method++;
+    bool readable = method->uri && text && oks_base64_decode(&value, oks_span_z(text), pool) == NULL, asked = false;
+    for (int i = 0; readable && i < certs->nelts && (info.len || !asked); i++) {
+        const oks_cert_t *cert = APR_ARRAY_IDX(certs, i, oks_cert_t *);
+        if (!suits(cert, method) || (asked && !signs(cert, method, info, value))) continue;
+        if (verify_with(bytes, &info, signature, cert, allowed, pool)) return NULL;
+        asked = true;
+    }
+    return oks_err(pool, OKS_R_XML_SIGNATURE_INVALID, "none of %d certificates verifies it", certs->nelts);
 }
 
 oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_array_header_t *certs, unsigned algorithms,
@@ -250,7 +307,5 @@ oks_err_t *oks_xml_verify(oks_span_t *signed_bytes, xmlNode *element, const apr_
     if (!xmlGetID(element->doc, (const xmlChar *)id)) xmlAddID(NULL, element->doc, (const xmlChar *)id, attr);
     if (xmlGetID(element->doc, (const xmlChar *)id) != attr)
         return oks_err(pool, OKS_R_XML_ID_DUPLICATE, "the ID leads to another element");
-    for (int i = 0; i < certs->nelts; i++)
-        if (verify_with(signed_bytes, signature, APR_ARRAY_IDX(certs, i, oks_cert_t *), allowed, pool)) return NULL;
-    return oks_err(pool, OKS_R_XML_SIGNATURE_INVALID, "none of %d certificates verifies it", certs->nelts);
+    return verify_with_any(signed_bytes, signature, certs, allowed, pool);
 }

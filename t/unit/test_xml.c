@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -511,6 +512,36 @@ static void what_we_sign_verifies(void **state)
     assert_non_null(err);
 }
 
+static oks_cert_t *cert_of(const char *file)
+{
+    oks_cert_t *cert;
+    const char *text = read_file(apr_pstrcat(pool, OKS_SOURCE_DIR "/t/vectors/saml/_keys/", file, NULL));
+    assert_null(oks_cert_parse(&cert, oks_span_z(strstr(text, "-----BEGIN CERTIFICATE")), pool));
+    return cert;
+}
+
+/* As many as there may be, whoever signed. Each took a canonicalization of the whole; of a thousand, CPU seconds. */
+static void many_certificates_cost_little_more_than_one(void **state)
+{
+    oks_keypair_t *pair;
+    oks_span_t text, bytes;
+    const char *pem, *document = apr_pstrcat(pool, "<r xmlns='urn:r' ID='_1'><Issuer>us</Issuer>", repeat("x<b/>", 19000), "</r>",
+                                             NULL);
+    apr_array_header_t *list = apr_array_make(pool, 1, sizeof(oks_cert_t *));
+    oks_cert_t *others[] = { cert_of("ec.pem"), cert_of("next.pem"), cert_of("other.pem") };
+    assert_null(oks_keypair_make(&pem, "acme", apr_time_now(), pool));
+    assert_null(oks_keypair_parse(&pair, oks_span_z(pem), oks_span_z(strstr(pem, "-----BEGIN CERTIFICATE")), pool));
+    assert_null(oks_xml_sign(&text, oks_span_z(document), pair, pool));
+    for (int i = 0; i < 1500; i++) APR_ARRAY_PUSH(list, oks_cert_t *) = others[i % 3];
+    const clock_t start = clock();
+    oks_err_t *err = oks_xml_verify(&bytes, root_of(oks_span_dup(text, pool)), list, 0, pool);
+    assert_int_equal(err->reason, OKS_R_XML_SIGNATURE_INVALID);
+    APR_ARRAY_PUSH(list, oks_cert_t *) = pair->cert;
+    APR_ARRAY_PUSH(list, oks_cert_t *) = others[0];
+    assert_null(oks_xml_verify(&bytes, root_of(oks_span_dup(text, pool)), list, 0, pool));
+    assert_true(clock() - start < 3 * CLOCKS_PER_SEC);
+}
+
 static void what_cannot_be_signed(void **state)
 {
     oks_keypair_t *pair;
@@ -558,6 +589,7 @@ int main(void)
         TEST(what_is_encrypted_is_said_once),
         TEST(an_encrypted_element_has_its_limit),
         TEST(what_we_sign_verifies),
+        TEST(many_certificates_cost_little_more_than_one),
         TEST(what_cannot_be_signed),
         TEST(names_of_algorithms),
     };
