@@ -18,6 +18,7 @@
 #define OKS_SCIM_PAGE_MAX 1000              /* resources of one answer */
 #define OKS_SCIM_FILTER_TERMS_MAX 64        /* comparisons in a filter */
 #define OKS_SCIM_OPERATIONS_MAX 1000        /* of one PATCH */
+#define OKS_SCIM_NAMES_MAX 200              /* names in `attributes`, and in `excludedAttributes` */
 #define OKS_SCIM_FILTER_MAX (16 * 1024)     /* bytes of a filter */
 #define OKS_SCIM_FILTER_DEPTH_MAX 32        /* parentheses, "not" and value paths in it */
 
@@ -95,6 +96,8 @@ oks_err_t *oks_scim_read(json_t **resource, const oks_scim_kind_t *kind, json_t 
  * error. scim.body.malformed, scim.value.invalid, scim.path.invalid, scim.target.none, scim.attribute.read_only,
  * scim.filter.invalid. */
 oks_err_t *oks_scim_patch(json_t *resource, const oks_scim_kind_t *kind, json_t *message, apr_pool_t *pool) OKS_MUST_USE;
+/* Each name is looked up in each resource that is shown. scim.value.invalid: more than OKS_SCIM_NAMES_MAX. */
+oks_err_t *oks_scim_check_projection(oks_span_t names, apr_pool_t *pool) OKS_MUST_USE;
 /* Leaves of a full resource what `attributes`, or all but what `excluded` names (RFC 7644 3.9; either may be empty). */
 void oks_scim_project(json_t *resource, const oks_scim_kind_t *kind, oks_span_t attributes, oks_span_t excluded, apr_pool_t *pool);
 

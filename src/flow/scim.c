@@ -194,7 +194,8 @@ static oks_err_t *read_query(oks_scim_call_t *call, oks_span_t query)
     oks_span_t value;
     OKS_TRY(oks_form_parse(&call->params, query, call->pool));
     for (apr_size_t i = 0; i < PARAMETERS; i++) OKS_TRY(oks_form_get(&value, call->params, parameters[i], call->pool));
-    return NULL;
+    OKS_TRY(oks_scim_check_projection(oks_scim_call_param(call, "attributes"), call->pool));
+    return oks_scim_check_projection(oks_scim_call_param(call, "excludedAttributes"), call->pool);
 }
 
 /* RFC 7644 3.4.3: what a query would say, in a body. */

@@ -168,27 +168,58 @@ oks_err_t *oks_scim_read(json_t **resource, const oks_scim_kind_t *kind, json_t 
 
 typedef enum named_t { NOT_NAMED, NAMED, NAMED_IN_PART } named_t;
 
-/* Does a list of paths, "userName,name.givenName", name this attribute, or `sub` of it? */
-static named_t is_named(const oks_scim_kind_t *kind, oks_span_t list, const char *name, const char *sub, bool extension)
+typedef struct projection_t {
+    const apr_array_header_t *wanted, *unwanted; /* oks_scim_path_t, each once; NULL: none are said */
+    const oks_scim_kind_t *kind;
+    bool extension;
+} projection_t;
+
+static bool has_path(const apr_array_header_t *paths, const oks_scim_path_t *path)
+{
+    for (int i = 0; i < paths->nelts; i++) {
+        const oks_scim_path_t *each = &APR_ARRAY_IDX(paths, i, oks_scim_path_t);
+        if (each->attr == path->attr && each->sub == path->sub && each->extension == path->extension) return true;
+    }
+    return false;
+}
+
+/* A list of paths, "userName,name.givenName": read once for all values, which may be many. What nobody has is left out. */
+static const apr_array_header_t *read_paths(const oks_scim_kind_t *kind, oks_span_t list, apr_pool_t *pool)
 {
     oks_span_t word;
-    named_t found = NOT_NAMED;
+    if (!list.len) return NULL;
+    apr_array_header_t *paths = apr_array_make(pool, 8, sizeof(oks_scim_path_t));
     while (oks_span_next(&word, &list, ',')) {
         oks_scim_path_t path;
-        if (!oks_scim_resolve(&path, kind, oks_span_trim(word)) || path.extension != extension) continue;
-        if (!path.attr) return NAMED;
-        if (strcmp(path.attr->name, name) != 0) continue;
-        if (!path.sub || (sub && strcmp(path.sub->name, sub) == 0)) return NAMED;
+        if (oks_scim_resolve(&path, kind, oks_span_trim(word)) && !has_path(paths, &path))
+            APR_ARRAY_PUSH(paths, oks_scim_path_t) = path;
+    }
+    return paths;
+}
+
+oks_err_t *oks_scim_check_projection(oks_span_t names, apr_pool_t *pool)
+{
+    oks_span_t word;
+    int count = 0;
+    for (oks_span_t rest = names.len ? names : oks_span(NULL, 0); oks_span_next(&word, &rest, ',');) count++;
+    if (count <= OKS_SCIM_NAMES_MAX) return NULL;
+    return oks_err(pool, OKS_R_SCIM_VALUE_INVALID, "more than %d names of attributes", OKS_SCIM_NAMES_MAX);
+}
+
+/* Do the paths name this attribute, or `sub` of it? */
+static named_t is_named(const projection_t *p, const apr_array_header_t *paths, const char *name, const char *sub)
+{
+    named_t found = NOT_NAMED;
+    for (int i = 0; paths && i < paths->nelts; i++) {
+        const oks_scim_path_t *path = &APR_ARRAY_IDX(paths, i, oks_scim_path_t);
+        if (path->extension != p->extension) continue;
+        if (!path->attr) return NAMED;
+        if (strcmp(path->attr->name, name) != 0) continue;
+        if (!path->sub || (sub && strcmp(path->sub->name, sub) == 0)) return NAMED;
         found = NAMED_IN_PART;
     }
     return found;
 }
-
-typedef struct projection_t {
-    const oks_scim_kind_t *kind;
-    oks_span_t wanted, unwanted;
-    bool extension;
-} projection_t;
 
 static void project_subs(json_t *value, const projection_t *p, const char *name)
 {
@@ -196,8 +227,7 @@ static void project_subs(json_t *value, const projection_t *p, const char *name)
     json_t *sub;
     void *next;
     json_object_foreach_safe(value, next, key, sub) {
-        bool keep = p->wanted.len ? is_named(p->kind, p->wanted, name, key, p->extension) == NAMED
-                                  : is_named(p->kind, p->unwanted, name, key, p->extension) != NAMED;
+        bool keep = p->wanted ? is_named(p, p->wanted, name, key) == NAMED : is_named(p, p->unwanted, name, key) != NAMED;
         if (!keep) json_object_del(value, key);
     }
 }
@@ -211,8 +241,8 @@ static void project_object(json_t *object, const projection_t *p)
     json_object_foreach_safe(object, next, key, value) {
         if (!p->extension && (!strcmp(key, "id") || !strcmp(key, "schemas"))) continue;
         if (!p->extension && p->kind->extension && !strcmp(key, p->kind->extension)) continue;
-        named_t named = is_named(p->kind, p->wanted.len ? p->wanted : p->unwanted, key, NULL, p->extension);
-        if (p->wanted.len ? named == NOT_NAMED : named == NAMED) {
+        named_t named = is_named(p, p->wanted ? p->wanted : p->unwanted, key, NULL);
+        if (p->wanted ? named == NOT_NAMED : named == NAMED) {
             json_object_del(object, key);
         } else if (named == NAMED_IN_PART) {
             project_subs(json_is_object(value) ? value : NULL, p, key);
@@ -223,9 +253,9 @@ static void project_object(json_t *object, const projection_t *p)
 
 void oks_scim_project(json_t *resource, const oks_scim_kind_t *kind, oks_span_t attributes, oks_span_t excluded, apr_pool_t *pool)
 {
-    projection_t p = { .kind = kind, .wanted = attributes, .unwanted = excluded };
+    projection_t p = { .kind = kind, .wanted = read_paths(kind, attributes, pool), .unwanted = read_paths(kind, excluded, pool) };
     json_t *extension = kind->extension ? json_object_get(resource, kind->extension) : NULL;
-    if (!attributes.len && !excluded.len) return;
+    if (!p.wanted && !p.unwanted) return;
     project_object(resource, &p);
     if (!extension) return;
     p.extension = true;

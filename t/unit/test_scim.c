@@ -357,6 +357,25 @@ static void work_of_a_search(void **state)
     refused_for_its_work(ask_members(&matches, 1000000, text), OKS_R_SCIM_FILTER_TOO_MANY, too_much);
 }
 
+/* As many names of sub-attributes as one may write, for as many members as there may be: it took seconds. */
+static void work_of_a_projection(void **state)
+{
+    apr_array_header_t *names = apr_array_make(pool, 256, sizeof(const char *));
+    json_t *members = json_array();
+    for (int i = 0; i < OKS_SCIM_NAMES_MAX; i++) APR_ARRAY_PUSH(names, const char *) = i ? "members.none" : "members.value";
+    const char *text = apr_array_pstrcat(pool, names, ',');
+    assert_null(oks_scim_check_projection(oks_span_z(text), pool));
+    assert_null(oks_scim_check_projection(oks_span(NULL, 0), pool));
+    refused_as(oks_scim_check_projection(oks_span_z(apr_pstrcat(pool, text, ",", NULL)), pool), OKS_R_SCIM_VALUE_INVALID);
+    for (int i = 0; i < 200000; i++)
+        json_array_append_new(members, json_pack("{s:s, s:s, s:s, s:s}", "value", "1", "display", "2", "type", "3", "$ref", "4"));
+    json_t *group = oks_json_own(json_pack("{s:s, s:o}", "id", "1", "members", members), pool);
+    const clock_t start = clock();
+    oks_scim_project(group, &oks_scim_group, oks_span_z(text), oks_span(NULL, 0), pool);
+    assert_true(clock() - start < 3 * CLOCKS_PER_SEC);
+    assert_int_equal(json_object_size(json_array_get(members, 199999)), 1);
+}
+
 /* Names that a hash of APR's cannot tell apart, whatever its seed: '[' is 33 less than '|'. A million and a half bytes took half a
  * minute; now far less than a second. */
 static void names_that_are_chosen_alike(void **state)
@@ -397,7 +416,7 @@ int main(void)
         cmocka_unit_test(patches), cmocka_unit_test(reads), cmocka_unit_test(filters_sorts_and_attributes),
         cmocka_unit_test(filters_that_are_one_comparison), cmocka_unit_test(limits), cmocka_unit_test(work_of_a_patch),
         cmocka_unit_test(work_of_a_patch_by_filters), cmocka_unit_test(work_of_a_search), cmocka_unit_test(documents),
-        cmocka_unit_test(names_that_are_chosen_alike),
+        cmocka_unit_test(names_that_are_chosen_alike), cmocka_unit_test(work_of_a_projection),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
