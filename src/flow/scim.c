@@ -194,6 +194,8 @@ static oks_err_t *read_query(oks_scim_call_t *call, oks_span_t query)
     oks_span_t value;
     OKS_TRY(oks_form_parse(&call->params, query, call->pool));
     for (apr_size_t i = 0; i < PARAMETERS; i++) OKS_TRY(oks_form_get(&value, call->params, parameters[i], call->pool));
+    call->asks_groups = oks_scim_call_asks(call, "groups");
+    call->asks_members = oks_scim_call_asks(call, "members");
     OKS_TRY(oks_scim_check_projection(oks_scim_call_param(call, "attributes"), call->pool));
     return oks_scim_check_projection(oks_scim_call_param(call, "excludedAttributes"), call->pool);
 }

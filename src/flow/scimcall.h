@@ -18,6 +18,7 @@ typedef struct oks_scim_call_t {
     const char *user, *group;   /* whom a write is about, for the log, */
     const char *event;          /* and what came of it, where that is more than a change */
     apr_array_header_t *params; /* of the query; of a search, of its body */
+    bool asks_groups, asks_members; /* `filter` or `sortBy` do, which is not looked for in each resource */
     apr_pool_t *pool;
 } oks_scim_call_t;
 
@@ -32,6 +33,8 @@ void oks_scim_call_set_body(oks_answer_t *answer, json_t *body, apr_pool_t *pool
 
 /* RFC 7644 3.14: weak, since the same version may be shown in part. */
 const char *oks_scim_call_etag(int64_t version, apr_pool_t *pool);
+/* Does `filter` or `sortBy` hold this attribute's name? */
+bool oks_scim_call_asks(const oks_scim_call_t *call, const char *name);
 /* Of an oks_user_row_t or oks_group_row_t, as call->kind says. directory.database.unavailable */
 oks_err_t *oks_scim_call_full(json_t **resource, const oks_scim_call_t *call, const void *row) OKS_MUST_USE;
 /* The one of call->id. scim.resource.unknown, directory.database.unavailable */

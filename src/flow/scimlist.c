@@ -18,7 +18,8 @@ typedef struct found_t {
     json_t *list;      /* full resources that lie in the range; or all that will be sorted, reduced (oks_scim_reduce) */
     int64_t total;     /* of all, whether they are in the list or not */
     apr_size_t bytes;  /* of those in the list */
-    apr_size_t members; /* that a filter or an order has looked at */
+    apr_size_t members; /* that a filter or an order has looked at, */
+    apr_size_t stored;  /* and bytes of resources */
     oks_scim_work_t work;
 } found_t;
 
@@ -57,6 +58,10 @@ static oks_err_t *look_at(json_t **resource, found_t *found, const oks_scim_call
 {
     oks_scim_call_t looking = *call;
     looking.looking = true;
+    found->stored += strlen(call->kind == &oks_scim_user ? ((const oks_user_row_t *)row)->resource
+                                                         : ((const oks_group_row_t *)row)->resource);
+    if (found->stored > OKS_SCIM_SCAN_BYTES_MAX)
+        return oks_err(call->pool, OKS_R_SCIM_FILTER_TOO_MANY, "more than %d bytes of resources", OKS_SCIM_SCAN_BYTES_MAX);
     OKS_TRY(oks_scim_call_full(resource, &looking, row));
     found->members += json_array_size(json_object_get(*resource, "members"));
     if (found->members <= OKS_SCIM_SCAN_MEMBERS_MAX) return NULL;

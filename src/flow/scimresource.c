@@ -53,11 +53,16 @@ static bool mentions(oks_span_t text, const char *name)
     return false;
 }
 
+bool oks_scim_call_asks(const oks_scim_call_t *call, const char *name)
+{
+    return mentions(oks_scim_call_param(call, "filter"), name) || mentions(oks_scim_call_param(call, "sortBy"), name);
+}
+
 /* Groups and members cost a look of their own: is it wanted, by an answer that shows them or by a filter that asks of them? */
 static bool is_wanted(const oks_scim_call_t *call, const char *name)
 {
     oks_span_t shown = oks_scim_call_param(call, "attributes"), unshown = oks_scim_call_param(call, "excludedAttributes"), word;
-    if (mentions(oks_scim_call_param(call, "filter"), name) || mentions(oks_scim_call_param(call, "sortBy"), name)) return true;
+    if (call->kind == &oks_scim_user ? call->asks_groups : call->asks_members) return true;
     if (call->looking) return false;
     while (oks_span_next(&word, &unshown, ','))
         if (oks_span_case_eq_z(oks_span_trim(word), name)) return false;

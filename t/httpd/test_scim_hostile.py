@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import urllib.parse
 
 import pytest
@@ -131,3 +132,26 @@ def test_without_a_token_nobody_is_waited_for(quiet):
     assert Scim(quiet).get("/Users?count=1").status == 200
     for connection in slow:
         connection.close()
+
+
+def test_a_search_reads_no_more_than_a_limit(httpd):
+    """Ten thousand resources of 256 KB would be 2.5 GB of JSON: OKS_SCIM_SCAN_BYTES_MAX of them are read."""
+    server = httpd(CONF)
+    server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")
+    rows = ("INSERT INTO users (id, org, subject, email, first_name, last_name, name, asserted_groups, extra, active, created, updated, user_name,"
+            " user_name_key, resource) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 130) SELECT printf('%032x', i), 'acme', '',"
+            " '', '', '', '', '[]', '[]', 1, 0, 0, 'big' || i, 'big' || i, json_object('title', printf('%0262000d', i)) FROM n")
+    subprocess.run(["sqlite3", str(server.state / "directory.db"), rows], check=True)
+    client = Scim(server)
+    for query in ("filter=nickName%20pr", "sortBy=nickName&count=1"):
+        answer = client.get("/Users?" + query)
+        refused(server, answer, 400, "scim.filter.too_many", "tooMany")
+        assert "bytes of resources" in answer.json()["detail"]
+    subprocess.run(["sqlite3", str(server.state / "directory.db"), "DELETE FROM users WHERE user_name LIKE 'big1%'"], check=True)
+    assert client.find("nickName pr") == []
+
+
+def test_names_of_attributes_have_a_limit(quiet, scim):
+    user = scim.make()
+    assert scim.get(f"/Users/{user['id']}?attributes=userName{',x' * 199}").json()["userName"] == user["userName"]
+    refused(quiet, scim.get(f"/Users/{user['id']}?excludedAttributes=userName{',x' * 200}"), 400, "scim.value.invalid", "invalidValue")
