@@ -173,6 +173,16 @@ def test_no_other_site_can_sign_somebody_in(httpd):
     assert not any("session" in cookie for cookie in victim.cookies)
 
 
+def test_a_name_that_is_as_long_as_a_form(httpd):
+    """Folded, each of its characters would be eighteen, and it would be kept and hashed a dozen times: it is no account's, and is not shown again."""
+    server = started(httpd)
+    server.expect(r"reason=flow\.local\.wrong")
+    answer = submit(server.browser(), "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 50000, "x")
+    assert answer.status == 403 or answer.status == 401
+    assert len(answer.text) < 20000, "not 150 KB"
+    assert submit(server.browser(), AMELIA, "local-1").status == 303
+
+
 def test_wrong_passwords_are_limited(httpd):
     server = started(httpd)
     server.expect(r"flow\.local\.limited")
