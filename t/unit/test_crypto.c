@@ -225,6 +225,8 @@ static void a_long_name_is_cut_to_what_a_certificate_holds(void **state)
     GOOD(oks_keypair_parse(&pair, oks_span_z(pem), oks_span_z(strstr(pem, "-----BEGIN CERTIFICATE-----")), pool));
 }
 
+#define EXPONENT "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:"
+
 static void keys_that_are_no_good(void **state)
 {
     oks_keypair_t *pair;
@@ -235,6 +237,8 @@ static void keys_that_are_no_good(void **state)
     REASON(oks_keypair_parse(&pair, weak, oks_span_z(cert), pool), OKS_R_CRYPTO_KEY_WEAK);
     REASON(oks_keypair_parse(&pair, OPENSSL("ecparam -name prime256v1 -genkey -noout"), none, pool), OKS_R_CRYPTO_KEY_MALFORMED);
     REASON(oks_jws_key_parse(&key, OPENSSL("genrsa 1024"), NULL, pool), OKS_R_CRYPTO_KEY_WEAK);
+    GOOD(oks_jws_key_parse(&key, OPENSSL(EXPONENT "18446744073709551557"), NULL, pool)); /* the primes around 2^64 */
+    REASON(oks_jws_key_parse(&key, OPENSSL(EXPONENT "18446744073709551629"), NULL, pool), OKS_R_CRYPTO_KEY_WEAK);
     REASON(oks_jws_key_parse(&key, OPENSSL("genpkey -algorithm ed25519"), NULL, pool), OKS_R_CRYPTO_KEY_MALFORMED);
     REASON(oks_jws_key_parse(&key, OPENSSL("ecparam -name secp256k1 -genkey -noout"), NULL, pool), OKS_R_CRYPTO_KEY_MALFORMED);
     REASON(oks_jws_key_parse(&key, OPENSSL("genrsa -aes128 -passout pass:x 2048"), NULL, pool), OKS_R_CRYPTO_KEY_MALFORMED);
