@@ -166,7 +166,7 @@ static void domains_match_exactly_or_below(void **state)
 static void what_a_provider_may_take_for_one_account(void **state)
 {
     static const char *const same[] = { "Zoe.Grun@acme.example", " zoë.GRÜN@acme.example\t", "zoe.grun@acme. example",
-                                        "\xef\xbd\x9aoe.grun@acme.example", "zoe.gru\xc2\xad" "n@acme.example",
+                                        "\xef\xbd\x9aoe.grun@acme.example", ("zoe.gru\xc2\xad" "n@acme.example"),
                                         "zoe.grun\xe2\x80\x8b@acme.example", "zoe.grun@acme.example\xc2\xa0",
                                         "zoe\xcc\x88.grun@acme.example" };
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
