@@ -71,13 +71,18 @@ static void add_count(apr_array_header_t *counts, const char *key)
     count->asking = apr_pstrcat(counts->pool, "asking\n", key, NULL);
 }
 
+static bool is_too_long(const char *user)
+{
+    return strlen(user) > OKS_EMAIL_MAX;
+}
+
 /* The account at each of the providers, whatever others an organization asks beside it: organizations that ask one have the same
  * accounts there. A provider may take several spellings for one. All that are too long to be anybody's are one. */
 static apr_array_header_t *counts_of(const attempt_t *attempt)
 {
     apr_pool_t *pool = attempt->pool;
     apr_array_header_t *counts = apr_array_make(pool, 4, sizeof(count_t));
-    const char *user = strlen(attempt->user) <= OKS_EMAIL_MAX ? oks_loose_key(attempt->user, pool) : "";
+    const char *user = is_too_long(attempt->user) ? "" : oks_loose_key(attempt->user, pool);
     for (const char *const *name = attempt->org->local_providers; *name; name++)
         add_count(counts, apr_pstrcat(pool, "account\n", *name, "\n\n", user, NULL));
     add_count(counts, apr_pstrcat(pool, "address\n", oks_flow_client_net(attempt->request->client, pool), NULL));
@@ -222,7 +227,7 @@ static oks_err_t *show_form(oks_answer_t **answer, const attempt_t *attempt, con
     const oks_request_t *request = attempt->request;
     apr_pool_t *pool = attempt->pool;
     const char *sealed, *hidden[] = { "state", NULL, NULL };
-    const bool again = err && strlen(attempt->user) <= OKS_EMAIL_MAX;
+    const bool again = err && !is_too_long(attempt->user);
     const char *inputs[] = { "username", "User name", again ? attempt->user : "", "username",
                              "password", "Password", "", "current-password", NULL };
     oks_state_t state = *from;
