@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "oktasso/base.h"
+#include "oktasso/json.h"
 
 #define OKS_ID_LEN 16 /* bytes of a session or user id: random, never reused */
 
@@ -148,8 +148,11 @@ typedef struct oks_user_row_t {
     int64_t version;
     apr_time_t created, updated;
 } oks_user_row_t;
-/* The address that SCIM says in row->resource: the primary one or else the first, or a userName that is one; "" when there is
- * none. Of a record that logins alone have written, its own. directory.database.unavailable. */
+/* The address that SCIM says in a resource: the primary one or else the first, or a userName that is one; "" when there is none. As
+ * long-lived as its arguments. */
+const char *oks_user_email(const json_t *resource, const char *user_name);
+/* The one that it said in row->resource, in `pool`; of a record that logins alone have written, its own.
+ * directory.database.unavailable. */
 oks_err_t *oks_user_said_email(const char **email, const oks_user_row_t *row, apr_pool_t *pool) OKS_MUST_USE;
 
 typedef enum oks_member_op_t { OKS_MEMBERS_ADD, OKS_MEMBERS_REMOVE, OKS_MEMBERS_REPLACE } oks_member_op_t;

@@ -6,7 +6,6 @@
 
 #include "directory_private.h"
 #include "oktasso/crypto.h"
-#include "oktasso/json.h"
 
 static const char *copy(oks_conn_t *conn, apr_dbd_row_t *row, int column, apr_pool_t *pool)
 {
@@ -241,16 +240,21 @@ static bool is_pushed(const oks_user_row_t *row)
     return strcmp(row->resource, "{}") != 0;
 }
 
-oks_err_t *oks_user_said_email(const char **email, const oks_user_row_t *row, apr_pool_t *pool)
+const char *oks_user_email(const json_t *resource, const char *user_name)
 {
-    json_t *resource = oks_json_own(json_loads(row->resource, 0, NULL), pool), *emails = json_object_get(resource, "emails"), *each;
-    const json_t *chosen = json_array_get(emails, 0);
+    json_t *emails = json_object_get(resource, "emails"), *each, *chosen = json_array_get(emails, 0);
     size_t i;
-    if (!resource) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "a resource that cannot be read");
     json_array_foreach(emails, i, each)
         if (json_is_true(json_object_get(each, "primary"))) chosen = each;
-    const char *said = chosen ? oks_json_string(chosen, "value") : row->user_name;
-    *email = !is_pushed(row) ? row->email : said && oks_email_ok(oks_span_z(said)) ? apr_pstrdup(pool, said) : "";
+    const char *said = chosen ? oks_json_string(chosen, "value") : user_name;
+    return said && oks_email_ok(oks_span_z(said)) ? said : "";
+}
+
+oks_err_t *oks_user_said_email(const char **email, const oks_user_row_t *row, apr_pool_t *pool)
+{
+    json_t *resource = oks_json_own(json_loads(row->resource, 0, NULL), pool);
+    if (!resource) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "a resource that cannot be read");
+    *email = is_pushed(row) ? apr_pstrdup(pool, oks_user_email(resource, row->user_name)) : row->email;
     return NULL;
 }
 

@@ -185,25 +185,25 @@ static oks_err_t *fill_user(oks_user_row_t *row, const oks_scim_call_t *call, js
     apr_pool_t *pool = call->pool;
     const json_t *active = json_object_get(resource, "active"), *name = json_object_get(resource, "name");
     const char *external_id = oks_json_string(resource, "externalId");
+    const char *email = oks_user_email(resource, oks_json_string(resource, "userName"));
     const bool was_active = row->active;
     OKS_TRY(oks_user_said_email(&row->said_before, row, pool));
     row->user_name = apr_pstrdup(pool, oks_json_string(resource, "userName"));
     row->external_id = external_id && *external_id ? apr_pstrdup(pool, external_id) : NULL;
     if (active) row->active = json_is_true(active);
-    json_object_del(resource, "active"); /* these have columns of their own */
-    json_object_del(resource, "externalId");
-    OKS_TRY(text_of(&row->resource, resource, pool));
-    OKS_TRY(oks_user_said_email(&row->said_email, row, pool));
     /* A login may have brought another address since: it stays until SCIM says a new one. */
-    const bool same = row->version && strcmp(row->said_email, row->said_before) == 0; /* a new user's never is */
-    if (row->active && (!same || !was_active)) OKS_TRY(check_domain(call, row->said_email));
+    const bool same = row->version && strcmp(email, row->said_before) == 0; /* a new user's never is */
+    if (row->active && (!same || !was_active)) OKS_TRY(check_domain(call, email));
+    row->said_email = apr_pstrdup(pool, email);
     if (!same) row->email = row->said_email;
     row->first_name = name_of(name, "givenName", pool);
     row->last_name = name_of(name, "familyName", pool);
     row->name = name_of(resource, "displayName", pool);
     if (!*row->name) row->name = name_of(name, "formatted", pool);
     if (!*row->name) row->name = oks_flow_full_name(row->first_name, row->last_name, pool);
-    return NULL;
+    json_object_del(resource, "active"); /* these have columns of their own */
+    json_object_del(resource, "externalId");
+    return text_of(&row->resource, resource, pool);
 }
 
 static oks_err_t *change_user(oks_user_row_t *row, const edit_t *edit, apr_pool_t *pool)
