@@ -14,6 +14,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import staleness_of
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "httpd"))
 import harness  # noqa: E402
@@ -315,8 +316,9 @@ def test_a_deactivation_ends_a_session_that_somebody_looks_at(site, browser):
     browser.get(site.idp_home + "/provisioning")
 
     def press(action):
+        page = browser.find_element(By.TAG_NAME, "html")
         browser.find_element(By.CSS_SELECTOR, f"li[data-user='{login}'] button[value='{action}']").click()
-        wait_until(lambda: browser.find_elements(By.ID, "said"), "what was done")
+        wait_until(lambda: staleness_of(page)(browser) and browser.find_elements(By.ID, "said"), "what was done")
         return browser.find_element(By.ID, "said").text
     assert "assigned" in press("assign")
     assert "東京" in press("group")
