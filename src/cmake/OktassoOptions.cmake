@@ -38,6 +38,6 @@ if(OKS_FUZZ)
     target_compile_options(oks_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(OKS_COVERAGE)
-    target_compile_options(oks_flags INTERFACE --coverage -O0)
+    target_compile_options(oks_flags INTERFACE --coverage -fprofile-update=atomic -O0) # threads of a test count together
     target_link_options(oks_flags INTERFACE --coverage)
 endif()

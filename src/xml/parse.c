@@ -179,12 +179,16 @@ static oks_err_t *read_tree(xmlDocPtr *doc, const scan_t *scan, const char *star
     ctxt->sax->serror = swallow;
     ctxt->keepBlanks = 1; /* whatever xmlKeepBlanksDefault() says in this process: blanks are signed */
     ctxt->sax->ignorableWhitespace = ctxt->sax->characters;
+    xmlResetLastError();
     xmlDocPtr made = xmlCtxtReadMemory(ctxt, start, (int)(scan->end - start), NULL, "UTF-8",
                                        XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    const xmlError *last = xmlGetLastError();
     const char *message = ctxt->lastError.message;
     bool namespaces_ok = made && ctxt->nsWellFormed;
     oks_err_t *err = namespaces_ok ? NULL : oks_err(pool, OKS_R_XML_DOCUMENT_MALFORMED, "%s", message ? oks_log_escape(
         oks_span_trim(oks_span_z(message)), 120, pool) : "");
+    /* A text, or an attribute, for which there is no memory is left out of the tree, and the document called well-formed. */
+    if (last && last->code == XML_ERR_NO_MEMORY) err = oks_err(pool, OKS_R_INTERNAL, "out of memory for a document");
     xmlFreeParserCtxt(ctxt);
     if (made) apr_pool_cleanup_register(pool, made, free_doc, apr_pool_cleanup_null);
     if (err) return err;
@@ -250,11 +254,9 @@ int oks_xml_count_signatures(const xmlNode *root)
 
 const char *oks_xml_attribute(const xmlNode *node, const char *name, apr_pool_t *pool)
 {
-    xmlChar *value = xmlGetNoNsProp(node, (const xmlChar *)name);
-    if (!value) return NULL;
-    const char *copy = apr_pstrdup(pool, (const char *)value);
-    xmlFree(value);
-    return copy;
+    /* xmlGetNoNsProp says NULL of one that is there, too, when memory is out. */
+    xmlAttr *attr = xmlHasNsProp(node, (const xmlChar *)name, NULL);
+    return attr ? oks_xml_text((const xmlNode *)attr, pool) : NULL;
 }
 
 const char *oks_xml_text(const xmlNode *node, apr_pool_t *pool)

@@ -15,9 +15,10 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Percent of lines, and of branches that were taken. A branch of OKS_TRY is no branch: what comes back of a room below is that
-# room's to test. What is left in xml are calls of libxml2 and xmlsec that fail for want of memory alone (OpenSSL's do in
-# t/unit/test_memory.c), in base the same of utf8proc, and a process that ends (oks_json_init) without writing its counts.
-MARKS = {"base": (97, 87), "crypto": (99, 85), "xml": (98, 86), "saml": (98, 86), "oidc": (99, 86), "scim": (99, 88)}
+# room's to test. What is left in base are calls of utf8proc that fail for want of memory alone (OpenSSL's, libxml2's and xmlsec1's
+# do in t/unit/test_memory.c), and a process that ends (oks_json_init) without writing its counts. A mark is half a percent or more
+# below what was counted: keys and padding are random.
+MARKS = {"base": (98, 90), "crypto": (99, 86), "xml": (99, 90), "saml": (98, 88), "oidc": (99, 88), "scim": (99, 88)}
 PASSED_ON = re.compile(r"OKS_TRY\(")
 
 
