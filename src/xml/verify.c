@@ -173,6 +173,17 @@ static oks_err_t *check_signed_info(const xmlNode *info, const char *id, unsigne
     return check_reference(reference, id, allowed, pool);
 }
 
+/* xmlsec1 takes the first attribute that has the name it looks for, whatever its namespace: one that we do not look at could be
+ * an XPointer that never ends, or a list of prefixes. */
+static bool attributes_are_plain(const xmlNode *node)
+{
+    for (const xmlAttr *attr = node->properties; attr; attr = attr->next)
+        if (attr->ns) return false;
+    for (const xmlNode *child = oks_xml_first_element(node); child; child = oks_xml_next_element(child))
+        if (!attributes_are_plain(child)) return false;
+    return true;
+}
+
 static oks_err_t *check_signature(const xmlNode *signature, const char *id, unsigned allowed, apr_pool_t *pool)
 {
     xmlNode *node = oks_xml_first_element(signature), *info, *value;
@@ -180,6 +191,7 @@ static oks_err_t *check_signature(const xmlNode *signature, const char *id, unsi
     OKS_TRY(expect(&value, &node, "SignatureValue", pool));
     if (oks_xml_is(node, DSIG, "KeyInfo")) node = oks_xml_next_element(node); /* never a key (SECURITY.md 17) */
     if (node) return malformed(pool, "an element that SAML does not use after SignatureValue");
+    if (!attributes_are_plain(info)) return malformed(pool, "an attribute with a namespace in SignedInfo");
     return check_signed_info(info, id, allowed, pool);
 }
 

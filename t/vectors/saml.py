@@ -523,6 +523,13 @@ def signature_cases():
     case("uri-missing", re.sub(r'<ds:Reference URI="[^"]*">', "<ds:Reference>", base), "xml.signature.reference")
     case("uri-xpointer", xmlsec_sign(unsigned, uri=f"#xpointer(id('{RESPONSE_ID}'))"), "xml.signature.reference")
     case("uri-xpointer-root", xmlsec_sign(unsigned, uri="#xpointer(/)"), "xml.signature.reference")
+    for name, place, value in (("uri", "<ds:Reference URI", "#xpointer(//*[count(//*)=0])"), ("prefix-list", "PrefixList", "q " * 8000),
+                               ("transform", "<ds:Transform Algorithm", saml.NS_DS + "base64"), ("digest", "<ds:DigestMethod Algorithm", "urn:y"),
+                               ("method", "<ds:SignatureMethod Algorithm", "urn:y"),
+                               ("canonicalization", "<ds:CanonicalizationMethod Algorithm", "urn:y")):
+        before, attribute = place.rpartition(" ")[0::2]
+        foreign = f'{before} xmlns:x="urn:x" x:{attribute}="{value}" {attribute}'.lstrip()
+        case(name + "-of-another-namespace", swap_once(base, place, foreign), "xml.signature.malformed")
     case("uri-external", good(reference_uri="http://127.0.0.1:9/x"), "xml.signature.reference")
     case("uri-file", good(reference_uri="file:///etc/passwd"), "xml.signature.reference")
     case("uri-no-hash", good(sign="response", reference_uri=RESPONSE_ID), "xml.signature.reference")
