@@ -29,7 +29,7 @@
 #define OKS_FLOW_VISITOR_ORGS_MAX 16        /* session cookies that are looked at, where any organization may enter */
 #define OKS_SCIM_SCAN_MAX 10000             /* resources that a filter without an index looks at, */
 #define OKS_SCIM_SCAN_BYTES_MAX (32 * 1024 * 1024) /* their bytes, as they are stored, */
-#define OKS_SCIM_SCAN_MEMBERS_MAX 1000000   /* and members of groups */
+#define OKS_SCIM_SCAN_MEMBERS_MAX 1000000   /* and members of groups, or groups of users */
 #define OKS_FLOW_CONTEXTS_MAX 8             /* authentication contexts of one demand */
 #define OKS_FLOW_CONTEXTS_BYTES_MAX 512     /* and their bytes, all together: they travel in RelayState */
 

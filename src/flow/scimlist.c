@@ -63,9 +63,9 @@ static oks_err_t *look_at(json_t **resource, found_t *found, const oks_scim_call
     if (found->stored > OKS_SCIM_SCAN_BYTES_MAX)
         return oks_err(call->pool, OKS_R_SCIM_FILTER_TOO_MANY, "more than %d bytes of resources", OKS_SCIM_SCAN_BYTES_MAX);
     OKS_TRY(oks_scim_call_full(resource, &looking, row));
-    found->members += json_array_size(json_object_get(*resource, "members"));
+    found->members += json_array_size(json_object_get(*resource, call->kind == &oks_scim_user ? "groups" : "members"));
     if (found->members <= OKS_SCIM_SCAN_MEMBERS_MAX) return NULL;
-    return oks_err(call->pool, OKS_R_SCIM_FILTER_TOO_MANY, "more than %d members", OKS_SCIM_SCAN_MEMBERS_MAX);
+    return oks_err(call->pool, OKS_R_SCIM_FILTER_TOO_MANY, "more than %d members or groups", OKS_SCIM_SCAN_MEMBERS_MAX);
 }
 
 /* Counts a row that the filter lets through, and keeps its full resource where the answer shows it. */

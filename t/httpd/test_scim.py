@@ -478,7 +478,7 @@ def test_a_filter_without_an_index_has_a_limit(httpd):
 
 
 def test_what_is_kept_of_a_search_has_a_limit(httpd):
-    """Values to order by, of ten thousand users: bytes count. And members that a filter asks for."""
+    """Values to order by, of ten thousand users: bytes count. And members and groups that a filter asks for."""
     server = httpd(CONF)
     server.expect("OKS0030", r"flow\.idp\.unavailable", r"scim\.filter\.too_many")
     scim = Scim(server)
@@ -493,7 +493,8 @@ def test_what_is_kept_of_a_search_has_a_limit(httpd):
     assert [each["userName"] for each in scim.find("title pr", count=2)] == ["many1", "many2"], "nothing to order by"
     found = scim.get("/Users?filter=title%20pr&sortBy=userName&count=2&startIndex=2499&attributes=userName").json()
     assert found["totalResults"] == 2500 and [each["userName"] for each in found["Resources"]] == ["many998", "many999"]
-    refused(server, scim.get("/Groups?filter=members%20pr&count=1"), 400, "scim.filter.too_many", "tooMany")
+    for path in ("/Groups?filter=members%20pr&count=1", "/Users?filter=groups%20pr&count=1"):
+        refused(server, scim.get(path), 400, "scim.filter.too_many", "tooMany")
     answer = scim.call("POST", "/Users/.search", {"filter": " or ".join(['title co "zz"'] * 64)})
     refused(server, answer, 400, "scim.filter.too_many", "tooMany")
     assert "too much to compare for one search" in answer.json()["detail"]
