@@ -182,6 +182,8 @@ bool oks_utf8_ok(oks_span_t text); /* well-formed UTF-8 (no surrogates, no overl
  * of any script; runs of blanks become one, ends are trimmed: "#John Do`e¥" becomes "John Doe".
  * Zero-width (non-)joiners stay only between letters. May return "". */
 const char *oks_name_sanitize(const char *text, apr_pool_t *pool);
+/* "First Last", or the one that is there. */
+const char *oks_full_name(const char *first_name, const char *last_name, apr_pool_t *pool);
 
 /* Any other header value: UTF-8 as it is, less control and format characters (categories Cc, Cf, Cs, Co, Cn, Zl, Zp);
  * ends trimmed. May return "". */

@@ -151,6 +151,8 @@ typedef struct oks_user_row_t {
 /* The address that SCIM says in a resource: the primary one or else the first, or a userName that is one; "" when there is none. As
  * long-lived as its arguments. */
 const char *oks_user_email(const json_t *resource, const char *user_name);
+/* The names that SCIM says in a resource become the row's, in `pool`. */
+void oks_user_names(oks_user_row_t *row, const json_t *resource, apr_pool_t *pool);
 /* The one that it said in row->resource, in `pool`; of a record that logins alone have written, its own.
  * directory.database.unavailable. */
 oks_err_t *oks_user_said_email(const char **email, const oks_user_row_t *row, apr_pool_t *pool) OKS_MUST_USE;

@@ -144,6 +144,11 @@ const char *oks_name_sanitize(const char *text, apr_pool_t *pool)
     return compose((const char *)out, 0, "", pool);
 }
 
+const char *oks_full_name(const char *first_name, const char *last_name, apr_pool_t *pool)
+{
+    return oks_span_dup(oks_span_trim(oks_span_z(apr_pstrcat(pool, first_name, " ", last_name, NULL))), pool);
+}
+
 static bool value_drops(utf8proc_int32_t c)
 {
     switch (utf8proc_category(c)) {

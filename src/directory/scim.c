@@ -250,10 +250,32 @@ const char *oks_user_email(const json_t *resource, const char *user_name)
     return said && oks_email_ok(oks_span_z(said)) ? said : "";
 }
 
+static const char *name_of(const json_t *object, const char *name, apr_pool_t *pool)
+{
+    const char *text = oks_json_string(object, name);
+    return text ? oks_name_sanitize(text, pool) : "";
+}
+
+void oks_user_names(oks_user_row_t *row, const json_t *resource, apr_pool_t *pool)
+{
+    const json_t *name = json_object_get(resource, "name");
+    row->first_name = name_of(name, "givenName", pool);
+    row->last_name = name_of(name, "familyName", pool);
+    row->name = name_of(resource, "displayName", pool);
+    if (!*row->name) row->name = name_of(name, "formatted", pool);
+    if (!*row->name) row->name = oks_full_name(row->first_name, row->last_name, pool);
+}
+
+static oks_err_t *read_resource(json_t **resource, const oks_user_row_t *row, apr_pool_t *pool)
+{
+    *resource = oks_json_own(json_loads(row->resource, 0, NULL), pool);
+    return *resource ? NULL : oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "a resource that cannot be read");
+}
+
 oks_err_t *oks_user_said_email(const char **email, const oks_user_row_t *row, apr_pool_t *pool)
 {
-    json_t *resource = oks_json_own(json_loads(row->resource, 0, NULL), pool);
-    if (!resource) return oks_err(pool, OKS_R_DIRECTORY_UNAVAILABLE, "a resource that cannot be read");
+    json_t *resource;
+    OKS_TRY(read_resource(&resource, row, pool));
     *email = is_pushed(row) ? apr_pstrdup(pool, oks_user_email(resource, row->user_name)) : row->email;
     return NULL;
 }
@@ -293,10 +315,22 @@ static oks_err_t *forget_logins(oks_conn_t *conn, const char *id, apr_pool_t *po
     return oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(id), pool);
 }
 
-/* The record is found by the subject no more, but remembers it. */
+/* The record is found by no subject. */
+static oks_err_t *keep_away(oks_conn_t *conn, const char *id, apr_pool_t *pool)
+{
+    return oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(oks_denied_key(id, pool), id), pool);
+}
+
+/* The record is found by the subject no more, but remembers it. Who was switched off keeps the key of what they were denied. */
 static oks_err_t *deny(oks_conn_t *conn, const user_work_t *work, const char *subject, apr_pool_t *pool)
 {
     const char *key = oks_denied_key(oks_directory_hash(OKS_SUBJECT, subject, pool), pool);
+    oks_rows_t *results;
+    bool closed = false;
+    OKS_TRY(oks_conn_select(&results, conn, OKS_S_USER_BY_SUBJECT, OKS_ARGS(work->org, key), pool));
+    for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;)
+        closed = !oks_conn_number(conn, found, OKS_C_USER_ACTIVE);
+    if (closed && work->row->active) return keep_away(conn, work->row->id, pool);
     OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_FREE, OKS_ARGS(work->org, key), pool));
     return oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(key, work->row->id), pool);
 }
@@ -322,9 +356,12 @@ static oks_err_t *expel(oks_conn_t *conn, const user_work_t *work, oks_user_row_
 {
     const user_work_t theirs = { .org = work->org, .row = other, .now = work->now };
     const char *brought = other->email;
-    OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SUBJECT_DENY, OKS_ARGS(oks_denied_key(other->id, pool), other->id), pool));
+    json_t *resource;
+    OKS_TRY(keep_away(conn, other->id, pool));
     OKS_TRY(forget_logins(conn, other->id, pool));
-    OKS_TRY(oks_user_said_email(&other->email, other, pool));
+    OKS_TRY(read_resource(&resource, other, pool));
+    other->email = apr_pstrdup(pool, oks_user_email(resource, other->user_name));
+    oks_user_names(other, resource, pool);
     oks_err_t *err = check_free(conn, &theirs, OKS_USER_EMAIL, other->email, brought, pool);
     if (err && err->reason != OKS_R_DIRECTORY_USER_CONFLICT) return err;
     if (err) other->email = "";
@@ -351,7 +388,9 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, apr_pool_t *pool)
         for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;) other = user_row(conn, found, pool);
         if (!other || !strcmp(other->id, row->id)) continue;
         if (is_pushed(other)) { /* whose own name it is, too, stays: a deactivation may say a userName that is another one's */
-            if (names[i] != denied && !is_named(other, names[i], pool)) OKS_TRY(expel(conn, work, other, pool));
+            OKS_TRY(oks_user_said_email(&other->said_email, other, pool));
+            const bool own = names[i] == denied ? is_called(other, denied, pool) : is_named(other, names[i], pool);
+            if (!own) OKS_TRY(expel(conn, work, other, pool));
             continue;
         }
         const bool same = oks_same_name(other->user_name, row->user_name, pool);
@@ -368,6 +407,15 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, apr_pool_t *pool)
         APR_ARRAY_PUSH(work->absorbed, const char *) = other->id;
     }
     return *denied ? deny(conn, work, denied, pool) : NULL;
+}
+
+/* Of who was switched off, all; of who has another name, those of the local account that had led here. */
+static oks_err_t *end_sessions(oks_conn_t *conn, const user_work_t *work, const oks_user_row_t *before, apr_pool_t *pool)
+{
+    const oks_user_row_t *row = work->row;
+    const bool renamed = !oks_same_name(before->user_name, row->user_name, pool) || !oks_same_name(before->email, row->email, pool);
+    if (!row->active) return oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(row->id), pool);
+    return renamed ? oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_ACCOUNT, OKS_ARGS(row->id), pool) : NULL;
 }
 
 static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
@@ -397,7 +445,7 @@ static oks_err_t *edit_user(oks_conn_t *conn, void *baton, apr_pool_t *pool)
     OKS_TRY(write_user(conn, work, pool));
     work->row->version++;
     work->row->updated = work->now;
-    if (!work->row->active) OKS_TRY(oks_conn_query(NULL, conn, OKS_S_SESSIONS_DELETE_OF_USER, OKS_ARGS(work->row->id), pool));
+    OKS_TRY(end_sessions(conn, work, &before, pool));
     return work->made ? NULL : oks_change_log(conn, OKS_CHANGE_USER, work->row->id, pool);
 }
 

@@ -164,8 +164,6 @@ oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org
 const char *oks_flow_failure_key(const char *metadata_key, apr_pool_t *pool);
 /* flow.user.empty, with what to map in Okta. */
 oks_err_t *oks_flow_no_user(const oks_org_t *org, apr_pool_t *pool) OKS_MUST_USE;
-/* "First Last", or the one that is there. */
-const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool);
 /* Does the identity lack a value for a field that is mapped? `name` can be made of the other two. */
 bool oks_flow_lacks(const oks_org_t *org, const oks_identity_t *identity, apr_pool_t *pool);
 /* A draft of the record with its fields rendered; in `pool`. flow.profile.too_large */

@@ -212,11 +212,6 @@ oks_err_t *oks_flow_check_addresses(const oks_flow_t *flow, const oks_org_t *org
     return NULL;
 }
 
-const char *oks_flow_full_name(const char *first_name, const char *last_name, apr_pool_t *pool)
-{
-    return oks_span_dup(oks_span_trim(oks_span_z(apr_pstrcat(pool, first_name, " ", last_name, NULL))), pool);
-}
-
 /* The domains that would do, for the log. */
 static const char *wanted_domains(const oks_org_t *org, apr_pool_t *pool)
 {
@@ -251,7 +246,7 @@ oks_err_t *oks_flow_profile(oks_profile_t **profile, const oks_org_t *org, const
     p->first_name = oks_name_sanitize(first_value(org, "firstName", identity, pool), pool);
     p->last_name = oks_name_sanitize(first_value(org, "lastName", identity, pool), pool);
     p->name = oks_name_sanitize(first_value(org, "name", identity, pool), pool);
-    if (!*p->name) p->name = oks_flow_full_name(p->first_name, p->last_name, pool);
+    if (!*p->name) p->name = oks_full_name(p->first_name, p->last_name, pool);
     OKS_TRY(read_groups(&p->groups, org, identity, pool));
     read_extra(p, org, identity, pool);
     *profile = p;

@@ -173,17 +173,11 @@ static oks_err_t *check_domain(const oks_scim_call_t *call, const char *email)
                    foreign ? "another organization's" : "not one of OktaSSOEmailDomain");
 }
 
-static const char *name_of(const json_t *object, const char *name, apr_pool_t *pool)
-{
-    const char *text = oks_json_string(object, name);
-    return text ? oks_name_sanitize(text, pool) : "";
-}
-
 /* What headers show follows from what was pushed. */
 static oks_err_t *fill_user(oks_user_row_t *row, const oks_scim_call_t *call, json_t *resource)
 {
     apr_pool_t *pool = call->pool;
-    const json_t *active = json_object_get(resource, "active"), *name = json_object_get(resource, "name");
+    const json_t *active = json_object_get(resource, "active");
     const char *external_id = oks_json_string(resource, "externalId");
     const char *email = oks_user_email(resource, oks_json_string(resource, "userName"));
     const bool was_active = row->active;
@@ -196,11 +190,7 @@ static oks_err_t *fill_user(oks_user_row_t *row, const oks_scim_call_t *call, js
     if (row->active && (!same || !was_active)) OKS_TRY(check_domain(call, email));
     row->said_email = apr_pstrdup(pool, email);
     if (!same) row->email = row->said_email;
-    row->first_name = name_of(name, "givenName", pool);
-    row->last_name = name_of(name, "familyName", pool);
-    row->name = name_of(resource, "displayName", pool);
-    if (!*row->name) row->name = name_of(name, "formatted", pool);
-    if (!*row->name) row->name = oks_flow_full_name(row->first_name, row->last_name, pool);
+    oks_user_names(row, resource, pool);
     json_object_del(resource, "active"); /* these have columns of their own */
     json_object_del(resource, "externalId");
     return text_of(&row->resource, resource, pool);
