@@ -13,9 +13,11 @@
 #define OKS_XML_ID_MAX 128           /* bytes of an ID */
 #define OKS_XML_NAMESPACE_MAX 256    /* bytes of a namespace URI: canonical XML repeats it at every use */
 #define OKS_XML_ATTRIBUTES_MAX 256   /* attributes of one tag: each is compared with each */
+#define OKS_XML_QUALIFIED_MAX 16     /* those of them that have a namespace: canonicalization compares the URIs of each two */
 #define OKS_XML_SCOPE_MAX 64         /* namespace declarations of an element and its ancestors: each is looked at for each prefix */
 #define OKS_XML_PREFIX_LIST_MAX 256  /* bytes of a PrefixList, */
-#define OKS_XML_PREFIXES_MAX 16      /* and prefixes in it: each is looked up at every element */
+#define OKS_XML_PREFIXES_MAX 16      /* and prefixes in it: each is looked up at every element, */
+#define OKS_XML_LOOKUPS_MAX 40000    /* in all so often */
 
 /* Prepares libxml2 and xmlsec1: see oks_saml_init. base.internal.error. */
 oks_err_t *oks_xml_init(apr_pool_t *pool) OKS_MUST_USE;

@@ -122,11 +122,21 @@ static bool id_ok(const char *id)
     return len && len <= OKS_XML_ID_MAX && strchr(start, *id) && strspn(id, rest) == len;
 }
 
+static oks_err_t *check_qualified(const xmlNode *node, apr_pool_t *pool)
+{
+    int count = 0;
+    for (const xmlAttr *attr = node->properties; attr; attr = attr->next) {
+        if (!attr->ns) continue;
+        if (apr_cstr_casecmp((const char *)attr->name, "id") == 0)
+            return oks_err(pool, OKS_R_XML_ID_MALFORMED, "an ID attribute with a namespace");
+        if (++count > OKS_XML_QUALIFIED_MAX)
+            return oks_err(pool, OKS_R_XML_DOCUMENT_TOO_LARGE, "more than %d attributes with a namespace", OKS_XML_QUALIFIED_MAX);
+    }
+    return NULL;
+}
+
 static oks_err_t *check_id(xmlNode *node, apr_array_header_t *ids, apr_pool_t *pool)
 {
-    for (const xmlAttr *attr = node->properties; attr; attr = attr->next)
-        if (attr->ns && apr_cstr_casecmp((const char *)attr->name, "id") == 0)
-            return oks_err(pool, OKS_R_XML_ID_MALFORMED, "an ID attribute with a namespace");
     const char *id = oks_xml_attribute(node, "ID", pool);
     if (!id) return NULL;
     if (!id_ok(id)) return oks_err(pool, OKS_R_XML_ID_MALFORMED, "\"%s\"", oks_log_escape(oks_span_z(id), 60, pool));
@@ -150,6 +160,7 @@ static oks_err_t *check_namespace(const xmlNs *ns, apr_pool_t *pool)
 
 static oks_err_t *check_tree(xmlNode *node, apr_array_header_t *ids, apr_pool_t *pool)
 {
+    OKS_TRY(check_qualified(node, pool));
     OKS_TRY(check_id(node, ids, pool));
     for (const xmlNs *ns = node->nsDef; ns; ns = ns->next) OKS_TRY(check_namespace(ns, pool));
     for (xmlNode *child = oks_xml_first_element(node); child; child = oks_xml_next_element(child))

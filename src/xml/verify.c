@@ -101,13 +101,20 @@ static oks_err_t *expect(xmlNode **found, xmlNode **node, const char *name, apr_
     return NULL;
 }
 
-static bool prefixes_ok(const char *list)
+static int count_elements(const xmlNode *node)
 {
-    static const char blanks[] = " \t\r\n";
-    int count = 0;
+    int count = 1;
+    for (node = oks_xml_first_element(node); node; node = oks_xml_next_element(node)) count += count_elements(node);
+    return count;
+}
+
+/* As xmlsec1 counts: between two blanks there is a prefix, of no letters even. */
+static bool prefixes_ok(const char *list, const xmlDoc *doc)
+{
+    int count = 1;
     if (strlen(list) > OKS_XML_PREFIX_LIST_MAX) return false;
-    for (list += strspn(list, blanks); *list; list += strspn(list, blanks), count++) list += strcspn(list, blanks);
-    return count <= OKS_XML_PREFIXES_MAX;
+    for (; *list; list++) count += strchr(" \t\r\n", *list) != NULL;
+    return count <= OKS_XML_PREFIXES_MAX && count * count_elements(xmlDocGetRootElement(doc)) <= OKS_XML_LOOKUPS_MAX;
 }
 
 /* What exclusive canonicalization may hold: one InclusiveNamespaces, as Okta sends it (OKTA.md B.1.4). */
@@ -117,7 +124,7 @@ static bool c14n_content_ok(const xmlNode *node, apr_pool_t *pool)
     if (!list) return true;
     const char *prefixes = oks_xml_attribute(list, "PrefixList", pool);
     return oks_xml_is(list, EXC_C14N, "InclusiveNamespaces") && !list->children && !oks_xml_next_element(list) &&
-           prefixes && prefixes_ok(prefixes);
+           prefixes && prefixes_ok(prefixes, node->doc);
 }
 
 /* enveloped-signature, then exclusive canonicalization: both, once, in this order. */

@@ -61,10 +61,10 @@ static const char *declarations(int count)
     return text;
 }
 
-static const char *attributes(int count)
+static const char *attributes(const char *prefix, int count)
 {
     const char *text = "";
-    for (int i = 1; i <= count; i++) text = apr_psprintf(pool, "%s a%d='='", text, i);
+    for (int i = 1; i <= count; i++) text = apr_psprintf(pool, "%s %sa%d='='", text, prefix, i);
     return text;
 }
 
@@ -221,8 +221,10 @@ static void limits(void **state)
 
     /* Refused before libxml2 sees them: what it would say is that the end is missing. */
     assert_refuses(apr_pstrcat(pool, "<a", declarations(OKS_XML_SCOPE_MAX + 1), ">", NULL), "xml.document.too_large");
-    assert_refuses(apr_pstrcat(pool, "<a", attributes(OKS_XML_ATTRIBUTES_MAX + 1), ">", NULL), "xml.document.too_large");
-    assert_parses(apr_pstrcat(pool, "<a", attributes(OKS_XML_ATTRIBUTES_MAX), "/>", NULL));
+    assert_refuses(apr_pstrcat(pool, "<a", attributes("", OKS_XML_ATTRIBUTES_MAX + 1), ">", NULL), "xml.document.too_large");
+    assert_parses(apr_pstrcat(pool, "<a", attributes("", OKS_XML_ATTRIBUTES_MAX), "/>", NULL));
+    assert_parses(apr_pstrcat(pool, "<a xmlns:p='u:p'", attributes("p:", OKS_XML_QUALIFIED_MAX), attributes("", 99), "/>", NULL));
+    assert_refuses(apr_pstrcat(pool, "<a xmlns:p='u:p'", attributes("p:", OKS_XML_QUALIFIED_MAX + 1), "/>", NULL), "xml.document.too_large");
     assert_refuses(apr_pstrcat(pool, repeat("</a>", 40), "<a", declarations(1), ">", NULL), "xml.document.malformed");
 
     assert_parses(apr_pstrcat(pool, "<a>", repeat("x", BYTES_MAX - 7), "</a>", NULL));
@@ -380,8 +382,8 @@ static const char *altered(const char *text, const char *old, const char *new)
 
 static const char *with_prefixes(int count)
 {
-    return apr_pstrcat(pool, "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\" PrefixList=\" saml2",
-                       repeat("  saml2", count - 1), " \"/>", NULL);
+    return apr_pstrcat(pool, "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\" PrefixList=\"saml2",
+                       repeat(" saml2", count - 1), "\"/>", NULL);
 }
 
 /* Seen before any digest is asked. */
@@ -395,6 +397,8 @@ static void what_a_signature_holds_is_what_saml_uses(void **state)
         { list, apr_pstrcat(pool, list, list, NULL), "xml.signature.transform" },
         { list, with_prefixes(OKS_XML_PREFIXES_MAX), "xml.signature.invalid" }, /* other bytes than those that were signed */
         { list, with_prefixes(OKS_XML_PREFIXES_MAX + 1), "xml.signature.transform" },
+        { list, apr_pstrcat(pool, "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\" PrefixList=\"",
+                            repeat(" ", OKS_XML_PREFIXES_MAX), "\"/>", NULL), "xml.signature.transform" },
         { list, "<ds:XPath>1</ds:XPath>", "xml.signature.transform" },
         { "xml-exc-c14n#\"/><ds:Sig", "xml-exc-c14n#\"><ds:XPath>1</ds:XPath></ds:CanonicalizationMethod><ds:Sig",
           "xml.signature.transform" },
@@ -406,6 +410,20 @@ static void what_a_signature_holds_is_what_saml_uses(void **state)
         oks_span_t bytes;
         xmlNode *root = root_of(altered(response("good-assertion-signed"), rows[i].old, rows[i].new));
         assert_string_equal(verify(&bytes, assertion_in(root)), rows[i].code);
+    }
+}
+
+static void prefixes_are_looked_up_so_often_and_no_more(void **state)
+{
+    const char *const start = "<saml2p:Status ", *const list = "<ec:InclusiveNamespaces xmlns:ec=\"http://www.w3.org/2001/10/xml-exc-c14n#\" "
+                                                               "PrefixList=\"xs\"/>";
+    for (int i = 0; i < 2; i++) {
+        oks_span_t bytes;
+        const char *more = repeat("<e/>", i ? OKS_XML_LOOKUPS_MAX / OKS_XML_PREFIXES_MAX : OKS_XML_LOOKUPS_MAX / OKS_XML_PREFIXES_MAX - 100);
+        const char *document = altered(response("good-assertion-signed"), start, apr_pstrcat(pool, "<f>", more, "</f>", start, NULL));
+        xmlNode *root = root_of(altered(document, list, with_prefixes(OKS_XML_PREFIXES_MAX)));
+        assert_string_equal(verify(&bytes, assertion_in(root)), i ? "xml.signature.transform" : "xml.signature.invalid");
+        assert_string_equal(verify(&bytes, assertion_in(root_of(document))), "good"); /* one prefix: any document */
     }
 }
 
@@ -641,6 +659,7 @@ int main(void)
         TEST(the_id_must_be_the_parent_s),
         TEST(no_certificate_verifies_nothing),
         TEST(what_a_signature_holds_is_what_saml_uses),
+        TEST(prefixes_are_looked_up_so_often_and_no_more),
         TEST(an_id_that_leads_elsewhere_is_refused),
         TEST(what_is_encrypted_is_said_once),
         TEST(an_encrypted_element_has_its_limit),
