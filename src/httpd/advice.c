@@ -66,7 +66,8 @@ void oks_httpd_tell_of_open(const server_rec *main_server, apr_pool_t *ptemp)
 typedef struct local_t {
     const server_rec *main_server;
     const ap_directive_t *provider; /* the first OktaSSOLocalProvider with "file" among its names */
-    bool has_file;                  /* some AuthUserFile holds at our own URLs, for all that is known of it */
+    bool has_file;                  /* some AuthUserFile holds at our own URLs, for all that is known of it; */
+    const ap_directive_t *absent;   /* or the first one whose file is not there */
     apr_pool_t *pool;
 } local_t;
 
@@ -102,12 +103,22 @@ static bool names_file(const char *args, apr_pool_t *pool)
     return false;
 }
 
+static bool is_file(const char *args, apr_pool_t *pool)
+{
+    apr_finfo_t info;
+    const char *path = ap_server_root_relative(pool, ap_getword_conf(pool, &args));
+    return !path || apr_stat(&info, path, APR_FINFO_TYPE, pool) == APR_SUCCESS;
+}
+
 static void learn_local(local_t *local, const ap_directive_t *first)
 {
     for (const ap_directive_t *each = first; each; each = each->next) {
         if (is_word(each->directive, "OktaSSOLocalProvider") && !local->provider && names_file(each->args, local->pool))
             local->provider = each;
-        if (is_word(each->directive, "AuthUserFile") && may_hold_at_own_urls(each, local)) local->has_file = true;
+        if (is_word(each->directive, "AuthUserFile") && may_hold_at_own_urls(each, local)) {
+            if (is_file(each->args, local->pool)) local->has_file = true;
+            else if (!local->absent) local->absent = each;
+        }
         learn_local(local, each->first_child);
     }
 }
@@ -117,8 +128,13 @@ void oks_httpd_tell_of_passwords(const server_rec *main_server, apr_pool_t *ptem
     local_t local = { .main_server = main_server, .pool = ptemp };
     const char *path = oks_httpd_server_conf(main_server)->path;
     learn_local(&local, ap_conftree);
-    if (local.provider && !local.has_file)
+    if (!local.provider || local.has_file) return;
+    if (!local.absent)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "OKS0059: %s:%d: OktaSSOLocalProvider file: no AuthUserFile "
                      "holds at %s, where local accounts sign in: write it into <Location \"/\"> or <Location \"%s\">",
                      local.provider->filename, local.provider->line_num, path, path);
+    else
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "OKS0060: %s:%d: AuthUserFile %s is not there, so that no "
+                     "local account can sign in: htpasswd -cB makes it", local.absent->filename, local.absent->line_num,
+                     local.absent->args);
 }

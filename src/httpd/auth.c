@@ -53,7 +53,7 @@ static const oks_org_t *find_org(request_rec *r, const oks_flow_t *flow, oks_err
     *err = NULL;
     if (note->org) return note->org;
     if (!dir->org) {
-        *err = oks_err(r->pool, OKS_R_HTTPD_ORG_UNSET, NULL);
+        *err = oks_err(r->pool, OKS_R_HTTPD_ORG_UNSET, "AuthType OktaSSO without OktaSSOOrg NAME at %s", r->uri);
         return NULL;
     }
     const bool any = oks_httpd_is_any_org(dir->org);

@@ -27,6 +27,14 @@ static const struct { const char *header, *field; } default_headers[] = {
     { "X-Remote-Org", "org" },       { "X-Remote-User", "user" },
 };
 
+const char *oks_httpd_default_header(const char *name, apr_pool_t *pool)
+{
+    const char *folded = oks_header_fold(name, pool);
+    for (apr_size_t i = 0; i < sizeof default_headers / sizeof default_headers[0]; i++)
+        if (!strcmp(oks_header_fold(default_headers[i].header, pool), folded)) return default_headers[i].header;
+    return NULL;
+}
+
 const char oks_httpd_signed_field[] = "the signed identity";
 
 /* ---- Header names: all that any section may set, for the scrub ---- */
@@ -378,8 +386,10 @@ static const char *check_trailers(const oks_server_conf_t *sc, apr_pool_t *pool)
 {
     const core_server_config *core = ap_get_core_module_config(sc->server->module_config);
     if (core->merge_trailers != AP_MERGE_TRAILERS_ENABLE) return NULL;
+    const server_rec *s = sc->server;
     return apr_psprintf(pool, "MergeTrailers On in %s: visitors could send headers behind the sign-in check, X-Remote-User "
-                        "among them: write MergeTrailers Off here", sc->vhost);
+                        "among them: write MergeTrailers Off here", s->defn_name ? apr_psprintf(pool, "the virtual host of %s:%u",
+                        s->defn_name, s->defn_line_number) : "the server configuration");
 }
 
 static bool says_nothing(const oks_org_conf_t *conf)

@@ -87,6 +87,8 @@ typedef struct oks_header_t {
     const char *field;  /* oks_httpd_signed_field: the signed identity */
     const char *where;
 } oks_header_t;
+/* The header that goes to the backend without being asked for, and that a backend cannot tell from this one; or NULL. */
+const char *oks_httpd_default_header(const char *name, apr_pool_t *pool);
 extern const char oks_httpd_signed_field[]; /* told by its address: no field of that name counts */
 
 typedef struct oks_org_entry_t {

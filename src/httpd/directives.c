@@ -400,6 +400,9 @@ static const char *check_header_name(const char *name, apr_pool_t *pool)
         if (strcmp(oks_header_fold(name, pool), needed[i]) == 0)
             return apr_psprintf(pool, "the header %s belongs to HTTP itself, and all requests would lose it: take another name",
                                 name);
+    const char *usual = oks_httpd_default_header(name, pool);
+    if (usual && apr_cstr_casecmp(name, usual) != 0)
+        return apr_psprintf(pool, "%s and %s are the same one for a backend: write %s", name, usual, usual);
     return NULL;
 }
 

@@ -163,8 +163,8 @@ const char *oks_httpd_check_saml(const oks_org_conf_t *conf, apr_pool_t *pool)
     const char *source = metadata->text ? metadata->value : "";
     const char *found = strstr(source, "://") ? oks_oidc_discovery_url(source, pool) : NULL;
     if (found && strstr(found, "/.well-known/openid-configuration"))
-        return apr_psprintf(pool, "%s: OktaSSOIdPMetadata %s is of OpenID Connect, which needs OktaSSOClientID", metadata->where,
-                            source);
+        return apr_psprintf(pool, "%s: OktaSSOIdPMetadata %s is of OpenID Connect, which needs OktaSSOClientID; for SAML "
+                            "write the Metadata URL of the app's Sign On tab", metadata->where, source);
     if (algorithms->text && !((const oks_algorithms_t *)algorithms->value)->saml)
         return apr_psprintf(pool, "%s: OktaSSOAlgorithms names none of SAML: write rsa-sha256 and so on", algorithms->where);
     return NULL;

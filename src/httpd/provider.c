@@ -74,7 +74,8 @@ static const char *from_metadata(oks_org_t *org, const oks_setting_t *setting, a
     source = ap_server_root_relative(pool, source);
     const char *error = read_file(&xml, setting, "OktaSSOIdPMetadata", source, pool);
     if (error && oks_oidc_discovery_url(setting->value, pool))
-        return apr_pstrcat(pool, error, "; if it is an Okta domain, OktaSSOClientID is missing", NULL);
+        return apr_pstrcat(pool, error, "; if it is an Okta domain, OktaSSOClientID is missing, or for SAML the Metadata URL of "
+                           "the app's Sign On tab", NULL);
     return error ? error : parse_metadata(org, setting, apr_pstrcat(pool, "OktaSSOIdPMetadata: ", source, NULL), xml, pool);
 }
 

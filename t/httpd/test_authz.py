@@ -200,6 +200,6 @@ def test_names_are_not_judged_where_organizations_have_files(httpd):
 def test_auth_type_without_an_organization(httpd):
     server = httpd('OktaSSOIdPMetadata "{okta}"\n<OktaSSOOrg acme>\n</OktaSSOOrg>\n'
                    '<Location "/">\nAuthType OktaSSO\nRequire valid-user\n</Location>')
-    server.expect(r"httpd\.org\.unset")
+    server.expect(r"httpd\.org\.unset: AuthType OktaSSO without OktaSSOOrg NAME at /")
     answer = server.browser().get("/")
     assert (answer.status, answer.reason) == (500, "httpd.org.unset")

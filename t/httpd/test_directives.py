@@ -61,6 +61,8 @@ WRONG = {
     "OktaSSOAttribute of another field's name": ("OktaSSOAttribute dept d\nOktaSSOAttribute Dept e\n", "Dept and the field dept would be one variable"),
     "OktaSSOHeader unknown field": (ORG + "OktaSSOHeader X-Dept department\n", 'the field "department" is not known'),
     "OktaSSOHeader colliding": ("OktaSSOHeader X-Dept name\nOktaSSOHeader X_Dept email\n", "are the same one for a backend"),
+    "OktaSSOHeader of a default one's other spelling": ("OktaSSOHeader X_Remote_User email\n",
+                                                        "X_Remote_User and X-Remote-User are the same one for a backend: write X-Remote-User"),
     "OktaSSOHeader name": ('OktaSSOHeader "X Dept" name\n', "is no header name"),
     "OktaSSOUserField": (ORG + "OktaSSOUserField nickname\n", 'the field "nickname" is not known'),
     "OktaSSOSession": ("OktaSSOSession idle=8\n", "write a whole number and a unit, such as 90s, 15m, 8h or 7d"),

@@ -80,7 +80,7 @@ PASSWORDS = """
     Require valid-user
 </Location>
 """
-FILE = 'AuthUserFile "/etc/apache2/users"\n'
+FILE = 'AuthUserFile "/etc/passwd"\n'
 
 
 @pytest.mark.parametrize("section", ["", f'<Location "/app">\n{FILE}</Location>\n', f"<Location /app>\n{FILE}</Location>\n",
@@ -92,6 +92,13 @@ def test_a_password_file_that_the_sign_in_page_has_not_is_told(httpd, section):
                             'sign in: write it into <Location "/"> or <Location "/sso/okta">', said), said
 
 
+@pytest.mark.parametrize("more, told", [("", True), (f'<Location "/sso">\n{FILE}</Location>\n', False)])
+def test_a_password_file_that_does_not_exist_is_told(httpd, more, told):
+    ok, said = httpd(PASSWORDS % "file" + '<Location "/">\nAuthUserFile "/nowhere/users"\n</Location>\n' + more, start=False).configtest()
+    assert ok and told == bool(re.search(r"OKS0060: \S+/httpd\.conf:\d+: AuthUserFile \"?/nowhere/users\"? is not there, so that no local account can "
+                                         "sign in: htpasswd -cB makes it", said)), said
+
+
 @pytest.mark.parametrize("provider, section", [
     ("file", f'<Location "/">\n{FILE}</Location>\n'), ("file", f"<Location />\n{FILE}</Location>\n"),
     ("file", f'<Location "/sso/okta/break-glass">\n{FILE}</Location>\n'), ("file", f'<Location "/sso">\n<If "true">\n{FILE}</If>\n</Location>\n'),
@@ -100,7 +107,7 @@ def test_a_password_file_that_the_sign_in_page_has_not_is_told(httpd, section):
     ("file", f'<VirtualHost 127.0.0.1:1>\nOktaSSOPath /auth\n<Location "/auth">\n{FILE}</Location>\n</VirtualHost>\n')])
 def test_a_password_file_that_may_be_there_is_no_matter(httpd, provider, section):
     ok, said = httpd(PASSWORDS % provider + section, start=False, modules=["authn_dbm"]).configtest()
-    assert ok and "OKS0059" not in said, said
+    assert ok and "OKS0059" not in said and "OKS0060" not in said, said
 
 
 # ---- Both ways in ----
@@ -428,7 +435,7 @@ def test_members_only(httpd):
 def test_the_lock_out_guard(httpd):
     server = httpd(CONF % "OktaSSORequireSSO on", start=False)
     server.expect(r"OKS0036: .*httpd\.conf:\d+: OktaSSORequireSSO of the organization acme: you may lock yourself out",
-                  r"flow\.idp\.unavailable")
+                  r"flow\.idp\.unavailable", "OKS0060")
     server.start()
     server.wait_for_metadata()
     assert "OKS0036" in server.log.read_text()

@@ -181,8 +181,8 @@ def test_login_that_the_provider_starts(kept):
 
 
 WRONG = [
-    ('OktaSSOIdPMetadata "acme.okta.com"', "OktaSSOClientID is missing"),
-    ('OktaSSOIdPMetadata "https://acme.okta.com"', "needs OktaSSOClientID"),
+    ('OktaSSOIdPMetadata "acme.okta.com"', "OktaSSOClientID is missing, or for SAML the Metadata URL of the app's Sign On tab"),
+    ('OktaSSOIdPMetadata "https://acme.okta.com"', "needs OktaSSOClientID; for SAML write the Metadata URL of the app's Sign On tab"),
     ('OktaSSOClientID ""', "OktaSSOClientID takes"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "file:/nonexistent"', "OktaSSOClientSecret file:/nonexistent"),
     ('OktaSSOIdPMetadata "acme.okta.com"\nOktaSSOClientID x\nOktaSSOClientSecret "file:/dev/zero"', "/dev/zero is no regular file"),

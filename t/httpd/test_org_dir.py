@@ -331,7 +331,8 @@ TENANT = 'OktaSSOIdPMetadata "{dir}/idp.xml"\nOktaSSOSPEntityID urn:acme\nOktaSS
 
 @pytest.mark.parametrize("lines,said", [
     ("OktaSSOHeader X-Remote-Org evil\n", "line 4: OktaSSOHeader X-Remote-Org: a file can only take this header away (none): it holds the field org"),
-    ("OktaSSOHeader x_remote_user name\n", "a file can only take this header away (none): it holds the field user"),
+    ("OktaSSOHeader x-remote-user name\n", "a file can only take this header away (none): it holds the field user"),
+    ("OktaSSOHeader x_remote_user name\n", "x_remote_user and X-Remote-User are the same one for a backend"),
     ("OktaSSOHeader X-Site-Org evil\n", "a file can only take this header away (none): it holds the field org"),
     ("OktaSSOHeader X-Fixed-Role evil\n", "a file can only take this header away (none): it holds the field role"),
     ("OktaSSOHeader X-Here-User evil\n", "a file can only take this header away (none): it holds the field user"),

@@ -272,12 +272,13 @@ def test_trailers_are_no_headers(site, signed_in, path):
     assert answer.startswith(b"HTTP/1.1 200 ") and b"forged-value" not in answer
 
 
-@pytest.mark.parametrize("where", ["%s", "<VirtualHost 127.0.0.1:1>\n%s</VirtualHost>\n"], ids=["server", "virtual host"])
-def test_merged_trailers_are_refused_at_configtest(httpd, where):
+@pytest.mark.parametrize("where, named", [("%s", "the server configuration"), ("<VirtualHost 127.0.0.1:1>\n%s</VirtualHost>\n", "the virtual host of {file}:")],
+                         ids=["server", "virtual host"])
+def test_merged_trailers_are_refused_at_configtest(httpd, where, named):
     server = httpd(where % "MergeTrailers On\n", start=False)
     server.expect("OKS0011")
     ok, said = server.configtest()
-    assert not ok and "write MergeTrailers Off here" in said, said
+    assert not ok and "write MergeTrailers Off here" in said and f"MergeTrailers On in {named.format(file=server.file)}" in said, said
 
 
 @pytest.mark.parametrize("path", ["/app/headers.json", "/open/headers.json", "/optional/headers.json", "/errors-please"])
