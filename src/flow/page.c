@@ -212,7 +212,8 @@ static const char *input(const char *const four[4], bool first, const char *erro
     return apr_pstrcat(pool, "<label for=\"", four[0], "\">", oks_html_escape(four[1], pool), "</label>\n<input id=\"", four[0],
                        "\" name=\"", four[0], "\" type=\"", secret ? "password" : "text", "\" value=\"",
                        oks_html_escape(four[2], pool), "\" autocomplete=\"", four[3], "\" autocapitalize=\"none\" "
-                       "spellcheck=\"false\" maxlength=\"" APR_STRINGIFY(OKS_PAGE_INPUT_MAX) "\" required",
+                       "spellcheck=\"false\" maxlength=\"",
+                       secret ? APR_STRINGIFY(OKS_FLOW_PASSWORD_MAX) : APR_STRINGIFY(OKS_PAGE_INPUT_MAX), "\" required",
                        first ? " autofocus" : "", error_id, ">\n", NULL);
 }
 

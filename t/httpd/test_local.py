@@ -122,6 +122,7 @@ def test_the_sign_in_page_has_both_ways(httpd):
     for piece in ('autocomplete="username"', 'type="password" value="" autocomplete="current-password"', '<label for="password">',
                   'action="/sso/okta/login/acme"'):
         assert piece in page.text
+    assert re.findall(r'type="(text|password)"[^>]* maxlength="(\d+)"', page.text) == [("text", "320"), ("password", "1024")]
     other = html.unescape(re.search(r'<p class="other"><a href="([^"]+)">', page.text).group(1))
     assert browser.get(other[other.index("/sso"):])["Location"].startswith(server.okta.url)
     answer = submit(browser, AMELIA, "local-1", page=page)
