@@ -5,8 +5,6 @@
 
 #include "flow_private.h"
 
-#define PROTOCOL_LOCAL "local"
-#define PROTOCOL_BREAK_GLASS "break-glass"
 #define BREAK_GLASS_GROUP "break-glass" /* for OktaSSORole */
 
 bool oks_flow_offers_local(const oks_org_t *org)
@@ -23,9 +21,9 @@ static bool is_break_glass(const oks_org_t *org, const char *user)
 
 oks_err_t *oks_local_check_session(const oks_org_t *org, const oks_record_t *record, const char *user, apr_pool_t *pool)
 {
-    if (strcmp(record->protocol, PROTOCOL_LOCAL) == 0 && !oks_flow_offers_local(org))
+    if (strcmp(record->protocol, OKS_PROTOCOL_LOCAL) == 0 && !oks_flow_offers_local(org))
         return oks_err(pool, OKS_R_FLOW_SESSION_LOCAL, NULL);
-    if (strcmp(record->protocol, PROTOCOL_BREAK_GLASS) == 0 && !is_break_glass(org, user))
+    if (strcmp(record->protocol, OKS_PROTOCOL_BREAK_GLASS) == 0 && !is_break_glass(org, user))
         return oks_err(pool, OKS_R_FLOW_SESSION_LOCAL, "\"%s\" is no break-glass account any more",
                        oks_log_escape(oks_span_z(user), 100, pool));
     return NULL;
@@ -35,14 +33,14 @@ oks_err_t *oks_local_check_session(const oks_org_t *org, const oks_record_t *rec
  * name only then: anywhere else it is what an identity provider says. */
 const char *oks_local_account(const oks_session_t *session)
 {
-    bool own = !strcmp(session->protocol, PROTOCOL_BREAK_GLASS) || !strcmp(session->protocol, PROTOCOL_LOCAL);
+    bool own = !strcmp(session->protocol, OKS_PROTOCOL_BREAK_GLASS) || !strcmp(session->protocol, OKS_PROTOCOL_LOCAL);
     if (!own) return NULL;
     return *session->profile->email ? session->profile->email : session->profile->subject;
 }
 
 bool oks_local_withholds(const oks_org_t *org, const oks_session_t *session, const char *group)
 {
-    return org->break_glass && !strcmp(group, BREAK_GLASS_GROUP) && strcmp(session->protocol, PROTOCOL_BREAK_GLASS) != 0;
+    return org->break_glass && !strcmp(group, BREAK_GLASS_GROUP) && strcmp(session->protocol, OKS_PROTOCOL_BREAK_GLASS) != 0;
 }
 
 /* ---- Passwords ---- */
@@ -207,7 +205,7 @@ static oks_err_t *prepare(oks_login_t *login, const attempt_t *attempt)
 {
     apr_time_t now = attempt->request->now;
     OKS_TRY(oks_login_init(login, attempt->flow, attempt->org, profile_of(attempt), now, attempt->pool));
-    login->account_kind = login->protocol = attempt->break_glass ? PROTOCOL_BREAK_GLASS : PROTOCOL_LOCAL;
+    login->account_kind = login->protocol = attempt->break_glass ? OKS_PROTOCOL_BREAK_GLASS : OKS_PROTOCOL_LOCAL;
     login->keep_profile = !attempt->break_glass;
     login->provisioning = OKS_PROVISIONING_JIT; /* who keeps local accounts has made this one */
     login->claim = oks_hex_encode(oks_span((char *)login->session.bytes, OKS_ID_LEN), attempt->pool);

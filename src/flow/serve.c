@@ -33,6 +33,17 @@ static oks_err_t *serve_metadata(oks_answer_t **answer, const oks_flow_t *flow, 
     return NULL;
 }
 
+/* `protocol` is that of the session; "": there was none. Who signed in with a local account has met no identity provider. */
+static const char *signed_out_page(const oks_flow_t *flow, const oks_org_t *org, const oks_request_t *request,
+                                   const char *protocol, apr_pool_t *pool)
+{
+    const bool break_glass = strcmp(protocol, OKS_PROTOCOL_BREAK_GLASS) == 0;
+    const char *sentence = break_glass || strcmp(protocol, OKS_PROTOCOL_LOCAL) == 0 ? "Your session on this site has ended."
+        : "Your session on this site has ended. You may still be signed in at your identity provider.";
+    const char *link = oks_flow_url(flow, request, break_glass ? "break-glass" : "login", org, pool);
+    return oks_flow_notice_page(request, "You are signed out", sentence, link, "Sign in again", pool);
+}
+
 /* Ends the session here. A person whom another site sent here is asked first: a link must not sign anybody out, nor a form, with
  * which the browser sends no cookie of the session (SameSite=Lax). */
 static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, const oks_org_t *org,
@@ -58,10 +69,7 @@ static oks_err_t *serve_logout(oks_answer_t **answer, const oks_flow_t *flow, co
         else *answer = oks_flow_answer(200, "logout", pool);
         oks_flow_set_cookie(*answer, oks_flow_ticket_clear(org, request, pool));
         apr_table_setn((*answer)->headers, "Clear-Site-Data", "\"cache\""); /* guarded pages */
-        page = asked.len ? NULL : oks_flow_notice_page(
-            request, "You are signed out",
-            "Your session on this site has ended. You may still be signed in at your identity provider.",
-            oks_flow_url(flow, request, "login", org, pool), "Sign in again", pool);
+        page = asked.len ? NULL : signed_out_page(flow, org, request, nobody ? "" : pass.record->protocol, pool);
     }
     (*answer)->user = nobody ? NULL : pass.user;
     if (page) oks_flow_show(*answer, request, OKS_PAGE_PLAIN, page, pool);

@@ -515,6 +515,17 @@ def test_break_glass_works_with_okta_dead(httpd):
     assert any("login.break_glass" in line and ":warn]" in line and "user=ops" in line for line in server.verdicts())
 
 
+@pytest.mark.parametrize("user, path", [("ops", GLASS), (AMELIA, LOGIN)])
+def test_signing_out_says_nothing_of_an_identity_provider(httpd, user, path):
+    server = started(httpd, "OktaSSOBreakGlass ops")
+    server.expect(r"OKS0001: login\.break_glass .*user=ops")
+    browser = server.browser()
+    submit(browser, user, USERS[user], path=path, page=browser.get(path))
+    page = browser.get("/sso/okta/logout/acme").text
+    assert "You are signed out" in page and "identity provider" not in page
+    assert re.search(r'href="([^"]+)">Sign in again<', page).group(1).endswith(path)
+
+
 def test_break_glass_is_for_its_accounts_alone(httpd):
     server = glass(httpd)
     answer = submit(server.browser(), AMELIA, "local-1", path=GLASS)

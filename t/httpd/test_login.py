@@ -207,7 +207,8 @@ def test_logout_ends_the_session_and_the_copied_cookie(site, method):
     thief.cookies = dict(browser.cookies)
     assert thief.get("/").status == 200
     answer = browser.request(method, "/sso/okta/logout/acme", body={} if method == "POST" else None)
-    assert answer.status == 200 and "signed out" in answer.text
+    assert answer.status == 200 and "still be signed in at your identity provider" in answer.text
+    assert '/sso/okta/login/acme">Sign in again<' in answer.text
     assert answer["Clear-Site-Data"] == '"cache"', "the pages that this browser has kept"
     assert browser.session_cookie() is None
     assert browser.get("/").status == 303
