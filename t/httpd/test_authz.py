@@ -81,7 +81,7 @@ def test_the_refusal_is_a_page_or_json(site, browsers):
     site.expect(r"AH01631")
     page = browsers[JOHN].get("/role/")
     assert page["Content-Type"] == "text/html; charset=utf-8" and "default-src 'none'" in page["Content-Security-Policy"]
-    assert "may not see this page" in page.text
+    assert "<h1>You may not see this page</h1>\n<p>You are signed in, but your account is not among those" in page.text
     answer = browsers[JOHN].get("/role/", navigate=False, headers={"Accept": "*/*"})
     assert answer.status == 403 and answer.json()["error"] == "httpd.request.denied"
     assert f"user={JOHN}" in site.verdicts()[-1] and "status=403" in site.verdicts()[-1]

@@ -179,7 +179,8 @@ def test_a_second_login_updates_attributes_and_groups(site):
 
 def test_session_tells_who_it_is(site):
     browser = site.browser()
-    assert browser.get("/sso/okta/session").status == 401
+    nobody = browser.get("/sso/okta/session")
+    assert nobody.status == 401 and "<h1>Please sign in</h1>\n<p>You have no session on this site.</p>" in nobody.text
     site.login(browser)
     answer = browser.get("/sso/okta/session")
     assert answer.status == 200 and answer["Content-Type"].startswith("application/json")
