@@ -164,13 +164,20 @@ static const char *title_of(int status)
          : status >= 500 ? "Sign-in is not possible right now" : "You could not be signed in";
 }
 
+/* What a GET may not open is the ACS alone: a page that was reloaded, or a link to it. */
+static const char *sentence_of(const oks_request_t *request, oks_reason_t reason)
+{
+    return reason == OKS_R_FLOW_METHOD_REFUSED && strcmp(request->method, "GET") == 0
+         ? "This address is a step of signing in and cannot be opened by itself." : oks_reason_info(reason)->visitor;
+}
+
 const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t *err, const char *again_url,
                                   apr_pool_t *pool)
 {
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     const char *title = err->reason == OKS_R_HTTPD_REQUEST_DENIED ? "You may not see this page" : title_of(info->http_status);
     const char *content = apr_pstrcat(
-        pool, "<p>", oks_html_escape(info->visitor, pool), cookie_advice(err), "</p>\n<p class=\"who\">",
+        pool, "<p>", oks_html_escape(sentence_of(request, err->reason), pool), cookie_advice(err), "</p>\n<p class=\"who\">",
         who_text(info->who, info->http_status), "</p>\n", again_url ? other_account(err->reason) : "",
         link_button(again_url, again_label(err->reason), pool), "<dl>",
         err->reason == OKS_R_FLOW_ATTRIBUTE_MISSING ? apr_pstrcat(pool, "<dt>Missing</dt><dd>", oks_html_escape(err->detail, pool),

@@ -65,6 +65,7 @@ def test_an_acs_in_the_address_bar_leads_to_the_login(site, path, leads):
     """Whoever reloads the page of a failed login."""
     answer = site.browser().get(path)
     assert (answer.status, answer.reason) == (405, "flow.method.refused")
+    assert "This address is a step of signing in and cannot be opened by itself." in answer.text
     assert (f'href="http://127.0.0.1:{site.port}/sso/okta/login/acme"' in answer.text) == leads
 
 
