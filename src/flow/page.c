@@ -139,7 +139,8 @@ static const char *who_text(oks_who_t who, int status)
 static const char *again_label(oks_reason_t reason)
 {
     return reason == OKS_R_HTTPD_REQUEST_DENIED ? "Sign out"
-         : reason == OKS_R_FLOW_SESSION_NONE || reason == OKS_R_FLOW_ORG_UNKNOWN ? "Sign in" : "Sign in again";
+         : reason == OKS_R_FLOW_SESSION_NONE || reason == OKS_R_FLOW_ORG_UNKNOWN ||
+           reason == OKS_R_BASE_RETURN_REFUSED ? "Sign in" : "Sign in again";
 }
 
 /* Where the account is what was refused: the identity provider brings the same one again, for as long as its session goes on. */

@@ -205,7 +205,8 @@ oks_answer_t *oks_flow_serve(const oks_flow_t *flow, const oks_request_t *reques
     }
     bool sign_in = org && (route->serve == oks_flow_serve_acs || route->serve == oks_flow_serve_callback ||
                            route->serve == oks_flow_serve_login) && oks_reason_info(err->reason)->http_status != 503;
-    const bool choose = err->reason == OKS_R_FLOW_ORG_UNKNOWN || err->reason == OKS_R_FLOW_SESSION_NONE;
+    const bool choose = err->reason == OKS_R_FLOW_ORG_UNKNOWN || err->reason == OKS_R_FLOW_SESSION_NONE ||
+                        (err->reason == OKS_R_BASE_RETURN_REFUSED && !org && route->serve_all == oks_flow_serve_chooser);
     const char *login = sign_in ? oks_flow_url(flow, request, "login", org, pool)
                       : choose ? apr_pstrcat(pool, request->base_url, flow->path, "/login", NULL) : NULL;
     answer = oks_flow_refuse(request, err, login, pool);

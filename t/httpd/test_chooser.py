@@ -103,7 +103,8 @@ def test_a_program_gets_json(site):
 
 def test_return_stays_on_this_site(site):
     browser = site.browser()
-    assert browser.get(CHOOSER + "?return=https://evil.example/").reason == "base.return.refused"
+    refused = browser.get(CHOOSER + "?return=https://evil.example/")
+    assert refused.reason == "base.return.refused" and f'href="http://127.0.0.1:{site.port}{CHOOSER}">Sign in<' in refused.text
     assert browser.post(CHOOSER, {"organization": "acme", "return": "//evil.example"}).reason == "base.return.refused"
 
 
