@@ -127,12 +127,14 @@ static const char *link_button(const char *url, const char *label, apr_pool_t *p
     return apr_pstrcat(pool, "<p><a class=\"button\" href=\"", oks_html_escape(url, pool), "\">", label, "</a></p>\n", NULL);
 }
 
-static const char *who_text(oks_who_t who, int status)
+#define WHO(text) "<p class=\"who\">" text "</p>\n"
+
+static const char *who_html(oks_who_t who, int status)
 {
     switch (who) {
-    case OKS_WHO_OKTA_ADMIN: return "If this goes on, the administrator of your organization's identity provider can help.";
-    case OKS_WHO_SERVER_ADMIN: return "The administrator of this server can help.";
-    default: return status == 401 || status == 404 || status == 405 ? "" : "You can try again.";
+    case OKS_WHO_OKTA_ADMIN: return WHO("If this goes on, the administrator of your organization's identity provider can help.");
+    case OKS_WHO_SERVER_ADMIN: return WHO("The administrator of this server can help.");
+    default: return status == 401 || status == 404 || status == 405 ? "" : WHO("You can try again.");
     }
 }
 
@@ -178,8 +180,8 @@ const char *oks_flow_refusal_page(const oks_request_t *request, const oks_err_t 
     const oks_reason_info_t *info = oks_reason_info(err->reason);
     const char *title = err->reason == OKS_R_HTTPD_REQUEST_DENIED ? "You may not see this page" : title_of(info->http_status);
     const char *content = apr_pstrcat(
-        pool, "<p>", oks_html_escape(sentence_of(request, err->reason), pool), cookie_advice(err), "</p>\n<p class=\"who\">",
-        who_text(info->who, info->http_status), "</p>\n", again_url ? other_account(err->reason) : "",
+        pool, "<p>", oks_html_escape(sentence_of(request, err->reason), pool), cookie_advice(err), "</p>\n",
+        who_html(info->who, info->http_status), again_url ? other_account(err->reason) : "",
         link_button(again_url, again_label(err->reason), pool), "<dl>",
         err->reason == OKS_R_FLOW_ATTRIBUTE_MISSING ? apr_pstrcat(pool, "<dt>Missing</dt><dd>", oks_html_escape(err->detail, pool),
                                                                   "</dd>", NULL) : "", "<dt>Reason</dt><dd>", info->code,

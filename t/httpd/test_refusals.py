@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import sqlite3
 import urllib.request
 
@@ -54,6 +55,7 @@ def test_bad_requests(site, method, path, options, status, reason, loud):
     if reason:
         assert (answer.status, answer.reason) == (status, reason), answer.text[:300]
         assert answer["Cache-Control"] == "no-store"
+        assert not re.search(r"<p[^>]*></p>", answer.text)
     else:
         assert answer.status in (400, 404)
     if status == 405:
