@@ -22,7 +22,8 @@ static const char style[] =
     "label{display:block;margin:1rem 0 .3rem;font-weight:600}input{width:100%;padding:.6rem .75rem;border-radius:9px;"
     "border:1px solid var(--dim);background:var(--ground);color:var(--ink);font:inherit}input:focus-visible{"
     "outline:3px solid var(--act);outline-offset:1px}.error{border-left:4px solid #d03b3b;padding-left:.75rem}"
-    ".other{margin-top:1.25rem}.other a{color:var(--act)}";
+    ".other{margin-top:1.25rem}.other a{color:var(--act)}"
+    "@media(max-width:30rem){main{padding:1.5rem 1.25rem}dl{grid-template-columns:1fr;font-size:.8125rem}dt{margin-top:.25rem}}";
 
 /* The one script, of the one page that posts itself. */
 static const char submit[] = "document.forms[0].submit()";

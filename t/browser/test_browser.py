@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import ssl
 import subprocess
@@ -374,6 +375,26 @@ def test_a_page_that_one_may_not_see(site, browser, request):
     assert "httpd.request.denied" in browser.page_source and "may not see this page" in browser.title
     picture(browser, "refusal-" + request.node.callspec.id)
     assert browser.find_element(By.TAG_NAME, "h1").value_of_css_property("font-size") != "32px", "the style sheet was refused"
+
+
+LINES = "const r = document.createRange(); r.selectNodeContents(arguments[0]); return new Set([...r.getClientRects()].map(c => c.top)).size"
+
+
+def test_a_small_telephone_breaks_no_reason(site, browser):
+    """Neither a button, nor the reason that somebody reads out to an administrator; the longest one stands in for all."""
+    reasons = re.findall(r'^OKS_REASON\(\w+, "([^"]+)"', (harness.ROOT / "include/oktasso/reasons.def").read_text(), re.M)
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 320, "height": 640, "deviceScaleFactor": 2, "mobile": False})
+    browser.get(site.home + "/x")
+    sign_in(browser)
+    arrived(browser, site.home + "/x")
+    picture(browser, "application-320")
+    assert browser.execute_script(LINES, browser.find_element(By.ID, "signout")) == 1
+    browser.get(site.home + "/sso/okta/nothing")
+    shown = browser.find_element(By.TAG_NAME, "dd")
+    browser.execute_script("arguments[0].textContent = arguments[1]", shown, max(reasons, key=len))
+    picture(browser, "refusal-320")
+    assert browser.execute_script(LINES, shown) == 1
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 320
 
 
 def test_a_lost_cookie_starts_the_login_once_more(site, browser):

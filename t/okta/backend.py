@@ -39,7 +39,7 @@ h2 { font-size: 1.05rem; margin: 0 0 .9rem; }
 p { color: var(--soft); margin: 0 0 1.75rem; }
 a { color: var(--accent); }
 .button { text-decoration: none; font-weight: 600; border: 1px solid var(--line); border-radius: 9px;
-          padding: .45rem .9rem; }
+          padding: .45rem .9rem; white-space: nowrap; }
 .button:hover { background: var(--tint); }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 1.5rem;
           margin-bottom: 1.25rem; box-shadow: 0 1px 2px rgb(0 0 0 / .03), 0 10px 28px rgb(0 0 0 / .04); }
