@@ -58,6 +58,12 @@ static int misuse(const char *what, const char *help)
     return MISUSED;
 }
 
+static void warn_of_org(const call_t *call, const char *verb)
+{
+    fprintf(stderr, "There %s no user, group or token of %s in the directory yet, only of others: is the name right? (httpd's "
+            "configuration, which knows, is not read here.)\n", verb, call->org);
+}
+
 /* ---- SCIM tokens ---- */
 
 static int new_token(const call_t *call)
@@ -84,9 +90,7 @@ static int new_token(const call_t *call)
     }
     fprintf(stderr, "This is the token; it is not shown again. In Okta, give it to the SCIM connection of %s (HTTP Header).\n",
             call->org);
-    if (is_new)
-        fprintf(stderr, "There was no user, group or token of %s in the directory yet, only of others: is the name right? (httpd's "
-                "configuration, which knows, is not read here.)\n", call->org);
+    if (is_new) warn_of_org(call, "was");
     return DONE;
 }
 
@@ -98,8 +102,11 @@ static const char *day(apr_time_t time, apr_pool_t *pool)
 static int list_tokens(const call_t *call)
 {
     apr_array_header_t *tokens;
+    bool is_new;
     oks_err_t *err = oks_directory_tokens(&tokens, call->directory, call->org, call->pool);
+    if (!err) err = oks_directory_org_is_new(&is_new, call->directory, call->org, call->pool);
     if (err) return fail(err, call->pool);
+    if (is_new) warn_of_org(call, "is");
     printf("%-*s  %-20s  %-20s  %-24s  %s\n", OKS_TOKEN_ID_LEN, "ID", "MADE", "LAST USED", "LABEL", "OWNER");
     for (int i = 0; i < tokens->nelts; i++) {
         const oks_scim_token_t *token = &APR_ARRAY_IDX(tokens, i, oks_scim_token_t);
@@ -128,16 +135,24 @@ static int revoke_token(const call_t *call)
 
 /* ---- Users ---- */
 
+static int relinked_nobody(const call_t *call)
+{
+    bool is_new;
+    const char *code = oks_reason_info(OKS_R_DIRECTORY_USER_UNKNOWN)->code;
+    if (call->id) fprintf(stderr, "oktassoctl: %s has no user %s in the directory (%s)\n", call->org, call->id, code);
+    else fprintf(stderr, "oktassoctl: %s has nobody to relink in the directory (%s)\n", call->org, code);
+    oks_err_t *err = oks_directory_org_is_new(&is_new, call->directory, call->org, call->pool);
+    if (err) return fail(err, call->pool);
+    if (is_new) warn_of_org(call, "is");
+    return FAILED;
+}
+
 static int relink(const call_t *call)
 {
     int count;
     oks_err_t *err = oks_directory_relink(&count, call->directory, call->org, call->id, call->pool);
     if (err) return fail(err, call->pool);
-    if (call->id && !count) {
-        fprintf(stderr, "oktassoctl: %s has no user %s in the directory (%s)\n", call->org, call->id,
-                oks_reason_info(OKS_R_DIRECTORY_USER_UNKNOWN)->code);
-        return FAILED;
-    }
+    if (!count) return relinked_nobody(call);
     fprintf(stderr, "%d of %s: the next login brings its own NameID or sub.\n", count, call->org);
     return DONE;
 }

@@ -323,7 +323,7 @@ def test_relinking_all_lets_nobody_in_who_is_switched_off(server, scim):
     made = scim.make(userName=MALLORY, externalId=MALLORY_ID)
     sign_in(server, "n-1", MALLORY)
     scim.patch(f"/Users/{made['id']}", {"op": "replace", "value": {"active": False}})
-    test_tokens.run(server, "user", "relink-all", "acme", spec=server.spec)
+    test_tokens.run(server, "user", "relink-all", "acme", code=1, spec=server.spec)
     assert sign_in(server, "n-1", "elsewhere@acme.example")[1].reason == "directory.user.inactive"
     scim.patch(f"/Users/{made['id']}", {"op": "replace", "value": {"active": True}})
     assert sign_in(server, "n-2", MALLORY)[1].reason == "directory.subject.changed"

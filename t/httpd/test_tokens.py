@@ -146,6 +146,13 @@ def test_an_organization_that_nobody_has_heard_of(httpd):
     said = [run(server, "scim-token", "new", org).stderr for org in ("acme", "acme", "acmee", "acmee")]
     assert [f"no user, group or token of {org} in the directory yet, only of others: is the name right?" in text
             for org, text in zip(("acme", "acme", "acmee", "acmee"), said)] == [False, False, True, False]
+    doubt = "There is no user, group or token of nobody in the directory yet, only of others: is the name right?"
+    listed = run(server, "scim-token", "list", "nobody")
+    assert doubt in listed.stderr and listed.stdout.startswith("ID") and not run(server, "scim-token", "list", "acme").stderr
+    said = run(server, "user", "relink-all", "nobody", code=1).stderr
+    assert "nobody has nobody to relink in the directory (directory.user.unknown)" in said and doubt in said and "next login" not in said
+    assert doubt in run(server, "user", "relink", "nobody", "ann@acme.example", code=1).stderr
+    assert "only of others" not in run(server, "user", "relink-all", "acme", code=1).stderr, "seen, though without users"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="of servers that root starts")
