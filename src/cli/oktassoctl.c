@@ -41,6 +41,7 @@ static const char usage[] =
     "  user relink ORG NAME         forgets the NameID or sub of the user with this userName or address: the next login with it\n"
     "                               brings its own\n"
     "  user relink-all ORG          the same of everybody, when Okta sends another NameID for all\n"
+    "  help                         shows this\n"
     "\n"
     "SPEC is what OktaSSODirectory says: sqlite3:PATH or pgsql:CONNINFO. Default: $" DIRECTORY_VARIABLE ", else\n"
     "  " SQLITE OKS_STATE_DIR "/directory.db\n"
@@ -52,9 +53,9 @@ static int fail(const oks_err_t *err, apr_pool_t *pool)
     return FAILED;
 }
 
-static int misuse(const char *what, const char *help)
+static int misuse(const char *what)
 {
-    fprintf(stderr, "oktassoctl: %s\n%s", what, help);
+    fprintf(stderr, "oktassoctl: %s\n", what);
     return MISUSED;
 }
 
@@ -159,16 +160,17 @@ static int relink(const call_t *call)
 
 typedef struct command_t {
     const char *group, *name;
-    int operands; /* after the two words */
+    int operands; /* after the two words; */
+    const char *wants; /* their names */
     int (*run)(const call_t *call);
 } command_t;
 
 static const command_t commands[] = {
-    { "scim-token", "new", 1, new_token },
-    { "scim-token", "list", 1, list_tokens },
-    { "scim-token", "revoke", 2, revoke_token },
-    { "user", "relink", 2, relink },
-    { "user", "relink-all", 1, relink },
+    { "scim-token", "new", 1, "ORG", new_token },
+    { "scim-token", "list", 1, "ORG", list_tokens },
+    { "scim-token", "revoke", 2, "ORG ID", revoke_token },
+    { "user", "relink", 2, "ORG NAME", relink },
+    { "user", "relink-all", 1, "ORG", relink },
 };
 
 /* ---- The directory ---- */
@@ -220,14 +222,6 @@ static bool label_ok(const char *label)
     return strlen(label) <= LABEL_MAX && oks_utf8_ok(oks_span_z(label));
 }
 
-static const command_t *find_command(int argc, const char *const *argv)
-{
-    for (apr_size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        if (argc == 2 + commands[i].operands && !strcmp(argv[0], commands[i].group) && !strcmp(argv[1], commands[i].name))
-            return &commands[i];
-    return NULL;
-}
-
 static const char *joined(int argc, const char *const *argv, apr_pool_t *pool)
 {
     const char *text = "";
@@ -235,10 +229,37 @@ static const char *joined(int argc, const char *const *argv, apr_pool_t *pool)
     return text;
 }
 
+/* "scim-token wants one of: new, list, revoke" */
+static const char *not_a_command(int argc, const char *const *argv, apr_pool_t *pool)
+{
+    const char *names = NULL;
+    for (apr_size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (!strcmp(argv[0], commands[i].group))
+            names = apr_pstrcat(pool, names ? names : "", names ? ", " : "", commands[i].name, NULL);
+    if (names) return apr_psprintf(pool, "%s wants one of: %s", argv[0], names);
+    return apr_psprintf(pool, "no such command:%s; see oktassoctl help", joined(argc, argv, pool));
+}
+
+/* NULL, with *error: there is none, or its operands are too few or too many. */
+static const command_t *find_command(const char **error, int argc, const char *const *argv, apr_pool_t *pool)
+{
+    const command_t *found = NULL;
+    for (apr_size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (argc >= 2 && !strcmp(argv[0], commands[i].group) && !strcmp(argv[1], commands[i].name)) found = &commands[i];
+    if (found && argc == 2 + found->operands) return found;
+    if (!found) *error = not_a_command(argc, argv, pool);
+    else {
+        const int end = 2 + found->operands; /* what is beyond it is too much */
+        *error = apr_psprintf(pool, "%s %s wants %s%s%s", found->group, found->name, found->wants, argc > end ? "; too much:" : "",
+                              argc > end ? joined(argc - end, argv + end, pool) : "");
+    }
+    return NULL;
+}
+
 int main(int argc, const char *const *argv, const char *const *env)
 {
     apr_getopt_t *reader;
-    const char *value, *spec = getenv(DIRECTORY_VARIABLE);
+    const char *value, *error, *spec = getenv(DIRECTORY_VARIABLE);
     call_t call = { .label = "" };
     apr_status_t status;
     int option;
@@ -255,19 +276,22 @@ int main(int argc, const char *const *argv, const char *const *env)
         default: fputs(usage, stdout); return DONE;
         }
     }
-    if (status != APR_EOF) { /* apr_getopt has named the option */
+    const char *const *words = (const char *const *)reader->argv + reader->ind;
+    if (status != APR_EOF || reader->ind == argc) { /* apr_getopt has named the option */
         fputs(usage, stderr);
         return MISUSED;
     }
-    const char *const *words = (const char *const *)reader->argv + reader->ind;
-    const command_t *command = find_command(argc - reader->ind, words);
-    if (!command) return misuse(apr_pstrcat(call.pool, "no such command, or not with so many words:",
-                                            joined(argc - reader->ind, words, call.pool), NULL), usage);
+    if (!strcmp(words[0], "help")) {
+        fputs(usage, stdout);
+        return DONE;
+    }
+    const command_t *command = find_command(&error, argc - reader->ind, words, call.pool);
+    if (!command) return misuse(error);
     if (spec && *spec == '/') spec = apr_pstrcat(call.pool, SQLITE, spec, NULL); /* a path alone can be nothing else */
     call.org = words[2];
     call.id = command->operands == 2 ? words[3] : NULL;
     if (!oks_org_name_ok(oks_span_z(call.org)))
-        return misuse(apr_pstrcat(call.pool, call.org, " is no organization name: 1 to 63 of a-z, 0-9 and -", NULL), "");
-    if (!label_ok(call.label)) return misuse("a label is text of at most 64 bytes", "");
+        return misuse(apr_pstrcat(call.pool, call.org, " is no organization name: 1 to 63 of a-z, 0-9 and -", NULL));
+    if (!label_ok(call.label)) return misuse("a label is text of at most 64 bytes");
     return run(command, &call, spec && *spec ? spec : SQLITE OKS_STATE_DIR "/directory.db");
 }

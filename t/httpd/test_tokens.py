@@ -164,8 +164,11 @@ def test_somebody_who_may_not(site):
 
 
 @pytest.mark.parametrize("words, code, said", [
-    ((), 2, "no such command"), (("scim-token",), 2, "no such command"), (("scim-token", "new"), 2, "no such command"),
-    (("scim-token", "new", "acme", "globex"), 2, "no such command, or not with so many words: scim-token new acme globex\n"), (("scim-token", "new", "acme", "--colour", "red"), 2, "invalid option: --colour"),
+    ((), 2, "usage: oktassoctl"), (("token", "new"), 2, "oktassoctl: no such command: token new; see oktassoctl help\n"),
+    (("scim-token",), 2, "oktassoctl: scim-token wants one of: new, list, revoke\n"), (("user", "new", "acme"), 2, "user wants one of: relink, relink-all\n"),
+    (("scim-token", "new"), 2, "oktassoctl: scim-token new wants ORG\n"), (("user", "relink", "acme"), 2, "oktassoctl: user relink wants ORG NAME\n"),
+    (("scim-token", "new", "acme", "globex"), 2, "oktassoctl: scim-token new wants ORG; too much: globex\n"),
+    (("scim-token", "new", "acme", "--colour", "red"), 2, "invalid option: --colour"),
     (("scim-token", "new", "acme", "--label"), 2, "missing argument: --label"), (("scim-token", "new", "Acme_Corp"), 2, "Acme_Corp is no organization name"),
     (("scim-token", "new", "acme", "--label", "a\nb"), 2, "a label is text"), (("scim-token", "new", "acme", "--label", "x" * 65), 2, "a label is text"),
     (("scim-token", "new", "acme", "--owner", "nobody"), 1, "acme has no active user nobody in the directory (directory.user.unknown)"),
@@ -174,6 +177,7 @@ def test_somebody_who_may_not(site):
 def test_what_it_refuses(site, words, code, said):
     done = run(site, *words, code=code)
     assert said in done.stderr and not done.stdout, done.stderr
+    assert ("usage:" in done.stderr) == (not words or "option" in said or "argument" in said), "the whole of it only to who has named no command"
     assert not tokens(site)
 
 
@@ -187,7 +191,10 @@ def test_what_could_not_be_shown_is_no_success(site, words):
 
 
 def test_help_and_other_directories(site, tmp_path):
-    assert "usage: oktassoctl" in run(site, "--help").stdout and run(site, "--version").stdout.startswith("oktassoctl ")
+    for word in ("help", "--help"):
+        shown = run(site, word)
+        assert shown.stdout.startswith("usage: oktassoctl") and not shown.stderr
+    assert run(site, "--version").stdout.startswith("oktassoctl ")
     assert run(site, "scim-token", "list", "acme", spec=f"{site.state}/directory.db").stdout.startswith("ID"), "a path alone"
     absent = run(site, "scim-token", "list", "acme", spec=f"sqlite3:{tmp_path}/none.db", code=1)
     assert "No such file" in absent.stderr and "--directory" in absent.stderr and not list(tmp_path.iterdir())
