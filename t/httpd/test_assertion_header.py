@@ -102,7 +102,8 @@ def test_it_merges_and_none_takes_it_away(httpd):
 
 @pytest.mark.parametrize("line, said", [
     ("OktaSSOAssertionHeader X-Remote-User", "this header has the field user already"),
-    ("OktaSSOAssertionHeader x_remote_email", "this header has the field email already"),
+    ("OktaSSOAssertionHeader x-remote-email", "this header has the field email already"),
+    ("OktaSSOAssertionHeader x_remote_email", "x_remote_email and X-Remote-Email are the same one for a backend"),
     ('OktaSSOAssertionHeader "a b"', "is no header name"),
 ])
 def test_configtest(httpd, line, said):
