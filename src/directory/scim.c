@@ -388,9 +388,9 @@ static oks_err_t *absorb(oks_conn_t *conn, user_work_t *work, apr_pool_t *pool)
         for (apr_dbd_row_t *found; (found = oks_conn_row(conn, results, pool)) != NULL;) other = user_row(conn, found, pool);
         if (!other || !strcmp(other->id, row->id)) continue;
         if (is_pushed(other)) { /* whose own name it is, too, stays: a deactivation may say a userName that is another one's */
-            OKS_TRY(oks_user_said_email(&other->said_email, other, pool));
-            const bool own = names[i] == denied ? is_called(other, denied, pool) : is_named(other, names[i], pool);
-            if (!own) OKS_TRY(expel(conn, work, other, pool));
+            const bool by_denied = names[i] == denied;
+            if (by_denied) OKS_TRY(oks_user_said_email(&other->said_email, other, pool));
+            if (!(by_denied ? is_called : is_named)(other, names[i], pool)) OKS_TRY(expel(conn, work, other, pool));
             continue;
         }
         const bool same = oks_same_name(other->user_name, row->user_name, pool);

@@ -103,7 +103,7 @@ static bool names_file(const char *args, apr_pool_t *pool)
     return false;
 }
 
-static bool is_file(const char *args, apr_pool_t *pool)
+static bool exists(const char *args, apr_pool_t *pool)
 {
     apr_finfo_t info;
     const char *path = ap_server_root_relative(pool, ap_getword_conf(pool, &args));
@@ -116,7 +116,7 @@ static void learn_local(local_t *local, const ap_directive_t *first)
         if (is_word(each->directive, "OktaSSOLocalProvider") && !local->provider && names_file(each->args, local->pool))
             local->provider = each;
         if (is_word(each->directive, "AuthUserFile") && may_hold_at_own_urls(each, local)) {
-            if (is_file(each->args, local->pool)) local->has_file = true;
+            if (exists(each->args, local->pool)) local->has_file = true;
             else if (!local->absent) local->absent = each;
         }
         learn_local(local, each->first_child);
