@@ -6,6 +6,10 @@
 
 #include "oktasso/json.h"
 
+/* The protocols of sessions that no identity provider began, which are the kinds of their accounts, too. */
+#define OKS_PROTOCOL_LOCAL "local"
+#define OKS_PROTOCOL_BREAK_GLASS "break-glass"
+
 #define OKS_ID_LEN 16 /* bytes of a session or user id: random, never reused */
 
 typedef struct oks_id_t { unsigned char bytes[OKS_ID_LEN]; } oks_id_t;
@@ -56,7 +60,7 @@ typedef struct oks_login_t {
     const char *org;
     const char *vhost;           /* the virtual host's identity, see flow.h */
     const oks_profile_t *profile;
-    const char *account_kind;    /* of a local account: its name is no identity provider's subject; NULL: an SSO login */
+    const char *account_kind;    /* OKS_PROTOCOL_…: a local account, whose name is no identity provider's subject; NULL: SSO */
     bool keep_profile;           /* the profile only says who: a record that is there keeps its own */
     oks_provisioning_t provisioning;
     const char *claim;           /* one-time value: hashed with the organization before it is a key */

@@ -7,7 +7,7 @@
 
 #include "directory_private.h"
 
-static const char *const scopes[] = { OKS_SUBJECT, "local", "break-glass" }; /* the last two: flow's kinds of accounts */
+static const char *const scopes[] = { OKS_SUBJECT, OKS_PROTOCOL_LOCAL, OKS_PROTOCOL_BREAK_GLASS };
 
 /* The subject's key says by its value whose it is: an identity provider's, or a kind of account's. */
 static const char *subject_key(const char *key, const char *subject, apr_pool_t *pool)

@@ -54,7 +54,7 @@ const char *const oks_directory_sql[OKS_S_COUNT_] = {
         " s.created, s.expires, " USER_COLUMNS " FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = %s",
     [OKS_S_SESSION_DELETE] = "DELETE FROM sessions WHERE id = %s",
     [OKS_S_SESSIONS_DELETE_OF_USER] = "DELETE FROM sessions WHERE user_id = %s",
-    [OKS_S_SESSIONS_DELETE_OF_ACCOUNT] = "DELETE FROM sessions WHERE user_id = %s AND protocol = 'local'", /* flow's word */
+    [OKS_S_SESSIONS_DELETE_OF_ACCOUNT] = "DELETE FROM sessions WHERE user_id = %s AND protocol = '" OKS_PROTOCOL_LOCAL "'",
 
     [OKS_S_DOCUMENT_READ] = "SELECT content, etag, fetched FROM documents WHERE hash = %s",
     [OKS_S_DOCUMENT_WRITE] =

@@ -189,10 +189,6 @@ const char *oks_flow_client_net(const char *client, apr_pool_t *pool);
 
 /* ---- local.c: local accounts ---- */
 
-/* The protocols of their sessions. */
-#define OKS_PROTOCOL_LOCAL "local"
-#define OKS_PROTOCOL_BREAK_GLASS "break-glass"
-
 /* Are there local accounts, and may they be used? */
 bool oks_flow_offers_local(const oks_org_t *org);
 /* The form for them, with the way to the identity provider beside it; the answer to it goes to /login/{org}. */
