@@ -5,14 +5,9 @@
 #include <execinfo.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -21,11 +16,11 @@
 
 #include "oktasso/saml.h"
 #include "oktasso/xml.h"
+#include "unit.h"
 
 #define CALLS_MAX 100000 /* a loop that is longer does not end */
 #define GOOD_ONES 4 /* of documents() */
 #define CALLERS_MAX 16
-#define FILE_MAX (512 * 1024)
 
 static apr_pool_t *global, *pool; /* pool is of one round */
 static int n, countdown; /* the round; 0: nothing fails */
@@ -304,15 +299,6 @@ static void what_is_sealed(void **state)
     tried("decrypt", decrypt, "0 0", false);
 }
 
-static oks_span_t read_vector(const char *path)
-{
-    FILE *file = fopen(apr_pstrcat(global, OKS_SOURCE_DIR "/t/vectors/saml/", path, NULL), "rb");
-    char *text = apr_pcalloc(global, FILE_MAX);
-    if (!file || !fread(text, 1, FILE_MAX - 1, file)) abort();
-    fclose(file);
-    return oks_span_z(text);
-}
-
 static void documents(void **state)
 {
     static const char *const names[] = {
@@ -322,7 +308,7 @@ static void documents(void **state)
     void (*before)(int) = signal(SIGSEGV, crashed);
     xmlSetGenericErrorFunc(NULL, mute);
     for (apr_size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        response = oks_span_z(oks_base64_encode(read_vector(apr_pstrcat(global, names[i], "/response.xml", NULL)), global));
+        response = oks_span_z(oks_base64_encode(oks_span_z(read_vector(apr_pstrcat(global, "saml/", names[i], "/response.xml", NULL), global)), global));
         const char *wanted = apr_pstrdup(global, (pool = global, judge()));
         if ((strchr(wanted, '@') != NULL) != (i < GOOD_ONES)) fail_msg("%s: %s", names[i], wanted);
         tried(names[i], judge, wanted, i >= GOOD_ONES);
@@ -351,10 +337,11 @@ static int set_up(void **state)
     expect = (oks_saml_expect_t){ .audiences = audiences, .acs_url = "https://app.example.com/sso/okta/acs/acme",
                                   .request_id = "_00112233445566778899aabbccddeeff", .skew = apr_time_from_sec(120) };
     oks_saml_idp_t *idp;
-    if (oks_saml_init(global) || oks_saml_metadata_parse(&idp, metadata = read_vector("metadata.xml"), global) ||
+    metadata = oks_span_z(read_vector("saml/metadata.xml", global));
+    if (oks_saml_init(global) || oks_saml_metadata_parse(&idp, metadata, global) ||
         oks_time_parse(&expect.now, oks_span_z("2026-01-15T12:00:00Z"), global)) return -1;
     expect.idp = idp;
-    sp = read_vector("_keys/sp.pem").ptr;
+    sp = read_vector("saml/_keys/sp.pem", global);
     ring = made;
     pair = read;
     signer = other;

@@ -1,14 +1,9 @@
 /* The room saml but the vectors: metadata, AuthnRequest, our own metadata, limits, silence and threads. */
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -16,14 +11,13 @@
 
 #include "oktasso/saml.h"
 #include "oktasso/xml.h"
+#include "unit.h"
 
-#define VECTORS OKS_SOURCE_DIR "/t/vectors/"
 #define MD "urn:oasis:names:tc:SAML:2.0:metadata"
 #define SAMLP "urn:oasis:names:tc:SAML:2.0:protocol"
 #define SAMLA "urn:oasis:names:tc:SAML:2.0:assertion"
 #define POST "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
 #define ACS "https://app.example.com/sso/okta/acs/acme"
-#define FILE_MAX (512 * 1024)
 
 static apr_pool_t *global;
 static apr_pool_t *pool; /* of one test */
@@ -37,15 +31,6 @@ static int tear_down_test(void **state)
 {
     apr_pool_destroy(pool);
     return 0;
-}
-
-static const char *read_file(const char *path, apr_pool_t *into)
-{
-    FILE *file = fopen(apr_pstrcat(into, VECTORS, path, NULL), "rb");
-    char *text = apr_pcalloc(into, FILE_MAX);
-    if (!file || !fread(text, 1, FILE_MAX - 1, file)) abort();
-    fclose(file);
-    return text;
 }
 
 /* `text` with its one `old` replaced. */
@@ -76,7 +61,7 @@ static void the_metadata_that_okta_publishes(void **state)
     static const char sso[] =
         "https://trial-1022863.okta.com/app/trial-1022863_oktalocalhostbis_1/exkdoocxa1VmjpXmX697/sso/saml";
     oks_saml_idp_t *idp;
-    const char *text = read_file("okta/metadata.xml", pool);
+    const char *text = read_vector("okta/metadata.xml", pool);
     assert_string_equal(metadata_outcome(&idp, text), "good");
     assert_string_equal(idp->entity_id, "http://www.okta.com/exkdoocxa1VmjpXmX697");
     assert_string_equal(idp->sso_redirect_url, sso);
@@ -94,7 +79,7 @@ static void the_metadata_that_okta_publishes(void **state)
 static void what_metadata_may_add(void **state)
 {
     oks_saml_idp_t *idp;
-    const char *text = read_file("saml/metadata.xml", pool);
+    const char *text = read_vector("saml/metadata.xml", pool);
     assert_string_equal(metadata_outcome(&idp, with(text, "WantAuthnRequestsSigned=\"false\"",
                                                     "WantAuthnRequestsSigned=\"true\"")), "good");
     assert_true(idp->want_authn_requests_signed);
@@ -102,14 +87,14 @@ static void what_metadata_may_add(void **state)
                                                     "\" Location=\"https://acme.okta.com/slo\"/><md:NameIDFormat")), "good");
     assert_string_equal(idp->slo_post_url, "https://acme.okta.com/slo");
     assert_string_equal(metadata_outcome(&idp, with(text, " use=\"signing\"", "")), "good");
-    assert_string_equal(metadata_outcome(&idp, read_file("saml/good-second-certificate/metadata.xml", pool)), "good");
+    assert_string_equal(metadata_outcome(&idp, read_vector("saml/good-second-certificate/metadata.xml", pool)), "good");
     assert_int_equal(idp->certs->nelts, 2);
 }
 
 static void metadata_that_cannot_be_used(void **state)
 {
     oks_saml_idp_t *idp;
-    const char *text = read_file("saml/metadata.xml", pool);
+    const char *text = read_vector("saml/metadata.xml", pool);
     const char *entity = strstr(text, "<md:EntityDescriptor");
     assert_string_equal(metadata_outcome(&idp, "<a/>"), "saml.metadata.malformed");
     assert_string_equal(metadata_outcome(&idp, "{\"issuer\":\"x\"}"), "xml.document.malformed");
@@ -139,7 +124,7 @@ static void metadata_that_cannot_be_used(void **state)
 static void only_https_endpoints_count(void **state)
 {
     oks_saml_idp_t *idp;
-    const char *text = read_file("saml/metadata.xml", pool);
+    const char *text = read_vector("saml/metadata.xml", pool);
     const char *http = with(with(text, "\"https://acme.okta.com", "\"http://acme.okta.com"), "\"https://acme.okta.com",
                             "\"http://acme.okta.com");
     assert_string_equal(metadata_outcome(&idp, http), "saml.metadata.no_endpoint");
@@ -154,7 +139,7 @@ static void only_https_endpoints_count(void **state)
 static xmlNode *parse(const char *text)
 {
     xmlDocPtr doc;
-    oks_err_t *err = oks_xml_parse(&doc, oks_span_z(text), FILE_MAX, pool);
+    oks_err_t *err = oks_xml_parse(&doc, oks_span_z(text), VECTOR_MAX, pool);
     if (err) fail_msg("%s: %s", oks_err_text(err, pool), text);
     return xmlDocGetRootElement(doc);
 }
@@ -246,7 +231,7 @@ static oks_saml_expect_t expectation(apr_pool_t *into)
     oks_saml_idp_t *idp;
     oks_saml_expect_t expect = { .audiences = audiences, .acs_url = ACS, .skew = apr_time_from_sec(120),
                                  .request_id = "_00112233445566778899aabbccddeeff" };
-    if (oks_saml_metadata_parse(&idp, oks_span_z(read_file("saml/metadata.xml", into)), into)) abort();
+    if (oks_saml_metadata_parse(&idp, oks_span_z(read_vector("saml/metadata.xml", into)), into)) abort();
     if (oks_time_parse(&expect.now, oks_span_z("2026-01-15T12:00:00Z"), into)) abort();
     expect.idp = idp;
     return expect;
@@ -272,7 +257,7 @@ static const char *repeat(const char *unit, apr_size_t times)
 
 static void responses_that_are_too_large(void **state)
 {
-    const char *good = read_file("saml/good-both-signed/response.xml", pool);
+    const char *good = read_vector("saml/good-both-signed/response.xml", pool);
     assert_string_equal(outcome_of(good), "good");
     assert_string_equal(outcome_of(with(good, ">Alice<", apr_pstrcat(pool, ">", repeat("x", OKS_SAML_RESPONSE_MAX - 8000), "<",
                                                                      NULL))), "xml.document.too_large");
@@ -282,7 +267,7 @@ static void responses_that_are_too_large(void **state)
 /* What one POST without any signature of ours could cost: 817 MB and more than a second, before these had limits. */
 static void amplification_before_the_signature_is_judged(void **state)
 {
-    const char *good = read_file("saml/good-both-signed/response.xml", pool);
+    const char *good = read_vector("saml/good-both-signed/response.xml", pool);
     const char *spread = apr_pstrcat(pool, "<saml2p:Response xmlns:p=\"urn:", repeat("x", 12000), "\" ", NULL);
     const char *many = apr_pstrcat(pool, repeat("<p:a/>", 15000), "</saml2p:Response>", NULL);
     assert_string_equal(outcome_of(with(with(good, "<saml2p:Response ", spread), "</saml2p:Response>", many)),
@@ -309,7 +294,7 @@ static void refusals_are_silent(void **state)
     fflush(stderr);
     dup2(file, 2);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        accepted += !strcmp(outcome_of(read_file(apr_pstrcat(pool, "saml/", names[i], "/response.xml", NULL), pool)), "good");
+        accepted += !strcmp(outcome_of(read_vector(apr_pstrcat(pool, "saml/", names[i], "/response.xml", NULL), pool)), "good");
     fflush(stderr);
     dup2(saved, 2);
     close(saved);
@@ -326,8 +311,8 @@ static void *verify_often(void *unused)
     long wrong = 0;
     if (apr_pool_create_unmanaged_ex(&own, NULL, NULL)) return (void *)-1L;
     oks_saml_expect_t expect = expectation(own);
-    const char *good = read_file("saml/good-both-signed/response.xml", own);
-    const char *bad = read_file("saml/other-key/response.xml", own);
+    const char *good = read_vector("saml/good-both-signed/response.xml", own);
+    const char *bad = read_vector("saml/other-key/response.xml", own);
     const char *good64 = oks_base64_encode(oks_span_z(good), own), *bad64 = oks_base64_encode(oks_span_z(bad), own);
     for (int i = 0; i < 100; i++) {
         oks_identity_t *identity;

@@ -1,12 +1,7 @@
 /* The room xml: what the parse refuses and where its limits are, what reading sees, what verification returns. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -15,6 +10,7 @@
 #include <xmlsec/xmldsig.h>
 
 #include "oktasso/xml.h"
+#include "unit.h"
 
 #define BYTES_MAX (256 * 1024)
 #define P "urn:oasis:names:tc:SAML:2.0:protocol"
@@ -76,26 +72,16 @@ static xmlNode *root_of(const char *text)
     return xmlDocGetRootElement(doc);
 }
 
-static const char *read_file(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = apr_pcalloc(pool, BYTES_MAX);
-    assert_non_null(file);
-    assert_true(fread(text, 1, BYTES_MAX - 1, file) > 0);
-    fclose(file);
-    return text;
-}
-
 static const char *response(const char *name)
 {
-    return read_file(apr_pstrcat(pool, OKS_SOURCE_DIR "/t/vectors/saml/", name, "/response.xml", NULL));
+    return read_vector(apr_pstrcat(pool, "saml/", name, "/response.xml", NULL), pool);
 }
 
 /* The certificates of the vectors' metadata. */
 static apr_array_header_t *certs(void)
 {
     apr_array_header_t *list = apr_array_make(pool, 1, sizeof(oks_cert_t *));
-    const char *text = strstr(read_file(OKS_SOURCE_DIR "/t/vectors/saml/metadata.xml"), "<ds:X509Certificate>");
+    const char *text = strstr(read_vector("saml/metadata.xml", pool), "<ds:X509Certificate>");
     assert_non_null(text);
     text = strchr(text, '>') + 1;
     oks_err_t *err = oks_cert_parse(apr_array_push(list), oks_span(text, (apr_size_t)(strchr(text, '<') - text)), pool);
@@ -533,7 +519,7 @@ static void what_we_sign_verifies(void **state)
 static oks_cert_t *cert_of(const char *file)
 {
     oks_cert_t *cert;
-    const char *text = read_file(apr_pstrcat(pool, OKS_SOURCE_DIR "/t/vectors/saml/_keys/", file, NULL));
+    const char *text = read_vector(apr_pstrcat(pool, "saml/_keys/", file, NULL), pool);
     assert_null(oks_cert_parse(&cert, oks_span_z(strstr(text, "-----BEGIN CERTIFICATE")), pool));
     return cert;
 }
